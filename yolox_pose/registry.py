@@ -1,0 +1,34 @@
+"""Registries of this package: children of MMPose's, scope ``yolox_pose``.
+
+A config with ``default_scope = 'yolox_pose'`` finds these classes first and MMPose's and MMEngine's through the parents.
+Importing this module runs :mod:`yolox_pose.compat` first, so that MMPose's own tools can use the package with
+``custom_imports=dict(imports=['yolox_pose.registry'])``. Classes are imported when they are first looked up.
+"""
+
+from yolox_pose import compat
+
+compat.install()
+
+from mmengine.registry import Registry  # noqa: E402
+from mmpose import registry as mmpose_registry  # noqa: E402
+
+SCOPE = "yolox_pose"
+
+
+def _child(name: str, parent: Registry, *locations: str) -> Registry:
+    return Registry(name, parent=parent, scope=SCOPE, locations=list(locations))
+
+
+MODELS = _child("model", mmpose_registry.MODELS, "yolox_pose.models", "mmpose.models")
+TASK_UTILS = _child("task util", mmpose_registry.TASK_UTILS, "yolox_pose.models", "mmpose.models")
+DATASETS = _child("dataset", mmpose_registry.DATASETS, "yolox_pose.datasets")
+DATA_SAMPLERS = _child("data sampler", mmpose_registry.DATA_SAMPLERS, "yolox_pose.datasets")
+TRANSFORMS = _child("transform", mmpose_registry.TRANSFORMS, "yolox_pose.datasets")
+METRICS = _child("metric", mmpose_registry.METRICS, "yolox_pose.evaluation")
+HOOKS = _child("hook", mmpose_registry.HOOKS, "yolox_pose.engine", "mmpose.engine.hooks")
+OPTIM_WRAPPERS = _child("optim wrapper", mmpose_registry.OPTIM_WRAPPERS, "yolox_pose.engine")
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    "optimizer wrapper constructor", mmpose_registry.OPTIM_WRAPPER_CONSTRUCTORS, "yolox_pose.engine"
+)
+LOOPS = _child("loop", mmpose_registry.LOOPS, "yolox_pose.engine")
+VISUALIZERS = _child("visualizer", mmpose_registry.VISUALIZERS, "yolox_pose.apis")
