@@ -1,0 +1,126 @@
+"""Letterbox: fit an image into a canvas with its aspect kept, and take points and boxes there and back.
+
+All coordinates are continuous pixels: pixel i covers ``[i, i + 1)`` and its centre is ``i + 0.5``. ``cv2.resize`` maps pixel
+centres to pixel centres in exactly this convention, so a resized image and its points stay together without a half-pixel
+term. The resized sides are whole numbers, hence the two axes have slightly different scales; both are kept, which makes the
+inverse exact.
+
+Depends on numpy and cv2 alone: training, inference and the torch-free runtime share it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+PAD_VALUE = 114
+"""Grey level of the padding, as in Megvii YOLOX (``yolox/data/data_augment.py``, ``preproc``)."""
+
+
+class Letterbox(NamedTuple):
+    """The map from a source image into its canvas: ``point * scale + pad`` per axis.
+
+    Points and boxes are computed in float64. They come back in the input's floating type (integers as float64): float32
+    resolves 0.002 px at 20,000 px, so use float64 where more is wanted of very large images.
+
+    Attributes:
+        scale: (sx, sy), pixels of the canvas per pixel of the source.
+        pad: (left, top) padding in canvas pixels.
+        size: (W, H) of the canvas.
+        source: (w, h) of the source image.
+    """
+
+    scale: tuple[float, float]
+    pad: tuple[int, int]
+    size: tuple[int, int]
+    source: tuple[int, int]
+
+    @property
+    def resized(self) -> tuple[int, int]:
+        """(w', h') of the image inside the canvas."""
+        return round(self.source[0] * self.scale[0]), round(self.source[1] * self.scale[1])
+
+    def forward(self, points: np.ndarray) -> np.ndarray:
+        """Take source points (..., 2) into the canvas."""
+        points, dtype = _as_float64(points)
+        return (points * self.scale + self.pad).astype(dtype)
+
+    def inverse(self, points: np.ndarray) -> np.ndarray:
+        """Take canvas points (..., 2) back into the source image."""
+        points, dtype = _as_float64(points)
+        return ((points - self.pad) / self.scale).astype(dtype)
+
+    def forward_boxes(self, boxes: np.ndarray, clip: bool = False) -> np.ndarray:
+        """Take source boxes (..., 4) xyxy into the canvas; ``clip`` cuts them to it."""
+        return _map_boxes(self.forward, boxes, self.size if clip else None)
+
+    def inverse_boxes(self, boxes: np.ndarray, clip: bool = False) -> np.ndarray:
+        """Take canvas boxes (..., 4) xyxy back into the source image; ``clip`` cuts them to it."""
+        return _map_boxes(self.inverse, boxes, self.source if clip else None)
+
+
+def fit_letterbox(source_wh: tuple[int, int], size_wh: tuple[int, int], centered: bool = True) -> Letterbox:
+    """Find the largest placement of an image in a canvas that keeps its aspect.
+
+    Args:
+        source_wh: (w, h) of the image.
+        size_wh: (W, H) of the canvas.
+        centered: Pad both sides (pose and joint models) or only right and bottom (detection models).
+
+    Raises:
+        ValueError: If a side is smaller than one pixel.
+    """
+    (w, h), (width, height) = (_whole_size(size) for size in (source_wh, size_wh))
+    scale = min(width / w, height / h)
+    new_w, new_h = (min(max(round(side * scale), 1), limit) for side, limit in ((w, width), (h, height)))
+    pad = ((width - new_w) // 2, (height - new_h) // 2) if centered else (0, 0)
+    return Letterbox((new_w / w, new_h / h), pad, (width, height), (w, h))
+
+
+def letterbox_image(img: np.ndarray, letterbox: Letterbox, pad_value: int = PAD_VALUE) -> np.ndarray:
+    """Draw an image into its canvas with bilinear interpolation, as the peers do for either direction.
+
+    Args:
+        img: (h, w, 3) uint8, of the size that ``letterbox`` was made for.
+        letterbox: From :func:`fit_letterbox`.
+        pad_value: Grey level around the image.
+
+    Returns:
+        (H, W, 3) uint8, newly allocated.
+
+    Raises:
+        ValueError: If the image has another size than ``letterbox.source``.
+    """
+    if img.shape[1::-1] != letterbox.source:
+        raise ValueError(f"image of {img.shape[1]}x{img.shape[0]} px given to a letterbox for {letterbox.source}")
+    (left, top), (width, height), (new_w, new_h) = letterbox.pad, letterbox.size, letterbox.resized
+    canvas = np.full((height, width, *img.shape[2:]), pad_value, dtype=img.dtype)
+    inside = canvas[top : top + new_h, left : left + new_w]
+    if letterbox.resized == letterbox.source:
+        inside[...] = img
+    else:
+        inside[...] = cv2.resize(img, (new_w, new_h), interpolation=cv2.INTER_LINEAR).reshape(inside.shape)
+    return canvas
+
+
+def _whole_size(size: tuple[int, int]) -> tuple[int, int]:
+    width, height = (int(side) for side in size)
+    if min(width, height) < 1:
+        raise ValueError(f"image sizes must be at least 1x1 px, got {width}x{height}")
+    return width, height
+
+
+def _as_float64(values: np.ndarray) -> tuple[np.ndarray, np.dtype]:
+    values = np.asarray(values)
+    dtype = values.dtype if np.issubdtype(values.dtype, np.floating) else np.dtype(np.float64)
+    return values.astype(np.float64), dtype
+
+
+def _map_boxes(transform, boxes: np.ndarray, limits: tuple[int, int] | None) -> np.ndarray:
+    boxes = np.asarray(boxes)
+    corners = transform(boxes.reshape(*boxes.shape[:-1], 2, 2))
+    if limits is not None:
+        corners = np.clip(corners, 0, np.asarray(limits, dtype=corners.dtype))
+    return corners.reshape(boxes.shape)
