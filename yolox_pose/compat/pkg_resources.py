@@ -1,0 +1,41 @@
+"""The three names of ``pkg_resources`` that MMEngine uses, over ``importlib.metadata``.
+
+setuptools 82 no longer has ``pkg_resources``, and MMEngine asks it where packages are installed. May go when MMEngine
+uses ``importlib.metadata`` itself.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+DistributionNotFound = metadata.PackageNotFoundError
+
+
+class Distribution:
+    """An installed distribution.
+
+    Args:
+        name: Name of the distribution, as for pip.
+
+    Raises:
+        DistributionNotFound: If it is not installed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._distribution = metadata.distribution(name)
+        self.project_name: str = self._distribution.metadata["Name"]
+        self.version = self._distribution.version
+        self.location = str(self._distribution.locate_file(""))
+
+    def has_metadata(self, name: str) -> bool:
+        """Tell whether the metadata folder holds the file ``name``."""
+        return self._distribution.read_text(name) is not None
+
+    def get_metadata(self, name: str) -> str:
+        """Return the text of the metadata file ``name``, empty where there is none."""
+        return self._distribution.read_text(name) or ""
+
+
+def get_distribution(name: str) -> Distribution:
+    """Return the installed distribution ``name``; raises :exc:`DistributionNotFound`."""
+    return Distribution(name)

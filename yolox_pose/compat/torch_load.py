@@ -1,0 +1,102 @@
+"""Checkpoints are data: they load with ``weights_only=True``, MMEngine's own included, and nothing in them runs.
+
+PyTorch 2.6 made that the default, and MMEngine 0.10.7 can no longer read its own files: they hold numpy arrays and a
+``HistoryBuffer``, whose pickle calls ``builtins.getattr``. Here numpy's plain arrays and the buffer are allowed, and
+``getattr`` becomes a stub that knows the buffer's own statistics and nothing else. May go when MMEngine saves plain data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import pickle
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from yolox_pose.errors import DataError
+
+TRUST_VARIABLE = "YOLOX_POSE_TRUST_CHECKPOINTS"
+"""Environment variable that, set to 1, lets checkpoints run code when they are loaded."""
+
+
+def fill() -> str:
+    """Let MMEngine read its own checkpoints safely, and refuse others with one line. Returns what was done."""
+    from mmengine.logging.history_buffer import HistoryBuffer
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    torch.serialization.add_safe_globals([HistoryBuffer, (_statistic, "builtins.getattr"), *_numpy_globals()])
+    load = CheckpointLoader.load_checkpoint.__func__
+
+    @functools.wraps(load)
+    def load_checkpoint(cls: type, filename: str, *args: Any, **kwargs: Any) -> Any:
+        with safe_loading(filename):
+            return load(cls, filename, *args, **kwargs)
+
+    CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
+    return "MMEngine's checkpoints load with weights_only=True"
+
+
+@contextlib.contextmanager
+def safe_loading(filename: str, trusted: bool | None = None) -> Iterator[None]:
+    """Within the block ``torch.load`` reads data only, whatever PyTorch's default is.
+
+    Args:
+        filename: Named in the error.
+        trusted: True lets the file run code. None asks the environment variable :data:`TRUST_VARIABLE`.
+
+    Raises:
+        DataError: If the file is not a checkpoint, or would run code.
+    """
+    if trusted is None:
+        trusted = os.environ.get(TRUST_VARIABLE, "") == "1"
+    variable, other = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+    if trusted:
+        variable, other = other, variable
+    saved = {name: os.environ.pop(name, None) for name in (variable, other)}
+    os.environ[variable] = "1"
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        name = re.search(r"(?:GLOBAL|global|class|function) [`']?([\w.]+)", str(error))
+        reason = f"it would run '{name.group(1)}'" if name else str(error).split("\n")[0]
+        raise DataError(
+            f"{filename}: not loaded, because a checkpoint may hold data only and {reason}; "
+            f"if you trust its source, set {TRUST_VARIABLE}=1"
+        ) from None
+    except (EOFError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error):
+            raise
+        raise DataError(f"{filename}: not a checkpoint, or cut short ({str(error).splitlines()[0]})") from None
+    finally:
+        for key, value in saved.items():
+            os.environ.pop(key, None)
+            if value is not None:
+                os.environ[key] = value
+
+
+def load(filename: str | os.PathLike[str], map_location: Any = "cpu", trusted: bool | None = None) -> Any:
+    """Return the content of a checkpoint file; arguments and errors as in :func:`safe_loading`."""
+    with safe_loading(os.fspath(filename), trusted):
+        return torch.load(filename, map_location=map_location)
+
+
+def _statistic(owner: Any, name: str) -> Any:
+    """Stand in for ``getattr`` in a pickle: only the statistics of ``HistoryBuffer`` can be named."""
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
+        raise pickle.UnpicklingError(f"Unsupported global: GLOBAL builtins.getattr of {name}")
+    return vars(HistoryBuffer)[name]
+
+
+def _numpy_globals() -> list[Any]:
+    """Return what arrays and numbers pickle as, under numpy 1's and numpy 2's module names."""
+    multiarray = np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+    names = [(f, f"{core}.multiarray.{f.__name__}") for f in multiarray for core in ("numpy.core", "numpy._core")]
+    types = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"}
+    return [np.ndarray, np.dtype, *names, *sorted(types, key=lambda t: t.__name__)]
