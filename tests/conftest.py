@@ -1,0 +1,41 @@
+"""Fixtures of the whole suite: two threads, seeded random numbers, and where real data are."""
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from yolox_pose import compat
+
+compat.install()
+
+import torch  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA_VARIABLE = "YOLOX_POSE_TEST_DATA"
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _seeds():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    """The checkout that the tests are in."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets and weights, which the repository may not ship."""
+    folder = Path(os.environ.get(DATA_VARIABLE) or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"real data are not at {folder} (set {DATA_VARIABLE} to their folder)")
+    return folder
