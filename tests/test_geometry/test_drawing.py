@@ -52,10 +52,9 @@ def test_objects_without_keypoints_take_the_colour_of_their_class():
 
 
 def test_left_and_right_keypoints_have_their_colours():
-    out = draw(show_boxes=False, show_tags=False)
-    radius = 0.95 * 160 / 45
-    ring = round(0.75 * radius + 0.5)  # between the bright middle and the rim
-    assert out[60, 40 - ring].tolist() == list(LEFT_COLOR) and out[60, 139 + ring].tolist() == list(RIGHT_COLOR)
+    out = draw(boxes=np.array([[-300.0, -300, 500, 500]]), show_boxes=False, show_tags=False)
+    ring = 8  # px from the centre: between the bright middle and the rim of a disc of radius 11.4
+    assert out[60 - ring, 40].tolist() == list(LEFT_COLOR) and out[60 - ring, 140].tolist() == list(RIGHT_COLOR)
 
 
 def test_a_keypoint_is_drawn_where_it_is():
