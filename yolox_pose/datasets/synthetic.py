@@ -1,0 +1,452 @@
+"""Synthetic crowds: pictures of articulated, dressed, occluding figures with exact COCO keypoint annotations.
+
+Made for the quickstart and for tests, where real photographs cannot be shipped. Everything in an annotation follows
+from the painted picture: masks, boxes and areas from the pixels that a person owns, a keypoint's visibility from what
+is topmost at its pixel (see :func:`annotate`). Picture i of a split depends on the seed, the split's name and i alone.
+
+Depends on numpy and cv2 alone. Shape shorthand: H, W picture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from yolox_pose.datasets import synthetic_scene as scenes
+from yolox_pose.datasets.synthetic_figure import PARTS_PER_PERSON, Part, paint_figure
+from yolox_pose.datasets.synthetic_paint import BACKGROUND, Canvas
+from yolox_pose.errors import UsageError
+from yolox_pose.progress import track
+from yolox_pose.skeleton import COCO_PERSON
+
+GENERATOR_VERSION = 1
+"""Raised whenever the same seed would give other pictures than before."""
+
+METADATA_NAME = "synthetic.json"
+PROP = -2
+"""Owner of a pixel on an object in front of the background."""
+
+_LEAST_SHOWN = 0.2
+"""A person of whom less than this share of the painted surface is seen is taken out of the scene."""
+_LEAST_AREA = 30
+_CROWD_FIGURES = (6, 12)
+
+
+@dataclass(frozen=True)
+class CrowdOptions:
+    """What pictures are like.
+
+    Args:
+        size: (W, H) in pixels.
+        people: Fewest and most labelled people in a picture that has people.
+        heights: Standing heights of the farthest and the nearest people as shares of the picture's height.
+        occlusion: 0 places people apart from each other as far as there is room, 1 places them at random and with
+            more objects in front of them.
+        person_free: Share of pictures without anybody.
+        crowd_regions: Share of pictures with an ``iscrowd`` region: many small figures, annotated as one mask.
+        unlabelled: Share of people with a box and a mask but no keypoints.
+        clutter: Mean number of things behind the people.
+    """
+
+    size: tuple[int, int] = (192, 192)
+    people: tuple[int, int] = (2, 8)
+    heights: tuple[float, float] = (0.4, 0.8)
+    occlusion: float = 0.5
+    person_free: float = 0.07
+    crowd_regions: float = 0.04
+    unlabelled: float = 0.02
+    clutter: float = 6.0
+
+    def __post_init__(self) -> None:
+        low, high = self.people
+        if not 0 <= low <= high:
+            raise UsageError(f"people must be two numbers, fewest and most, found {self.people}")
+        if min(self.size) < 32:
+            raise UsageError(f"size must be at least 32 pixels each way, found {self.size}")
+        if not 0 < self.heights[0] <= self.heights[1] <= 2:
+            raise UsageError(f"heights must be two shares of the picture's height, found {self.heights}")
+        for name in ("occlusion", "person_free", "crowd_regions", "unlabelled"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must be between 0 and 1, found {getattr(self, name)}")
+
+
+class Scene(NamedTuple):
+    """What is in a picture: its background, and people and objects sorted from the farthest to the nearest."""
+
+    background: np.ndarray  # (H, W, 3) float32
+    things: list[scenes.Actor | scenes.Prop]
+    light: tuple[float, float]
+
+
+def sample_scene(rng: np.random.Generator, options: CrowdOptions) -> Scene:
+    """Draw a background, people and objects."""
+    canvas = Canvas(scenes.random_background(rng, options.size))
+    scenes.add_clutter(rng, canvas, int(rng.poisson(options.clutter)))
+    light = (float(rng.uniform(-1, 1)), 1.0)
+    if rng.random() < options.person_free:
+        things: list = [_prop(rng, options) for _ in range(rng.integers(0, 4))]
+    else:
+        count = int(rng.integers(options.people[0], options.people[1] + 1))
+        things = _place_people(rng, options, count)
+        things += [_prop(rng, options) for _ in range(rng.poisson(1.2 * options.occlusion))]
+        if rng.random() < options.crowd_regions:
+            things += _crowd(rng, options)
+    return Scene(canvas.img, sorted(things, key=lambda thing: thing.nearness), light)
+
+
+def _prop(rng: np.random.Generator, options: CrowdOptions) -> scenes.Prop:
+    nearness = float(rng.uniform(0, 1.1))
+    return scenes.random_prop(rng, options.size, nearness, scenes.ground_line(options.size, nearness))
+
+
+def _place_people(rng: np.random.Generator, options: CrowdOptions, count: int) -> list[scenes.Actor]:
+    """People side by side: each takes the least crowded of a few random places."""
+    width = options.size[0]
+    tries = 1 + round(8 * (1 - options.occlusion))
+    placed: list[scenes.Actor] = []
+    for nearness in np.sort(rng.random(count))[::-1]:
+        columns = rng.uniform(0.04, 0.96, tries) * width
+        reach = 0.3 * width * options.heights[1]
+        crowding = [sum(max(0.0, reach - abs(x - _column(other))) for other in placed) for x in columns]
+        x = float(columns[int(np.argmin(crowding))])
+        actor = scenes.random_actor(rng, x, options.size, options.heights, float(nearness))
+        role = "unlabelled" if rng.random() < options.unlabelled else "person"
+        placed.append(replace(actor, role=role))
+    return placed
+
+
+def _column(actor: scenes.Actor) -> float:
+    return float(actor.figure.keypoints[11:13, 0].mean())
+
+
+def _crowd(rng: np.random.Generator, options: CrowdOptions) -> list[scenes.Actor]:
+    """Small figures close together, farther away than everybody else."""
+    width, height = options.size
+    middle, spread = rng.uniform(0.2, 0.8) * width, rng.uniform(0.1, 0.2) * width
+    small = (0.5 * options.heights[0], 0.6 * options.heights[0])
+    crowd = []
+    for nearness in np.sort(rng.uniform(-0.4, -0.3, rng.integers(*_CROWD_FIGURES))):
+        x = float(middle + rng.uniform(-1, 1) * spread)
+        actor = scenes.random_actor(rng, x, options.size, small, float(nearness))
+        crowd.append(replace(actor, role="crowd"))
+    return crowd
+
+
+def paint_scene(scene: Scene) -> Canvas:
+    """Paint everything from the farthest to the nearest. People are numbered in that order."""
+    canvas = Canvas(scene.background)
+    actors = [thing for thing in scene.things if isinstance(thing, scenes.Actor)]
+    for actor in actors:
+        figure = actor.figure
+        x, y = np.mean(figure.feet, axis=0)
+        canvas.shadow((float(x), float(y)), 0.22 * figure.scale, 0.07 * figure.scale, 0.55)
+    index = 0
+    for thing in scene.things:
+        if isinstance(thing, scenes.Prop):
+            for shape, color in thing.shapes:
+                canvas.fill(shape, color, PROP)
+        else:
+            paint_figure(canvas, thing.figure, index, scene.light)
+            index += 1
+    return canvas
+
+
+def person_masks(owner: np.ndarray, count: int) -> np.ndarray:
+    """(count, H, W) bool masks of the pixels that each person owns; a stool is not part of the person on it."""
+    person, part = owner // PARTS_PER_PERSON, owner % PARTS_PER_PERSON
+    person = np.where((owner >= 0) & (part != Part.SEAT), person, BACKGROUND)
+    return person[None] == np.arange(count)[:, None, None]
+
+
+def keypoint_visibility(actor: scenes.Actor, index: int, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints (17, 2) in hundredths of a pixel and their COCO codes (17,).
+
+    A keypoint outside of the picture is (0, 0) with code 0. Inside it has code 2 where the topmost surface at its
+    pixel is one that shows this keypoint (``Figure.surfaces``), and 1 where anything else is: another person, an
+    object, or another part of the own body.
+    """
+    height, width = owner.shape
+    points = np.round(actor.figure.keypoints, 2)
+    visible = np.zeros(len(points), np.int64)
+    inside = (points[:, 0] >= 0) & (points[:, 0] < width) & (points[:, 1] >= 0) & (points[:, 1] < height)
+    for k in np.flatnonzero(inside):
+        on_top = int(owner[int(points[k, 1]), int(points[k, 0])]) - index * PARTS_PER_PERSON
+        visible[k] = 2 if on_top in actor.figure.surfaces[k] else 1
+    points[~inside] = 0
+    return points, visible
+
+
+def rle_from_mask(mask: np.ndarray) -> dict[str, list[int]]:
+    """COCO's uncompressed run lengths of a (H, W) mask: column by column, starting with zeros."""
+    flat = mask.astype(bool).ravel(order="F")
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    runs = np.diff(np.concatenate([[0], changes, [flat.size]]))
+    counts = ([0] if flat.size and flat[0] else []) + [int(run) for run in runs]
+    return {"size": [int(mask.shape[0]), int(mask.shape[1])], "counts": counts}
+
+
+def _mask_fields(mask: np.ndarray) -> dict[str, Any]:
+    """``bbox``, ``area`` and ``segmentation`` of a mask, as in COCO."""
+    ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    x, y = int(xs[0]), int(ys[0])
+    box = [x, y, int(xs[-1]) + 1 - x, int(ys[-1]) + 1 - y]
+    return {"bbox": box, "area": int(mask.sum()), "segmentation": rle_from_mask(mask)}
+
+
+def annotate(scene: Scene, owner: np.ndarray) -> list[dict[str, Any]]:
+    """COCO annotations (without ids) of a painted scene: one per person, one per crowd."""
+    actors = [thing for thing in scene.things if isinstance(thing, scenes.Actor)]
+    masks = person_masks(owner, len(actors))
+    annotations = []
+    for index, (actor, mask) in enumerate(zip(actors, masks)):
+        if actor.role == "crowd" or not mask.any():
+            continue
+        points, visible = keypoint_visibility(actor, index, owner)
+        if actor.role == "unlabelled":
+            points, visible = np.zeros_like(points), np.zeros_like(visible)
+        flat = [v for (x, y), code in zip(points.tolist(), visible.tolist()) for v in (round(x, 2), round(y, 2), code)]
+        fields = {"keypoints": flat, "num_keypoints": int((visible > 0).sum()), "iscrowd": 0, "category_id": 1}
+        annotations.append({**_mask_fields(mask), **fields})
+    crowd = np.array([actor.role == "crowd" for actor in actors], bool)
+    if crowd.any() and masks[crowd].any():
+        fields = {"keypoints": [0] * 51, "num_keypoints": 0, "iscrowd": 1, "category_id": 1}
+        annotations.append({**_mask_fields(masks[crowd].any(0)), **fields})
+    return annotations
+
+
+def _hidden(scene: Scene, owner: np.ndarray) -> list[scenes.Actor]:
+    """People of whom too little is seen to be labelled."""
+    actors = [thing for thing in scene.things if isinstance(thing, scenes.Actor)]
+    seen = person_masks(owner, len(actors)).sum((1, 2))
+    hidden = []
+    for actor, area in zip(actors, seen):
+        canvas = Canvas(np.zeros((*owner.shape, 3), np.float32)) if area < 0.1 * actor.figure.scale**2 else None
+        if canvas is None or actor.role == "crowd":
+            continue
+        paint_figure(canvas, actor.figure, 0)
+        whole = int(person_masks(canvas.owner, 1).sum())
+        if area < max(_LEAST_AREA, _LEAST_SHOWN * whole):
+            hidden.append(actor)
+    return hidden
+
+
+def _finish(rng: np.random.Generator, img: np.ndarray) -> np.ndarray:
+    """What a camera adds: blur, tint, contrast, noise. Returns uint8."""
+    if rng.random() < 0.5:
+        img = cv2.GaussianBlur(img, (0, 0), float(rng.uniform(0.3, 0.7)))
+    tint = rng.uniform(0.93, 1.07, 3).astype(np.float32)
+    img = (img - 128) * (tint * np.float32(rng.uniform(0.85, 1.1))) + np.float32(128 + rng.uniform(-15, 15))
+    noise = rng.standard_normal(img.shape, np.float32) * np.float32(rng.uniform(1, 5))
+    return np.clip(img + noise, 0, 255).astype(np.uint8)
+
+
+def render_crowd(
+    rng: np.random.Generator, options: CrowdOptions | None = None, **changes: Any
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Draw one picture of people.
+
+    Args:
+        rng: The only source of randomness.
+        options: What the picture is like; default :class:`CrowdOptions`.
+        **changes: Fields of :class:`CrowdOptions` that differ from ``options``.
+
+    Returns:
+        The picture (H, W, 3) uint8 BGR and its annotations in COCO's format, without ``id`` and ``image_id``.
+    """
+    options = replace(options or CrowdOptions(), **changes)
+    scene, canvas = render_scene(rng, options)
+    return _finish(rng, canvas.img), annotate(scene, canvas.owner)
+
+
+def render_scene(rng: np.random.Generator, options: CrowdOptions) -> tuple[Scene, Canvas]:
+    """Draw a scene and paint it; people who are nearly hidden are taken out of it, and it is painted again."""
+    while True:
+        scene = sample_scene(rng, options)
+        canvas = paint_scene(scene)
+        hidden = _hidden(scene, canvas.owner)
+        if hidden:
+            scene = scene._replace(things=[thing for thing in scene.things if not any(thing is h for h in hidden)])
+            canvas = paint_scene(scene)
+        people = sum(isinstance(thing, scenes.Actor) and thing.role != "crowd" for thing in scene.things)
+        if (
+            people >= options.people[0]
+            or not any(isinstance(thing, scenes.Actor) for thing in scene.things)
+            and not hidden
+        ):
+            return scene, canvas
+
+
+class Synthesis(NamedTuple):
+    """What :func:`synthesize_crowd` made or found."""
+
+    out_dir: Path
+    kept: bool  # True where the same data were there already
+    statistics: dict[str, dict[str, float]]  # per split
+
+
+def synthesize_crowd(
+    out_dir: str | os.PathLike,
+    *,
+    train: int = 800,
+    val: int = 100,
+    size: tuple[int, int] = (192, 192),
+    seed: int = 0,
+    people: tuple[int, int] = (2, 8),
+    workers: int = 1,
+    progress: bool = True,
+    **options: Any,
+) -> Synthesis:
+    """Write a data set of synthetic crowds in COCO keypoints format.
+
+    Makes ``out_dir/{train,val}/*.jpg``, ``out_dir/annotations/{train,val}.json`` and ``out_dir/synthetic.json``, all
+    at once when everything is done: an interrupted run leaves nothing behind under that name.
+
+    Args:
+        out_dir: Folder to make. Where it holds the output of the same call already, that is kept.
+        train: Number of training pictures.
+        val: Number of validation pictures.
+        size: (W, H) in pixels.
+        seed: Picture i of a split depends on the seed, the split's name and i alone.
+        people: Fewest and most people in a picture that has people.
+        workers: Number of processes; the result does not depend on it.
+        progress: Show a progress bar.
+        **options: Further fields of :class:`CrowdOptions`.
+
+    Raises:
+        UsageError: If an option is wrong or ``out_dir`` holds something else.
+    """
+    try:
+        crowd = CrowdOptions(size=tuple(size), people=tuple(people), **options)
+    except TypeError as error:
+        raise UsageError(f"synthesize: {error}") from None
+    counts = {"train": int(train), "val": int(val)}
+    if min(counts.values()) < 0 or not any(counts.values()):
+        raise UsageError(f"synthesize: asked for {train} training and {val} validation pictures")
+    parameters = json.loads(json.dumps({"version": GENERATOR_VERSION, "seed": int(seed), **counts, **asdict(crowd)}))
+    out = Path(out_dir)
+    kept = _existing(out, parameters)
+    if kept is not None:
+        return kept
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        statistics = {
+            split: _write_split(scratch, split, count, crowd, int(seed), workers, progress)
+            for split, count in counts.items()
+        }
+        metadata = {"what": "yolox_pose synthetic crowds", "parameters": parameters, "statistics": statistics}
+        (scratch / METADATA_NAME).write_text(json.dumps(metadata, indent=2) + "\n")
+        if out.exists():
+            out.rmdir()
+        scratch.chmod(0o755)
+        scratch.rename(out)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return Synthesis(out, False, statistics)
+
+
+def _existing(out: Path, parameters: dict[str, Any]) -> Synthesis | None:
+    """The data set that is there already, None if there is nothing; anything else is an error."""
+    if not out.exists():
+        return None
+    if not out.is_dir():
+        raise UsageError(f"{out} is a file; give the name of a folder to make")
+    if not any(out.iterdir()):
+        return None
+    advice = "give another folder or delete this one"
+    try:
+        metadata = json.loads((out / METADATA_NAME).read_text())
+        found, statistics = metadata["parameters"], metadata["statistics"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(f"{out} holds something that synthesize did not write; {advice}") from None
+    if found != parameters:
+        differing = sorted(key for key in {*found, *parameters} if found.get(key) != parameters.get(key))
+        raise UsageError(f"{out} holds synthetic data made with other {', '.join(differing)}; {advice}")
+    for split in ("train", "val"):
+        count = len(list((out / split).glob("*.jpg")))
+        if count != parameters[split] or not (out / "annotations" / f"{split}.json").is_file():
+            raise UsageError(f"{out} is incomplete: {count} of {parameters[split]} {split} pictures; {advice}")
+    return Synthesis(out, True, statistics)
+
+
+def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
+    """The generator of picture ``index`` of a split."""
+    return np.random.default_rng([seed, *split.encode(), index])
+
+
+def _write_picture(folder: Path, split: str, options: CrowdOptions, seed: int, index: int) -> list[dict[str, Any]]:
+    img, annotations = render_crowd(picture_rng(seed, split, index), options)
+    ok, data = cv2.imencode(".jpg", img, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    if not ok:
+        raise RuntimeError(f"OpenCV could not encode picture {index} of {split}")
+    (folder / f"{index:06d}.jpg").write_bytes(data.tobytes())
+    return annotations
+
+
+def _write_split(
+    root: Path, split: str, count: int, options: CrowdOptions, seed: int, workers: int, progress: bool
+) -> dict[str, float]:
+    """Write the pictures and the annotation file of one split; returns its statistics."""
+    folder = root / split
+    folder.mkdir()
+    (root / "annotations").mkdir(exist_ok=True)
+    work = partial(_write_picture, folder, split, options, seed)
+    results = track(_map(work, range(count), workers), f"{split} pictures", total=count, enabled=progress)
+    width, height = options.size
+    images, annotations = [], []
+    for index, found in enumerate(results):
+        images.append({"id": index + 1, "file_name": f"{index:06d}.jpg", "width": width, "height": height})
+        for annotation in found:
+            annotations.append({"id": len(annotations) + 1, "image_id": index + 1, **annotation})
+    skeleton = [[a + 1, b + 1] for a, b in COCO_PERSON.links]
+    person = {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(COCO_PERSON.names)}
+    dataset = {
+        "info": {"description": f"yolox_pose synthetic crowds, {split}", "version": str(GENERATOR_VERSION)},
+        "images": images,
+        "annotations": annotations,
+        "categories": [{**person, "skeleton": skeleton}],
+    }
+    (root / "annotations" / f"{split}.json").write_text(json.dumps(dataset))
+    return crowd_statistics(dataset)
+
+
+def _map(work: Callable[[int], Any], items: Iterable[int], workers: int) -> Iterable[Any]:
+    """``work`` over ``items`` in order, in this process or in several."""
+    if workers <= 1:
+        yield from map(work, items)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(work, items, chunksize=8)
+
+
+def crowd_statistics(dataset: dict[str, Any]) -> dict[str, float]:
+    """How many people, how many of them hidden in part, how many keypoints of each visibility."""
+    people = [a for a in dataset["annotations"] if not a["iscrowd"]]
+    labelled = [a for a in people if a["num_keypoints"]]
+    codes = np.array([a["keypoints"][2::3] for a in labelled], int).reshape(-1, 17)
+    with_people = len({a["image_id"] for a in people})
+    images = len(dataset["images"])
+    return {
+        "images": images,
+        "images_without_people": images - len({a["image_id"] for a in dataset["annotations"]}),
+        "people": len(people),
+        "people_per_image_with_people": round(len(people) / max(with_people, 1), 3),
+        "people_without_keypoints": len(people) - len(labelled),
+        "crowd_regions": len(dataset["annotations"]) - len(people),
+        "share_of_people_with_occluded_joints": round(float((codes == 1).any(1).mean()) if len(codes) else 0.0, 4),
+        "share_of_keypoints_visible": round(float((codes == 2).mean()) if len(codes) else 0.0, 4),
+        "share_of_keypoints_occluded": round(float((codes == 1).mean()) if len(codes) else 0.0, 4),
+        "share_of_keypoints_outside": round(float((codes == 0).mean()) if len(codes) else 0.0, 4),
+    }

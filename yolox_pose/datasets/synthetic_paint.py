@@ -1,0 +1,213 @@
+"""Anti-aliased painting for synthetic pictures, with a record of what is topmost at every pixel.
+
+A shape is a signed distance (negative inside, pixels): its coverage of a pixel is ``clip(0.5 - d, 0, 1)`` at the
+pixel's centre, and it *owns* the pixel where the coverage is at least one half, that is where ``d <= 0``. Shapes are
+painted back to front, so that the owner of a pixel is what a viewer sees there. Colours are BGR in 0..255; points are
+in continuous coordinates (the pixel (i, j) has its centre at (j + .5, i + .5)).
+
+Depends on numpy and cv2 alone. Shape shorthand: H, W image; h, w the part of it that a shape can touch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+Color = tuple[float, float, float]
+
+BACKGROUND = -1
+"""Owner of a pixel that nothing in the scene covers."""
+
+
+class Local(NamedTuple):
+    """A shape's own coordinates at some pixels, each (h, w) float32."""
+
+    distance: np.ndarray  # signed distance to the outline in pixels, negative inside
+    along: np.ndarray  # 0..1 from the first to the second end
+    across: np.ndarray  # -1..1 from one side to the other
+
+
+@dataclass(frozen=True)
+class Capsule:
+    """A limb: the disc of radius ``ra`` at ``a`` swept to the one of radius ``rb`` at ``b``."""
+
+    a: tuple[float, float]
+    b: tuple[float, float]
+    ra: float
+    rb: float
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Box (x0, y0, x1, y1) outside of which the distance is positive."""
+        r = max(self.ra, self.rb)
+        (ax, ay), (bx, by) = self.a, self.b
+        return min(ax, bx) - r, min(ay, by) - r, max(ax, bx) + r, max(ay, by) + r
+
+    def local(self, x: np.ndarray, y: np.ndarray) -> Local:
+        """Own coordinates of the points (x, y)."""
+        dx, dy = self.b[0] - self.a[0], self.b[1] - self.a[1]
+        length2 = max(dx * dx + dy * dy, 1e-6)
+        px, py = x - np.float32(self.a[0]), y - np.float32(self.a[1])
+        along = np.clip(px * np.float32(dx / length2) + py * np.float32(dy / length2), 0, 1)
+        radius = np.float32(self.ra) + np.float32(self.rb - self.ra) * along
+        length = length2**0.5
+        across = (px * np.float32(-dy / length) + py * np.float32(dx / length)) / radius
+        distance = np.hypot(px - np.float32(dx) * along, py - np.float32(dy) * along) - radius
+        return Local(distance, along, across)
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A trunk: a trapezoid of half widths ``wa`` at ``a`` and ``wb`` at ``b``, with corners rounded by ``corner``."""
+
+    a: tuple[float, float]
+    b: tuple[float, float]
+    wa: float
+    wb: float
+    corner: float
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Box (x0, y0, x1, y1) outside of which the distance is positive."""
+        return Capsule(self.a, self.b, self.wa, self.wb).bounds()
+
+    def local(self, x: np.ndarray, y: np.ndarray) -> Local:
+        """Own coordinates of the points (x, y)."""
+        dx, dy = self.b[0] - self.a[0], self.b[1] - self.a[1]
+        length = max((dx * dx + dy * dy) ** 0.5, 1e-3)
+        px, py = x - np.float32(self.a[0]), y - np.float32(self.a[1])
+        along_px = px * np.float32(dx / length) + py * np.float32(dy / length)
+        across_px = px * np.float32(-dy / length) + py * np.float32(dx / length)
+        along = np.clip(along_px / np.float32(length), 0, 1)
+        half_width = np.float32(self.wa) + np.float32(self.wb - self.wa) * along
+        corner = np.float32(min(self.corner, self.wa, self.wb, length / 2))
+        qx = np.abs(across_px) - half_width + corner
+        qy = np.maximum(-along_px, along_px - np.float32(length)) + corner
+        outside = np.hypot(np.maximum(qx, 0), np.maximum(qy, 0))
+        return Local(outside + np.minimum(np.maximum(qx, qy), 0) - corner, along, across_px / half_width)
+
+
+@dataclass(frozen=True)
+class Ellipse:
+    """An ellipse with half axes ``rx``, ``ry``, turned clockwise by ``angle`` radians."""
+
+    center: tuple[float, float]
+    rx: float
+    ry: float
+    angle: float = 0.0
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Box (x0, y0, x1, y1) outside of which the distance is positive."""
+        r = max(self.rx, self.ry)
+        return self.center[0] - r, self.center[1] - r, self.center[0] + r, self.center[1] + r
+
+    def normalized(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The points in a frame where the ellipse is the unit circle."""
+        c, s = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
+        px, py = x - np.float32(self.center[0]), y - np.float32(self.center[1])
+        return (c * px + s * py) / np.float32(self.rx), (c * py - s * px) / np.float32(self.ry)
+
+    def local(self, x: np.ndarray, y: np.ndarray) -> Local:
+        """Own coordinates of the points (x, y); the distance is exact on the outline and scaled elsewhere."""
+        nx, ny = self.normalized(x, y)
+        distance = (np.hypot(nx, ny) - 1) * np.float32(min(self.rx, self.ry))
+        return Local(distance, np.clip((ny + 1) / 2, 0, 1), nx)
+
+
+Shape = Capsule | Slab | Ellipse
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a surface looks like.
+
+    Args:
+        color: Main BGR colour.
+        second: Second colour of the pattern.
+        pattern: ``plain``, ``stripes`` (across the part), ``bars`` (along it), ``checks`` or ``dots``.
+        repeats: Periods of the pattern over the part's length.
+    """
+
+    color: Color
+    second: Color = (0.0, 0.0, 0.0)
+    pattern: str = "plain"
+    repeats: float = 5.0
+
+    def paint(self, local: Local, aspect: float = 1.0) -> np.ndarray:
+        """BGR colours (h, w, 3) or, where plain, (3,); ``aspect`` is the part's half width over its length."""
+        color = np.asarray(self.color, np.float32)
+        if self.pattern == "plain":
+            return color
+        t = local.along * np.float32(self.repeats)
+        u = local.across * np.float32(self.repeats * aspect)
+        second = np.asarray(self.second, np.float32)
+        return np.where(self._is_second(t, u)[..., None], second, color)
+
+    def _is_second(self, t: np.ndarray, u: np.ndarray) -> np.ndarray:
+        if self.pattern == "stripes":
+            return (t % 1) < 0.45
+        if self.pattern == "bars":
+            return (u % 1) < 0.45
+        if self.pattern == "checks":
+            return ((t % 1) < 0.5) ^ ((u % 1) < 0.5)
+        return np.hypot(t % 1 - 0.5, u % 1 - 0.5) < 0.3
+
+
+class Canvas:
+    """A picture in the making: colours ``img`` (H, W, 3) float32 and the topmost surface ``owner`` (H, W) int32."""
+
+    def __init__(self, img: np.ndarray) -> None:
+        self.img = np.ascontiguousarray(img, np.float32)
+        height, width = self.img.shape[:2]
+        self.owner = np.full((height, width), BACKGROUND, np.int32)
+        self._x = np.arange(width, dtype=np.float32)[None] + np.float32(0.5)
+        self._y = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
+
+    def window(self, shape: Shape) -> tuple[slice, slice] | None:
+        """Rows and columns of the picture that the shape can touch, None where it is outside."""
+        height, width = self.owner.shape
+        x0, y0, x1, y1 = shape.bounds()
+        left, top = max(int(np.floor(x0)) - 1, 0), max(int(np.floor(y0)) - 1, 0)
+        right, bottom = min(int(np.ceil(x1)) + 1, width), min(int(np.ceil(y1)) + 1, height)
+        return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
+
+    def grid(self, window: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
+        """Pixel centres of a window: x (1, w) and y (h, 1)."""
+        return self._x[:, window[1]], self._y[window[0]]
+
+    def blend(self, window: tuple[slice, slice], alpha: np.ndarray, color: np.ndarray, owner: int | None) -> None:
+        """Put a colour over the picture; the pixels with ``alpha >= 0.5`` pass to ``owner`` unless that is None."""
+        under = self.img[window]
+        under += alpha[..., None] * (color - under)
+        if owner is not None:
+            self.owner[window][alpha >= 0.5] = owner
+
+    def fill(self, shape: Shape, color: Color | Material, owner: int | None = None, opacity: float = 1.0) -> None:
+        """Paint a shape in a flat colour or a pattern."""
+        window = self.window(shape)
+        if window is None:
+            return
+        local = shape.local(*self.grid(window))
+        paint = color.paint(local) if isinstance(color, Material) else np.asarray(color, np.float32)
+        alpha = np.clip(0.5 - local.distance, 0, 1) * np.float32(opacity)
+        self.blend(window, alpha, paint, owner)
+
+    def shadow(self, center: tuple[float, float], rx: float, ry: float, strength: float) -> None:
+        """Darken an ellipse on the ground, softly towards its edge."""
+        shape = Ellipse(center, rx, ry)
+        window = self.window(shape)
+        if window is None:
+            return
+        nx, ny = shape.normalized(*self.grid(window))
+        alpha = np.clip(1 - np.hypot(nx, ny), 0, 1) * np.float32(strength)
+        self.img[window] *= 1 - alpha[..., None]
+
+
+def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cells: int) -> np.ndarray:
+    """(H, W) float32 noise in about -1..1 with ``cells`` bumps across the longer side; ``size`` is (W, H)."""
+    width, height = size
+    longest = max(width, height)
+    shape = (max(2, round(cells * height / longest)), max(2, round(cells * width / longest)))
+    coarse = rng.uniform(-1, 1, shape).astype(np.float32)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
