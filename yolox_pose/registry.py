@@ -26,9 +26,21 @@ DATA_SAMPLERS = _child("data sampler", mmpose_registry.DATA_SAMPLERS, "yolox_pos
 TRANSFORMS = _child("transform", mmpose_registry.TRANSFORMS, "yolox_pose.datasets")
 METRICS = _child("metric", mmpose_registry.METRICS, "yolox_pose.evaluation")
 HOOKS = _child("hook", mmpose_registry.HOOKS, "yolox_pose.engine", "mmpose.engine.hooks")
-OPTIM_WRAPPERS = _child("optim wrapper", mmpose_registry.OPTIM_WRAPPERS, "yolox_pose.engine")
+OPTIM_WRAPPERS = _child("optimizer_wrapper", mmpose_registry.OPTIM_WRAPPERS, "yolox_pose.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     "optimizer wrapper constructor", mmpose_registry.OPTIM_WRAPPER_CONSTRUCTORS, "yolox_pose.engine"
 )
 LOOPS = _child("loop", mmpose_registry.LOOPS, "yolox_pose.engine")
-VISUALIZERS = _child("visualizer", mmpose_registry.VISUALIZERS, "yolox_pose.apis")
+VISUALIZERS = _child("visualizer", mmpose_registry.VISUALIZERS, "mmpose.visualization")
+
+# Nothing of this package is in these; they exist because MMEngine looks for them under the default scope.
+RUNNERS = _child("runner", mmpose_registry.RUNNERS)
+RUNNER_CONSTRUCTORS = _child("runner constructor", mmpose_registry.RUNNER_CONSTRUCTORS)
+MODEL_WRAPPERS = _child("model_wrapper", mmpose_registry.MODEL_WRAPPERS)
+WEIGHT_INITIALIZERS = _child("weight initializer", mmpose_registry.WEIGHT_INITIALIZERS)
+OPTIMIZERS = _child("optimizer", mmpose_registry.OPTIMIZERS)
+PARAM_SCHEDULERS = _child("parameter scheduler", mmpose_registry.PARAM_SCHEDULERS)
+EVALUATORS = _child("evaluator", mmpose_registry.EVALUATORS)
+VISBACKENDS = _child("vis_backend", mmpose_registry.VISBACKENDS)
+LOG_PROCESSORS = _child("log processor", mmpose_registry.LOG_PROCESSORS)
+INFERENCERS = _child("inferencer", mmpose_registry.INFERENCERS)

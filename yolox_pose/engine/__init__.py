@@ -1,0 +1,8 @@
+"""Hooks of training; importing this package registers them."""
+
+from yolox_pose.engine.checkpoint_hook import AtomicCheckpointHook
+from yolox_pose.engine.guard_hook import NonFiniteLossGuard
+from yolox_pose.engine.optim import YOLOXPoseOptimConstructor
+from yolox_pose.engine.phase_hook import TrainingPhaseHook
+
+__all__ = ["AtomicCheckpointHook", "NonFiniteLossGuard", "TrainingPhaseHook", "YOLOXPoseOptimConstructor"]

@@ -1,0 +1,46 @@
+"""Checkpoints that are whole or absent, and that hold data only."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+
+from yolox_pose.registry import HOOKS
+
+
+class AtomicLocalBackend(LocalBackend):
+    """Local files that are written to a temporary name and renamed, so that a kill leaves the previous file whole."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write ``obj`` to ``filepath`` and make sure that it is on the disk before the old file is replaced."""
+        target = Path(filepath)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            with open(temporary, "wb") as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
+        """The same for text (``last_checkpoint``)."""
+        self.put(obj.encode(encoding), filepath)
+
+
+register_backend("yolox_pose_atomic", AtomicLocalBackend, force=True)
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """MMEngine's checkpoint hook over :class:`AtomicLocalBackend`; arguments are those of ``CheckpointHook``."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        kwargs.setdefault("backend_args", {"backend": "yolox_pose_atomic"})
+        super().__init__(*args, **kwargs)

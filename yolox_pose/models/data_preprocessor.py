@@ -1,0 +1,131 @@
+"""Stacks images, moves them to the device and, in training, resizes every batch to a random size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.logging import MessageHub
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from yolox_pose.registry import MODELS
+
+PAD_VALUE = 114
+"""Grey level of padding, as in YOLOX."""
+
+
+def random_batch_size(
+    seed: int, iteration: int, size_range: tuple[int, int], divisor: int = 32, interval: int = 1
+) -> int:
+    """Side length of the batches around an iteration, a pure function of its arguments.
+
+    Args:
+        seed: Seed of the run.
+        iteration: Training iteration, counted from 0.
+        size_range: Smallest and largest side in pixels, both included.
+        divisor: The side is a multiple of this.
+        interval: Iterations for which a side is kept.
+
+    Returns:
+        Pixels.
+    """
+    low, high = math.ceil(size_range[0] / divisor), size_range[1] // divisor
+    rng = np.random.default_rng((seed, iteration // interval))
+    return int(rng.integers(low, high + 1)) * divisor
+
+
+def stack_images(images: Sequence[Tensor], divisor: int) -> Tensor:
+    """Stack (3, H, W) images to a batch, padded at the right and bottom to the largest size and a multiple of ``divisor``."""
+    height = math.ceil(max(image.shape[1] for image in images) / divisor) * divisor
+    width = math.ceil(max(image.shape[2] for image in images) / divisor) * divisor
+    if all(image.shape[1:] == (height, width) for image in images):
+        return torch.stack(list(images))
+    batch = images[0].new_full((len(images), images[0].shape[0], height, width), PAD_VALUE)
+    for target, image in zip(batch, images):
+        target[:, : image.shape[1], : image.shape[2]] = image
+    return batch
+
+
+def resize_batch(inputs: Tensor, data_samples: Sequence, size: tuple[int, int]) -> Tensor:
+    """Resize a float batch to ``size`` (height, width) and scale the annotations of its samples with it."""
+    height, width = inputs.shape[-2:]
+    if (height, width) == tuple(size):
+        return inputs
+    sy, sx = size[0] / height, size[1] / width
+    for sample in data_samples:
+        labels = sample.gt_instance_labels
+        labels.bboxes = labels.bboxes * labels.bboxes.new_tensor([sx, sy, sx, sy])
+        if "keypoints" in labels:
+            labels.keypoints = labels.keypoints * labels.keypoints.new_tensor([sx, sy])
+        if "areas" in labels:
+            labels.areas = labels.areas * (sx * sy)
+    return F.interpolate(inputs, size=size, mode="bilinear", align_corners=False)
+
+
+@MODELS.register_module()
+class YOLOXPoseDataPreprocessor(BaseDataPreprocessor):
+    """Batches of BGR images, 0 to 255, without normalisation (the weights expect that), float32.
+
+    Args:
+        size_divisor: Height and width of a batch are multiples of this.
+        random_size: Smallest and largest side of the training batches; None keeps the size of the pipeline. The shorter
+            side of non-square batches is scaled along, to a multiple of ``size_divisor``.
+        random_size_interval: Iterations for which a size is kept.
+        channels_last: Whether batches are laid out channels-last, which is faster on CPU and with tensor cores.
+        mean: Subtracted from each channel, for weights that were trained so.
+        std: Divided by, likewise.
+        non_blocking: Whether copies to the device are asynchronous.
+    """
+
+    def __init__(
+        self,
+        size_divisor: int = 32,
+        random_size: tuple[int, int] | None = None,
+        random_size_interval: int = 1,
+        channels_last: bool = True,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        non_blocking: bool = True,
+    ) -> None:
+        super().__init__(non_blocking)
+        self.size_divisor, self.random_size = size_divisor, random_size
+        self.random_size_interval, self.channels_last = random_size_interval, channels_last
+        self.seed = 0  # set by the training-phase hook to the seed of the run
+        self.normalizes = mean is not None or std is not None
+        self.register_buffer("mean", torch.tensor(mean or [0.0] * 3).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std or [1.0] * 3).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
+        """Batch of the network.
+
+        Args:
+            data: ``inputs``, (3, H, W) uint8 images as a list or one (B, 3, H, W) tensor, and ``data_samples``.
+            training: Whether batches are resized.
+
+        Returns:
+            ``inputs``, (B, 3, H, W) float32 on the device, and ``data_samples``.
+        """
+        images, samples = data["inputs"], data.get("data_samples")
+        inputs = images if isinstance(images, Tensor) else stack_images(images, self.size_divisor)
+        memory_format = torch.channels_last if self.channels_last else torch.contiguous_format
+        inputs = self.cast_data(inputs).float().contiguous(memory_format=memory_format)
+        samples = self.cast_data(samples) if samples is not None else None
+        if self.normalizes:
+            inputs = (inputs - self.mean) / self.std
+        if training and self.random_size is not None:
+            inputs = resize_batch(inputs, samples, self._training_size(*inputs.shape[-2:]))
+        return {"inputs": inputs, "data_samples": samples}
+
+    def _training_size(self, height: int, width: int) -> tuple[int, int]:
+        """Random (height, width) of this iteration; the longer side is drawn."""
+        iteration = int(MessageHub.get_current_instance().get_info("iter") or 0)
+        longer = random_batch_size(
+            self.seed, iteration, tuple(self.random_size), self.size_divisor, self.random_size_interval
+        )
+        scale = longer / max(height, width)
+        return tuple(max(1, round(side * scale / self.size_divisor)) * self.size_divisor for side in (height, width))

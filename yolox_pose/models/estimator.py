@@ -1,0 +1,86 @@
+"""The estimator: backbone, neck and head, and the way back to pixels of the source image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.structures import InstanceData
+from mmpose.models.pose_estimators.base import BasePoseEstimator
+from torch import Tensor
+
+from yolox_pose.models.checkpoints import adapt_state_dict
+from yolox_pose.registry import MODELS
+
+
+@MODELS.register_module()
+class YOLOXPoseEstimator(BasePoseEstimator):
+    """One-stage multi-person pose estimator and detector.
+
+    Weights of a YOLOX detector in MMDetection's layout are recognised when they are loaded: what fits is taken and the
+    rest is reported.
+
+    Args:
+        backbone: Config of the backbone.
+        neck: Config of the neck.
+        head: Config of the head.
+        test_cfg: Fields of :class:`yolox_pose.models.detections.TestSettings`.
+        channels_last: Whether weights are laid out channels-last.
+        **kwargs: Further arguments of MMPose's ``BasePoseEstimator``.
+    """
+
+    def __init__(
+        self,
+        backbone: Mapping[str, Any],
+        neck: Mapping[str, Any],
+        head: Mapping[str, Any],
+        test_cfg: Mapping[str, Any] | None = None,
+        channels_last: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(backbone=backbone, neck=neck, head=head, test_cfg=test_cfg, **kwargs)
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def loss(self, inputs: Tensor, data_samples: Sequence) -> dict[str, Tensor]:
+        """Losses of a batch: (B, 3, H, W) images and their samples."""
+        return self.head.loss(self.extract_feat(inputs), data_samples)
+
+    def predict(self, inputs: Tensor, data_samples: Sequence) -> Sequence:
+        """Detections, in pixels of the source images.
+
+        Args:
+            inputs: (B, 3, H, W).
+            data_samples: Samples with ``letterbox`` and ``ori_shape`` in their metainfo.
+
+        Returns:
+            The same samples with ``pred_instances``.
+        """
+        found = self.head.predict(self.extract_feat(inputs), data_samples, test_cfg=self.test_cfg)
+        for sample, instances in zip(data_samples, found):
+            sample.pred_instances = to_source(instances, sample.metainfo)
+        return data_samples
+
+    def _load_state_dict_pre_hook(self, state_dict: dict, prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Called by torch before weights are loaded: other layouts are turned into this one, in place."""
+        adapt_state_dict(state_dict, self.state_dict(keep_vars=True), prefix)
+
+
+def to_source(instances: InstanceData, metainfo: Mapping[str, Any]) -> InstanceData:
+    """Undo the letterbox: from pixels of the network's input to pixels of the source image.
+
+    Args:
+        instances: ``bboxes`` (n, 4) and, for pose, ``keypoints`` (n, K, 2); changed in place.
+        metainfo: ``letterbox``, ``(sx, sy, left, top)`` of the map ``source * (sx, sy) + (left, top)``, and
+            ``ori_shape``, (height, width) of the source image, to which boxes are clipped.
+    """
+    boxes = instances.bboxes
+    sx, sy, left, top = metainfo.get("letterbox", (1.0, 1.0, 0.0, 0.0))
+    scale, shift = boxes.new_tensor([sx, sy]), boxes.new_tensor([left, top])
+    height, width = metainfo["ori_shape"][:2]
+    boxes = (boxes - shift.repeat(2)) / scale.repeat(2)
+    instances.bboxes = boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+    if "keypoints" in instances:
+        instances.keypoints = (instances.keypoints - shift) / scale
+    return instances

@@ -1,0 +1,36 @@
+"""Differentiable tensor functions of YOLOX-Pose: boxes, keypoints, OKS, SimOTA, losses, NMS. Depends on torch alone.
+
+Shape shorthand, used in every docstring of this package:
+    B: images in the batch, N: priors (grid points of all levels), G: instances of an image (padded to the batch's most),
+    K: keypoints of an instance, C: classes, P: positive priors of the batch.
+
+Conventions: boxes are ``(x1, y1, x2, y2)`` in pixels of the network's input, in continuous coordinates (pixel ``i`` covers
+``[i, i + 1)``); a prior is ``(x, y, stride)``; all geometry is computed in float32, also under AMP.
+"""
+
+from yolox_pose.ops.boxes import aligned_iou, decode_boxes, encode_boxes, grid_priors, pairwise_iou
+from yolox_pose.ops.keypoints import decode_keypoints, encode_keypoints
+from yolox_pose.ops.losses import LossWeights, Predictions, Targets, yolox_losses
+from yolox_pose.ops.nms import batched_nms
+from yolox_pose.ops.oks import keypoint_oks, pairwise_oks
+from yolox_pose.ops.simota import Assignment, SimOTASettings, simota
+
+__all__ = [
+    "Assignment",
+    "LossWeights",
+    "Predictions",
+    "SimOTASettings",
+    "Targets",
+    "aligned_iou",
+    "batched_nms",
+    "decode_boxes",
+    "decode_keypoints",
+    "encode_boxes",
+    "encode_keypoints",
+    "grid_priors",
+    "keypoint_oks",
+    "pairwise_iou",
+    "pairwise_oks",
+    "simota",
+    "yolox_losses",
+]

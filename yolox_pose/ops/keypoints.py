@@ -1,0 +1,34 @@
+"""Keypoint coding (shape letters: see :mod:`yolox_pose.ops`)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def decode_keypoints(offsets: Tensor, priors: Tensor) -> Tensor:
+    """Keypoints from the outputs of the pose branch: ``offset * stride + prior``.
+
+    Args:
+        offsets: (..., N, 2K) of any float type, ``x, y`` of each keypoint in turn.
+        priors: (N, 3), or (..., N, 3) that broadcasts.
+
+    Returns:
+        (..., N, K, 2) float32 in pixels.
+
+    Source: mmpose ``YOLOXPoseHead.decode_kpt_reg``; YOLO-Pose (CVPRW 2022) has ``(2 * offset - 0.5 + cell) * stride``.
+    """
+    offsets = offsets.float().unflatten(-1, (-1, 2))
+    return offsets * priors[..., None, 2:3] + priors[..., None, :2]
+
+
+def encode_keypoints(keypoints: Tensor, priors: Tensor) -> Tensor:
+    """Inverse of :func:`decode_keypoints`.
+
+    Args:
+        keypoints: (..., K, 2) in pixels.
+        priors: (..., 3) of the same leading shape.
+
+    Returns:
+        (..., 2K) float32.
+    """
+    return ((keypoints - priors[..., None, :2]) / priors[..., None, 2:3]).flatten(-2)
