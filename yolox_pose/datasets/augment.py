@@ -1,0 +1,200 @@
+"""The augmentations of the YOLOX recipe as pure functions: geometry of the labels here, of the pixels in ``warp``.
+
+Shape letters: G instances, K keypoints. Conventions: boxes xyxy, continuous pixels; a keypoint is inside an image if it
+is on or within its border; an area shrinks with the image (determinant of the warp) and with the part of its box that
+a crop leaves, so that OKS stays as strict on truncated people as on whole ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from yolox_pose.datasets.warp import determinant, mirroring, scaling, translation, warp_points
+
+EDGE = 1e-3
+"""Pixels by which a keypoint may lie outside a region and still counts as on its border: float32 rounding."""
+
+
+class Instances(NamedTuple):
+    """Labels of the G people (or things) of one image.
+
+    Attributes:
+        boxes: (G, 4) float32 xyxy.
+        labels: (G,) int64.
+        keypoints: (G, K, 2) float32.
+        visible: (G, K) uint8 codes 0, 1, 2.
+        areas: (G,) float32.
+        ann_ids: (G,) int64.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    keypoints: np.ndarray
+    visible: np.ndarray
+    areas: np.ndarray
+    ann_ids: np.ndarray
+
+    def select(self, keep: np.ndarray) -> Instances:
+        """The instances that a boolean mask or indices name."""
+        return Instances(*(values[keep] for values in self))
+
+
+def concat_instances(parts: Sequence[Instances]) -> Instances:
+    """Instances of several sources in one list."""
+    return Instances(*(np.concatenate(values) for values in zip(*parts)))
+
+
+def warp_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(G, 4) float64 smallest upright boxes around the warped corners of boxes."""
+    x1, y1, x2, y2 = np.asarray(boxes, dtype=np.float64).T
+    corners = np.stack([np.stack([x1, x2, x2, x1], axis=1), np.stack([y1, y1, y2, y2], axis=1)], axis=2)
+    moved = warp_points(corners, matrix)
+    return np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1)
+
+
+def warp_instances(instances: Instances, matrix: np.ndarray) -> Instances:
+    """Move instances by a 3x3 matrix; nothing is clipped."""
+    return instances._replace(
+        boxes=warp_boxes(instances.boxes, matrix).astype(np.float32),
+        keypoints=warp_points(instances.keypoints, matrix).astype(np.float32),
+        areas=(instances.areas * determinant(matrix)).astype(np.float32),
+    )
+
+
+def mirror_instances(instances: Instances, width: float, flip_indices: np.ndarray) -> Instances:
+    """Mirror instances in an image of ``width``, left and right keypoints exchanged by (K,) ``flip_indices``."""
+    return swap_keypoints(warp_instances(instances, mirroring(width)), flip_indices)
+
+
+def swap_keypoints(instances: Instances, flip_indices: np.ndarray) -> Instances:
+    """Exchange left and right keypoints; K may be 0 where ``flip_indices`` is empty."""
+    return instances._replace(
+        keypoints=instances.keypoints[:, flip_indices], visible=instances.visible[:, flip_indices]
+    )
+
+
+def clip_instances(instances: Instances, region: Sequence[float]) -> Instances:
+    """Cut instances to a rectangle.
+
+    Boxes are clipped and areas shrink with them, keypoints outside become unlabelled, instances of whose box nothing
+    is left are dropped.
+
+    Args:
+        instances: G instances.
+        region: x1, y1, x2, y2.
+    """
+    x1, y1, x2, y2 = region
+    low, high = np.array([x1, y1, x1, y1], dtype=np.float32), np.array([x2, y2, x2, y2], dtype=np.float32)
+    boxes = np.clip(instances.boxes, low, high)
+    before, after = box_areas(instances.boxes), box_areas(boxes)
+    share = np.divide(after, before, out=np.zeros_like(after), where=before > 0)
+    inside = ((instances.keypoints >= low[:2] - EDGE) & (instances.keypoints <= high[:2] + EDGE)).all(axis=2)
+    clipped = instances._replace(
+        boxes=boxes,
+        visible=np.where(inside, instances.visible, 0).astype(np.uint8),
+        areas=(instances.areas * share).astype(np.float32),
+    )
+    return clipped.select((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+
+
+def box_areas(boxes: np.ndarray) -> np.ndarray:
+    """(G,) areas of boxes."""
+    sides = np.asarray(boxes, dtype=np.float64)
+    return (sides[:, 2] - sides[:, 0]) * (sides[:, 3] - sides[:, 1])
+
+
+def large_enough(boxes: np.ndarray, min_size: float) -> np.ndarray:
+    """(G,) mask of boxes both of whose sides are longer than ``min_size`` pixels."""
+    return (boxes[:, 2:] - boxes[:, :2] > min_size).all(axis=1)
+
+
+class Placement(NamedTuple):
+    """Where a source goes: 3x3 matrix and the region x1, y1, x2, y2 of the picture that it fills."""
+
+    matrix: np.ndarray
+    region: tuple[float, float, float, float]
+
+
+def fit_scale(source: tuple[int, int], size: tuple[int, int]) -> float:
+    """Scale at which an image of ``source`` width and height just fits into ``size``."""
+    return min(size[0] / source[0], size[1] / source[1])
+
+
+def mosaic_placements(
+    sources: Sequence[tuple[int, int]], size: tuple[int, int], center: tuple[float, float]
+) -> list[Placement]:
+    """Four images around a point of a canvas of twice ``size``.
+
+    Each is scaled to fit into ``size`` and touches the centre with one corner: the first is its top left neighbour, then
+    top right, bottom left, bottom right. What reaches beyond the canvas is cut off.
+
+    Args:
+        sources: Widths and heights of the four images.
+        size: Width and height of one quarter.
+        center: The common corner, in pixels of the canvas.
+
+    Source: mmpose ``mix_img_transforms.py``, ``Mosaic``.
+    """
+    placements = []
+    for (width, height), (right, below) in zip(sources, ((0, 0), (1, 0), (0, 1), (1, 1))):
+        scale = fit_scale((width, height), size)
+        shown = width * scale, height * scale
+        left, top = center[0] - (1 - right) * shown[0], center[1] - (1 - below) * shown[1]
+        region = max(left, 0), max(top, 0), min(left + shown[0], 2 * size[0]), min(top + shown[1], 2 * size[1])
+        placements.append(Placement(translation(left, top) @ scaling(scale, scale), region))
+    return placements
+
+
+def mixup_placement(
+    source: tuple[int, int], size: tuple[int, int], target: tuple[int, int], *, jitter: float, mirror: bool, crop: tuple
+) -> Placement:
+    """Where the second image of a mixup goes.
+
+    It is fitted top left into a canvas of ``size``, the canvas is scaled by ``jitter`` and mirrored or not, and a window
+    of the size of the ``target`` image is cut out of it.
+
+    Args:
+        source: Width and height of the second image.
+        size: Width and height of the canvas before scaling.
+        target: Width and height of the image it is mixed into.
+        jitter: Scale of the canvas.
+        mirror: Whether the scaled canvas is mirrored.
+        crop: Position of the window as two shares in [0, 1] of the room there is.
+
+    Source: mmpose ``mix_img_transforms.py``, ``YOLOXMixUp``.
+    """
+    scale = fit_scale(source, size) * jitter
+    canvas = int(size[0] * jitter), int(size[1] * jitter)
+    matrix = scaling(scale, scale)
+    if mirror:
+        matrix = mirroring(canvas[0]) @ matrix
+    room = [max(canvas[axis] - target[axis], 0) for axis in (0, 1)]
+    offset = [min(int(share * (extent + 1)), extent) for share, extent in zip(crop, room)]
+    matrix = translation(-offset[0], -offset[1]) @ matrix
+    corners = warp_points([[0, 0], source], matrix)
+    low, high = np.clip(corners.min(axis=0), 0, target), np.clip(corners.max(axis=0), 0, target)
+    return Placement(matrix, (*low.tolist(), *high.tolist()))
+
+
+def shift_hsv(img: np.ndarray, gains: Sequence[int]) -> np.ndarray:
+    """Add whole numbers to hue (modulo 180), saturation and value (cut to 0..255) of a BGR image.
+
+    Source: Megvii YOLOX ``yolox/data/data_augment.py``, ``augment_hsv``; as three look-up tables.
+    """
+    if not any(gains):
+        return img
+    steps = np.arange(256, dtype=np.int64)
+    hue = (steps + gains[0]) % 180
+    saturation, value = (np.clip(steps + gain, 0, 255) for gain in gains[1:])
+    table = np.stack([hue, saturation, value], axis=1).astype(np.uint8)[None]
+    hsv = cv2.LUT(cv2.cvtColor(img, cv2.COLOR_BGR2HSV), table)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
+
+
+def average(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Mean of two images of the same size, rounded."""
+    return cv2.addWeighted(first, 0.5, second, 0.5, 0)

@@ -1,0 +1,258 @@
+"""The COCO-format keypoint data set: packed records, seeded samples, a second pipeline for the last epochs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from yolox_pose.datasets.loading import SampleError, read_image
+from yolox_pose.datasets.records import BOX_TOLERANCE, PoseRecords, load_records, summary
+from yolox_pose.datasets.sampler import SampleKey
+from yolox_pose.errors import DataError
+from yolox_pose.registry import DATASETS, TRANSFORMS
+from yolox_pose.skeleton import Skeleton, get_skeleton
+
+SKIP_TRIES = 10
+"""Images tried in place of one that cannot be loaded with ``on_error='skip'``."""
+
+
+@DATASETS.register_module()
+class CocoPoseDataset(Dataset):
+    """People with keypoints (or any boxes, with ``skeleton=None``) from a COCO-format annotation file.
+
+    An item is asked for by :class:`SampleKey` or by an index alone (epoch 0). Its random numbers come from
+    ``numpy.random.default_rng((seed, epoch, index))``; from epoch ``final_epoch`` on (set by the hook of the training
+    schedule before training starts) it goes through ``final_pipeline``.
+
+    Args:
+        ann_file: Annotation file, relative to ``data_root`` unless absolute.
+        data_root: Folder that relative paths start from.
+        data_prefix: ``img``: folder of the images, relative to ``data_root`` unless absolute.
+        skeleton: As for :func:`~yolox_pose.skeleton.get_skeleton`; None for boxes alone.
+        classes: Class names in label order; None takes all categories in file order.
+        pipeline: Transforms, as configs or callables.
+        final_pipeline: Transforms of the last epochs; None for the same.
+        seed: Non-negative seed of the augmentation.
+        test_mode: Samples have no labels, and the file need not have annotations.
+        on_error: ``'raise'`` stops at bad data; ``'skip'`` leaves such images out, counts and logs them.
+        other_categories: ``'error'`` or ``'ignore'`` annotations of categories that are not in ``classes``.
+        keep_empty: Whether images without instances are kept for training; they teach what is no person.
+        min_keypoints: Images on which no instance has this many labelled keypoints are left out; 0 keeps all.
+        indices: The first so many images, or the images at these positions; None for all.
+        box_tolerance: Pixels by which a box may reach beyond its image; it is clipped and counted.
+        dataset_name: Name in the metainfo.
+        lazy_init: Whether reading waits for :meth:`full_init`.
+
+    Raises:
+        DataError: If the annotations are wrong (see :func:`~yolox_pose.datasets.records.load_records`).
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        data_root: str = "",
+        data_prefix: Mapping[str, str] | None = None,
+        *,
+        skeleton: str | Mapping | Skeleton | Sequence[str] | None = "coco",
+        classes: Sequence[str] | None = ("person",),
+        pipeline: Sequence[dict | Callable] = (),
+        final_pipeline: Sequence[dict | Callable] | None = None,
+        seed: int = 0,
+        test_mode: bool = False,
+        on_error: str = "raise",
+        other_categories: str = "error",
+        keep_empty: bool = True,
+        min_keypoints: int = 0,
+        indices: int | Sequence[int] | None = None,
+        box_tolerance: float = BOX_TOLERANCE,
+        dataset_name: str = "coco",
+        lazy_init: bool = False,
+    ) -> None:
+        self.ann_file = os.path.join(data_root, ann_file)
+        self.image_root = os.path.join(data_root, (data_prefix or {}).get("img", ""))
+        self.skeleton = None if skeleton is None else get_skeleton(skeleton)
+        self.classes = None if classes is None else tuple(classes)
+        self.pipeline = build_pipeline(pipeline)
+        self.final_pipeline = None if final_pipeline is None else build_pipeline(final_pipeline)
+        self.final_epoch: int | None = None
+        self.seed = seed
+        self.test_mode = test_mode
+        self.on_error = on_error
+        self.other_categories = other_categories
+        self.keep_empty = keep_empty
+        self.min_keypoints = min_keypoints
+        self.indices = indices
+        self.box_tolerance = box_tolerance
+        self.dataset_name = dataset_name
+        self.flip_indices = np.zeros(0, dtype=np.int64) if self.skeleton is None else self.skeleton.flip_indices
+        self._records: PoseRecords | None = None
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def records(self) -> PoseRecords:
+        """The annotations, read when first needed."""
+        self.full_init()
+        return self._records
+
+    def full_init(self) -> None:
+        """Read the annotation file, unless that is done."""
+        if self._records is not None:
+            return
+        records = load_records(
+            self.ann_file,
+            on_error=self.on_error,
+            num_keypoints=0 if self.skeleton is None else self.skeleton.num_keypoints,
+            classes=self.classes,
+            image_root=Path(self.image_root),
+            other_categories=self.other_categories,
+            box_tolerance=self.box_tolerance,
+            require_annotations=not self.test_mode,
+        )
+        self.classes = records.classes
+        self._records = records.select(self._chosen(records))
+        if not len(self._records):
+            raise DataError(f"{self.ann_file}: no image is left after the filters")
+        if records.counts:
+            print_log(f"{self.ann_file}: {summary(records.counts)}", logger="current", level=logging.INFO)
+
+    def _chosen(self, records: PoseRecords) -> np.ndarray:
+        """Positions of the images that the filters and ``indices`` leave; filters act on training alone."""
+        chosen = np.arange(len(records))
+        if self.indices is not None:
+            chosen = chosen[: self.indices] if isinstance(self.indices, int) else chosen[np.asarray(self.indices)]
+        if self.test_mode:
+            return chosen
+        if not self.keep_empty:
+            chosen = chosen[records.instance_counts[chosen] > 0]
+        if self.min_keypoints and self.skeleton is not None:
+            labelled = (records.visible > 0).sum(axis=1) >= self.min_keypoints
+            image_of = np.repeat(np.arange(len(records)), records.instance_counts)
+            chosen = chosen[np.isin(chosen, image_of[labelled])]
+        return chosen
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.records)
+
+    def __getitem__(self, key: SampleKey | int) -> Any:
+        """Run a sample through the pipeline of its epoch.
+
+        Raises:
+            SampleError: If an image cannot be loaded, unless ``on_error='skip'`` in training: then the next image takes
+                its place.
+        """
+        key = key if isinstance(key, SampleKey) else SampleKey(0, int(key))
+        tries = SKIP_TRIES if self.on_error == "skip" and not self.test_mode else 1
+        for attempt in range(tries):
+            try:
+                return self._run(SampleKey(key.epoch, (key.index + attempt) % len(self)))
+            except SampleError as error:
+                if attempt == tries - 1:
+                    raise
+                print_log(f"skipped: {error}", logger="current", level=logging.WARNING)
+        raise AssertionError("unreachable")
+
+    def _run(self, key: SampleKey) -> Any:
+        results = self.get_sample(key.index)
+        results["rng"] = np.random.default_rng((self.seed, key.epoch, key.index))
+        results["dataset"] = self
+        late = self.final_epoch is not None and key.epoch >= self.final_epoch
+        for transform in self.final_pipeline if late and self.final_pipeline is not None else self.pipeline:
+            results = transform(results)
+            if results is None:
+                raise DataError(f"{transform!r} gave nothing for image {int(self.records.image_ids[key.index])}")
+        return results
+
+    def get_sample(self, index: int) -> dict[str, Any]:
+        """Sample without its image and generator; labels are copies, absent in test mode."""
+        records = self.records
+        width, height = records.sizes[index].tolist()
+        sample = {
+            "sample_idx": index,
+            "img_id": int(records.image_ids[index]),
+            "img_path": self.image_path(index),
+            "ori_shape": (height, width),
+            "flip_indices": self.flip_indices,
+        }
+        if not self.test_mode:
+            rows = records.rows(index)
+            sample |= {
+                "bboxes": records.boxes[rows].copy(),
+                "labels": records.labels[rows].copy(),
+                "keypoints": records.keypoints[rows].copy(),
+                "keypoints_visible": records.visible[rows].copy(),
+                "areas": records.areas[rows].copy(),
+                "ann_ids": records.ann_ids[rows].copy(),
+                "ignore_mask": records.crowd_mask(index),
+            }
+        return sample
+
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        """What MMEngine's tools ask a data set for: the sample without its image."""
+        return self.get_sample(index)
+
+    def num_instances(self, index: int) -> int:
+        """Number of labelled instances of an image."""
+        rows = self.records.rows(index)
+        return rows.stop - rows.start
+
+    def image_path(self, index: int) -> str:
+        """Path of an image file."""
+        return os.path.join(self.image_root, self.records.file_name(index))
+
+    def load_image(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 BGR image.
+
+        Raises:
+            SampleError: If the file is missing, damaged or of another size than its annotations are for.
+        """
+        records = self.records
+        size = tuple(records.sizes[index].tolist())
+        return read_image(self.image_path(index), image_id=int(records.image_ids[index]), size=size)
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Names, links and colours in MMPose's fields, as plain lists so that checkpoints hold no other types."""
+        return dataset_metainfo(self.dataset_name, self.classes or self.records.classes, self.skeleton)
+
+    dataset_meta = metainfo
+
+
+def build_pipeline(transforms: Sequence[dict | Callable]) -> list[Callable]:
+    """Build transforms from configs; callables stay as they are."""
+    return [TRANSFORMS.build(transform) if isinstance(transform, dict) else transform for transform in transforms]
+
+
+def dataset_metainfo(name: str, classes: Sequence[str], skeleton: Skeleton | None) -> dict[str, Any]:
+    """Metainfo of a data set in the fields that MMPose's visualizer and metrics read.
+
+    Args:
+        name: Name of the data set.
+        classes: Class names in label order.
+        skeleton: Keypoints, or None for boxes alone.
+    """
+    metainfo = {"dataset_name": name, "classes": list(classes)}
+    if skeleton is None:
+        return metainfo
+    names = skeleton.names
+    return metainfo | {
+        "num_keypoints": skeleton.num_keypoints,
+        "keypoint_id2name": dict(enumerate(names)),
+        "keypoint_name2id": {keypoint: i for i, keypoint in enumerate(names)},
+        "keypoint_colors": [list(color) for color in skeleton.keypoint_colors],
+        "flip_indices": skeleton.flip_indices.tolist(),
+        "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],
+        "num_skeleton_links": len(skeleton.links),
+        "skeleton_links": [list(link) for link in skeleton.links],
+        "skeleton_link_colors": [list(color) for color in skeleton.link_colors],
+        "dataset_keypoint_weights": [1.0] * skeleton.num_keypoints,
+        "sigmas": list(skeleton.sigmas),
+    }
