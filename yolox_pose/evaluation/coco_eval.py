@@ -187,7 +187,7 @@ def _best_per_image(detections: Predictions, limit: int) -> Predictions:
 def _keypoint_annotations(
     truth: GroundTruth, num_keypoints: int, images: list[int], categories: list[int]
 ) -> list[dict[str, Any]]:
-    """The annotations of the chosen images and categories, renumbered, with everything filled in that COCO tools use."""
+    """The annotations of the chosen images and categories, renumbered and with everything that COCO tools use."""
     rows = truth.rows(images, categories)
     points = truth.keypoint_table(rows, num_keypoints)
     visible = (points[..., 2] > 0).sum(axis=1)
@@ -204,7 +204,7 @@ def _keypoint_annotations(
         "id": rows + 1,
         "image_id": _numbers(truth.image_ids[truth.image_index[rows]], images),
         "category_id": _numbers(truth.category_ids[rows], categories),
-        "keypoints": points.reshape(len(rows), -1),
+        "keypoints": points.reshape(len(rows), 3 * num_keypoints),
         "num_keypoints": visible,
         "bbox": boxes,
         "area": areas,

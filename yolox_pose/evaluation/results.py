@@ -125,8 +125,8 @@ def keypoint_records(predictions: Predictions) -> list[dict[str, Any]]:
     """COCO keypoint results. They have no ``bbox``: COCO tools would take the area of a detection from it."""
     if predictions.keypoints is None:
         return []
-    points = predictions.keypoints.reshape(len(predictions.scores), -1).tolist()
-    return _records(predictions, "keypoints", points)
+    rows, num_keypoints, _ = predictions.keypoints.shape
+    return _records(predictions, "keypoints", predictions.keypoints.reshape(rows, 3 * num_keypoints).tolist())
 
 
 def box_records(predictions: Predictions) -> list[dict[str, Any]]:

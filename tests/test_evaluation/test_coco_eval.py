@@ -1,0 +1,324 @@
+"""Figures that can be worked out by hand, filled-in annotations, and what is said about unusable input."""
+
+import json
+import math
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from coco_sets import exact_predictions, noisy_predictions, random_set, without_boxes
+
+from yolox_pose.errors import DataError
+from yolox_pose.evaluation.coco_eval import BOX_FIGURES, KEYPOINT_FIGURES, evaluate_boxes, evaluate_keypoints
+from yolox_pose.evaluation.ground_truth import GroundTruth
+from yolox_pose.evaluation.results import Predictions, box_records, keypoint_records
+
+AREA = 64.0**2  # medium
+
+
+def tiny_set(people=1, **changes):
+    """One image with people 100 px apart, two keypoints each, area 64 x 64."""
+    annotations = [
+        {
+            "id": i,
+            "image_id": 5,
+            "category_id": 1,
+            "keypoints": [100.0 * i, 0, 2, 100.0 * i, 50, 1],
+            "num_keypoints": 2,
+            "bbox": [100.0 * i, 0, 64, 64],
+            "area": AREA,
+            "iscrowd": 0,
+            **changes,
+        }
+        for i in range(people)
+    ]
+    return {"images": [{"id": 5}], "categories": [{"id": 1, "name": "person"}], "annotations": annotations}
+
+
+def detection(x=0.0, score=0.5, image_id=5, category_id=1):
+    keypoints = [x, 0.0, 1, x, 50.0, 1]
+    return {"image_id": image_id, "category_id": category_id, "keypoints": keypoints, "score": score}
+
+
+def evaluate(truth, records, **kwargs):
+    return evaluate_keypoints(truth, records, sigmas=[0.1, 0.1], **kwargs)
+
+
+def shift_for_oks(oks, sigma=0.1):
+    """Pixels by which both keypoints move for an OKS: exp(-d^2 / (2 area (2 sigma)^2)) = oks."""
+    return math.sqrt(-math.log(oks) * 2 * AREA * (2 * sigma) ** 2)
+
+
+def test_perfect_detection():
+    figures = evaluate(tiny_set(), [detection()])
+    assert tuple(figures) == KEYPOINT_FIGURES
+    assert {k: round(v, 9) for k, v in figures.items()} == {
+        **dict.fromkeys(KEYPOINT_FIGURES, 1),
+        "AP_L": -1,
+        "AR_L": -1,
+    }
+
+
+@pytest.mark.parametrize("oks, passed", [(0.499, 0), (0.501, 1), (0.749, 5), (0.751, 6), (0.951, 10)])
+def test_figures_follow_from_the_oks(oks, passed):
+    figures = evaluate(tiny_set(), [detection(shift_for_oks(oks))])
+    assert figures["AP"] == pytest.approx(passed / 10)
+    assert figures["AR"] == pytest.approx(passed / 10)
+    assert figures["AP50"] == pytest.approx(float(oks > 0.5))
+    assert figures["AP75"] == pytest.approx(float(oks > 0.75))
+    assert figures["AR75"] == pytest.approx(float(oks > 0.75))
+
+
+def test_precision_and_recall_of_two_people():
+    found_one = evaluate(tiny_set(2), [detection(0)])
+    assert found_one["AR"] == 0.5
+    assert found_one["AP"] == pytest.approx(51 / 101)  # recall points 0.00 to 0.50
+    false_alarm_first = evaluate(tiny_set(2), [detection(50, 0.9), detection(0, 0.5), detection(100, 0.4)])
+    assert false_alarm_first["AR"] == 1
+    assert false_alarm_first["AP"] == pytest.approx(2 / 3)  # precision 1/2, then 2/3, never rising
+
+
+def test_double_detection_is_a_false_alarm():
+    figures = evaluate(tiny_set(2), [detection(0, 0.9), detection(0, 0.8), detection(100, 0.7)])
+    assert figures["AP"] == pytest.approx((51 + 50 * 2 / 3) / 101)
+
+
+@pytest.mark.parametrize("ignored", [{"iscrowd": 1}, {"keypoints": [0] * 6}, {"keypoints": []}, {"keypoints": None}])
+def test_ignored_people_neither_count_nor_cost(ignored):
+    truth = tiny_set(2)
+    truth["annotations"][1].update(ignored)
+    assert evaluate(truth, [detection(100, 0.9), detection(0, 0.7)])["AP"] == pytest.approx(1)
+    twice = evaluate(truth, [detection(100, 0.9), detection(100, 0.8), detection(0, 0.7)])["AP"]
+    assert twice == pytest.approx(1 if "iscrowd" in ignored else 0.5)  # a crowd excuses any number of detections
+
+
+def test_num_keypoints_is_counted_not_believed():
+    assert evaluate(tiny_set(num_keypoints=0), [detection()])["AP"] == pytest.approx(1)
+    truth = tiny_set()
+    del truth["annotations"][0]["num_keypoints"], truth["annotations"][0]["iscrowd"]
+    assert evaluate(truth, [detection()])["AP"] == pytest.approx(1)
+
+
+def test_detection_without_any_keypoint_score_is_left_out():
+    empty = dict(detection(50, 0.9), keypoints=[50, 0, 0, 50, 50, 0])
+    assert evaluate(tiny_set(), [empty, detection(0, 0.5)])["AP"] == pytest.approx(1)
+
+
+def test_absent_area_is_that_of_the_box_times_053():
+    truth, explicit = random_set(3), random_set(3)
+    for ann, full in zip(truth["annotations"], explicit["annotations"]):
+        ann["area"] = None
+        full["area"] = 0.53 * full["bbox"][2] * full["bbox"][3]
+    records = noisy_predictions(truth, 3)
+    assert evaluate_keypoints(truth, records) == evaluate_keypoints(explicit, records)
+
+
+def test_absent_box_of_a_labelled_person():
+    truth = tiny_set()
+    del truth["annotations"][0]["bbox"]
+    assert evaluate(truth, [detection()])["AP"] == pytest.approx(1)
+    truth = tiny_set(keypoints=[0] * 6)
+    truth["annotations"].append(dict(tiny_set()["annotations"][0], id=7))
+    del truth["annotations"][0]["bbox"]
+    with pytest.raises(DataError, match="annotation 0 has neither bbox nor labelled keypoints"):
+        evaluate(truth, [])
+
+
+def test_boxes_of_predictions_change_nothing():
+    truth = random_set(2)
+    records = noisy_predictions(truth, 2)
+    assert evaluate_keypoints(truth, records) == evaluate_keypoints(truth, without_boxes(records))
+
+
+def test_order_of_images_and_annotations_does_not_matter():
+    truth = random_set(4)
+    records = noisy_predictions(truth, 4, ties=False)
+    figures = evaluate_keypoints(truth, records)
+    for part in ("images", "annotations"):
+        truth[part] = truth[part][::-1]
+    assert evaluate_keypoints(truth, records[::-1]) == pytest.approx(figures, abs=1e-12)
+
+
+def test_only_some_images_and_categories():
+    truth = random_set(6, images=20, categories=(2, 4))
+    records = noisy_predictions(truth, 6)
+    images = [image["id"] for image in truth["images"]][:7]
+    part = {
+        "images": truth["images"][:7],
+        "categories": truth["categories"][:1],
+        "annotations": [a for a in truth["annotations"] if a["image_id"] in images and a["category_id"] == 2],
+    }
+    own = [r for r in records if r["image_id"] in images and r["category_id"] == 2]
+    for evaluation in (evaluate_keypoints, evaluate_boxes):
+        figures = evaluation(truth, records, image_ids=images * 2, category_ids=[2])
+        assert figures == evaluation(part, own)
+        assert figures != evaluation(truth, records)
+
+
+def test_category_without_keypoints_does_not_count():
+    truth = tiny_set()
+    truth["categories"].append({"id": 9, "name": "car"})
+    truth["annotations"].append({"id": 50, "image_id": 5, "category_id": 9, "bbox": [0, 0, 10, 10], "area": 100})
+    assert evaluate(truth, [detection()], category_ids=[1, 9])["AP"] == pytest.approx(1)
+
+
+def test_no_detections_give_zero_and_a_warning():
+    truth = random_set(1, images=30)
+    for predictions in ([], Predictions.load([])):
+        with pytest.warns(UserWarning, match="no detections"):
+            assert evaluate_keypoints(truth, predictions) == dict.fromkeys(KEYPOINT_FIGURES, 0)
+        with pytest.warns(UserWarning, match="no detections"):
+            assert evaluate_boxes(truth, predictions) == dict.fromkeys(BOX_FIGURES, 0)
+
+
+@pytest.mark.parametrize("annotations", [[], tiny_set(keypoints=[0] * 6)["annotations"]])
+def test_nothing_to_be_found_gives_minus_one_and_a_warning(annotations):
+    truth = dict(tiny_set(), annotations=annotations)
+    with pytest.warns(UserWarning, match="no person with labelled keypoints on the 1 images"):
+        assert evaluate(truth, [detection()]) == dict.fromkeys(KEYPOINT_FIGURES, -1)
+
+
+def test_no_annotation_gives_minus_one_for_boxes():
+    with pytest.warns(UserWarning, match="no annotated object"):
+        assert evaluate_boxes(dict(tiny_set(), annotations=[]), []) == dict.fromkeys(BOX_FIGURES, -1)
+
+
+def test_nan_detections_are_left_out_with_a_warning():
+    with pytest.warns(UserWarning, match="2 detections left out: they hold NaN"):
+        figures = evaluate(tiny_set(), [detection(math.nan, 0.9), detection(50, math.nan), detection()])
+    assert figures["AP"] == pytest.approx(1)
+
+
+def test_detections_of_an_unknown_category_are_left_out_with_a_warning():
+    with pytest.warns(UserWarning, match="1 detections left out: their category is not in .*, such as 3"):
+        figures = evaluate(tiny_set(), [detection(50, 0.9, category_id=3), detection()])
+    assert figures["AP"] == pytest.approx(1)
+
+
+def test_packed_predictions_equal_records():
+    truth = random_set(8, first_id=2**35)
+    records = noisy_predictions(truth, 8)
+    packed = Predictions.load(records)
+    assert packed.image_ids.dtype == np.int64 and packed.keypoints.shape == (len(records), 17, 3)
+    assert evaluate_keypoints(truth, packed) == evaluate_keypoints(truth, records)
+    assert evaluate_boxes(truth, packed) == evaluate_boxes(truth, records)
+    assert keypoint_records(packed) == without_boxes(records)
+    assert [r["bbox"] for r in box_records(packed)] == [pytest.approx(r["bbox"]) for r in records]
+    halves = [packed.select(np.arange(len(records)) % 2 == part) for part in (0, 1)]
+    assert len(Predictions.concatenate(halves).scores) == len(records)
+
+
+def test_files_and_a_ground_truth_read_once(tmp_path):
+    truth = random_set(8)
+    records = exact_predictions(truth)
+    ann, pred = tmp_path / "ann.json", tmp_path / "pred.json"
+    ann.write_text(json.dumps(truth))
+    pred.write_text(json.dumps(records))
+    figures = evaluate_keypoints(truth, records)
+    assert evaluate_keypoints(ann, pred) == evaluate_keypoints(GroundTruth.load(str(ann)), str(pred)) == figures
+
+
+def test_unlisted_images_are_not_evaluated():
+    truth = tiny_set(2)
+    truth["annotations"][1]["image_id"] = 77
+    assert evaluate(truth, [detection()])["AP"] == pytest.approx(1)
+
+
+def test_default_sigmas_without_17_keypoints_are_one_over_k():
+    truth = tiny_set()
+    assert evaluate_keypoints(truth, [detection(20)]) == evaluate_keypoints(truth, [detection(20)], sigmas=[0.5, 0.5])
+
+
+BAD_ANNOTATIONS = [
+    ({"keypoints": [1.0, 2, 2]}, "annotation 0 has 3 keypoint numbers, expected 6 for 2 keypoints"),
+    ({"keypoints": [math.nan, 0, 2, 0, 0, 2]}, "annotation 0 has a keypoint that is no number"),
+    ({"bbox": [1, 2, 3]}, "annotation 0 has the bbox"),
+    ({"area": math.inf}, "annotation 0 has the area inf"),
+    ({"category_id": 3}, "annotation 0 has category_id 3, not in the file"),
+    ({"id": "seven"}, "annotation id 'seven' is not an integer"),
+]
+
+
+@pytest.mark.parametrize("change, message", BAD_ANNOTATIONS)
+def test_bad_annotation_is_named(tmp_path, change, message):
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(tiny_set(**change)))
+    with pytest.raises(DataError, match=message) as error:
+        evaluate(path, [detection()])
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_ids_that_occur_twice_are_named():
+    truth = tiny_set(2)
+    truth["annotations"][1]["id"] = 0
+    with pytest.raises(DataError, match="annotation id 0 occurs twice"):
+        evaluate(truth, [])
+    truth = tiny_set()
+    truth["images"] *= 2
+    with pytest.raises(DataError, match="image id 5 occurs twice"):
+        evaluate(truth, [])
+
+
+@pytest.mark.parametrize(
+    "records, message",
+    [
+        ([detection(), detection(image_id=6)], "1 detections are on images that annotations does not have, such as 6"),
+        ([dict(detection(), keypoints=[1.0] * 9)], "the detections have 3 keypoints, the annotations .* 2"),
+        ([dict(detection(), keypoints=[1.0] * 5)], "record 0 has 5 keypoint numbers"),
+        ([detection(), dict(detection(), keypoints=[1.0])], "record 1 has 1 numbers as keypoints, expected 6"),
+        ([{"image_id": 5, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "the detections have no keypoints"),
+        ([detection(), {"image_id": 5}], "record 1 has the category_id None"),
+        ([dict(detection(), image_id="5")], "record 0 has the image_id '5'"),
+        ([detection(), dict(detection(), score="high")], "record 1 has the score 'high'"),
+        ([dict(detection(), keypoints=["x"] * 6)], "keypoints of a record holds something that is not a number"),
+        ({"annotations": []}, "not in COCO results format"),
+        (["?"], "record 0 has the image_id None"),
+    ],
+)
+def test_bad_predictions_are_named(records, message):
+    with pytest.raises(DataError, match=message):
+        evaluate(tiny_set(), records)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(DataError, match=r"annotation file not found: .*none\.json"):
+        evaluate(tmp_path / "none.json", [])
+    with pytest.raises(DataError, match=r"predictions file not found: .*none\.json"):
+        evaluate(tiny_set(), tmp_path / "none.json")
+    (tmp_path / "half.json").write_text('{"images": [')
+    with pytest.raises(DataError, match=r"not valid JSON: .*half\.json"):
+        evaluate(tmp_path / "half.json", [])
+    for content in ([], {"images": []}, {"images": [], "annotations": [], "categories": {}}):
+        with pytest.raises(DataError, match="not a COCO annotation file, no list"):
+            evaluate(content if isinstance(content, dict) else _written(tmp_path, content), [])
+    with pytest.raises(DataError, match="annotation file cannot be read"):
+        evaluate(tmp_path, [])
+
+
+def _written(folder, content):
+    path = folder / "content.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_unusable_options():
+    with pytest.raises(DataError, match="sigmas must be positive"):
+        evaluate_keypoints(tiny_set(), [], sigmas=[0.1, 0])
+    with pytest.raises(DataError, match="no image with id 6"):
+        evaluate(tiny_set(), [], image_ids=[5, 6])
+    with pytest.raises(DataError, match="no category with id 2"):
+        evaluate(tiny_set(), [], category_ids=[2])
+
+
+def test_nothing_is_warned_about_usual_sets():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate(tiny_set(), [detection()])
+
+
+def test_evaluating_files_imports_no_torch(repo_root):
+    code = "import sys; from yolox_pose.evaluation import evaluate_keypoints as e; assert e; print(sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", code], cwd=repo_root, capture_output=True, text=True, check=True)
+    assert not {"'torch'", "'mmengine'"} & set(modules.stdout.strip("[]\n").split(", "))
