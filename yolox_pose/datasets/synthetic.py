@@ -25,7 +25,7 @@ import numpy as np
 
 from yolox_pose.datasets import synthetic_scene as scenes
 from yolox_pose.datasets.synthetic_figure import PARTS_PER_PERSON, Part, paint_figure
-from yolox_pose.datasets.synthetic_paint import BACKGROUND, Canvas
+from yolox_pose.datasets.synthetic_paint import BACKGROUND, Canvas, planar
 from yolox_pose.errors import UsageError
 from yolox_pose.progress import track
 from yolox_pose.skeleton import COCO_PERSON
@@ -37,10 +37,15 @@ METADATA_NAME = "synthetic.json"
 PROP = -2
 """Owner of a pixel on an object in front of the background."""
 
-_LEAST_SHOWN = 0.2
-"""A person of whom less than this share of the painted surface is seen is taken out of the scene."""
-_LEAST_AREA = 30
+_LEAST_AREA = 40
+"""A person of whom fewer pixels are seen is taken out of the scene."""
 _CROWD_FIGURES = (6, 12)
+_FEWER = 1.4
+"""Numbers of people are drawn as a uniform number to this power: small ones are more frequent."""
+_TRIES = 10
+"""Places that a person chooses between where nothing is to be occluded."""
+_ROOM = 0.16
+"""Half the distance that a person keeps, as a share of its height."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,18 @@ class CrowdOptions:
         person_free: Share of pictures without anybody.
         crowd_regions: Share of pictures with an ``iscrowd`` region: many small figures, annotated as one mask.
         unlabelled: Share of people with a box and a mask but no keypoints.
+        least_shown: A person of whom a smaller share is seen (of what is inside the picture) is left out of it.
         clutter: Mean number of things behind the people.
     """
 
     size: tuple[int, int] = (192, 192)
     people: tuple[int, int] = (2, 8)
     heights: tuple[float, float] = (0.4, 0.8)
-    occlusion: float = 0.5
+    occlusion: float = 0.3
     person_free: float = 0.07
     crowd_regions: float = 0.04
     unlabelled: float = 0.02
+    least_shown: float = 0.3
     clutter: float = 6.0
 
     def __post_init__(self) -> None:
@@ -76,7 +83,7 @@ class CrowdOptions:
             raise UsageError(f"size must be at least 32 pixels each way, found {self.size}")
         if not 0 < self.heights[0] <= self.heights[1] <= 2:
             raise UsageError(f"heights must be two shares of the picture's height, found {self.heights}")
-        for name in ("occlusion", "person_free", "crowd_regions", "unlabelled"):
+        for name in ("occlusion", "person_free", "crowd_regions", "unlabelled", "least_shown"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must be between 0 and 1, found {getattr(self, name)}")
 
@@ -84,25 +91,37 @@ class CrowdOptions:
 class Scene(NamedTuple):
     """What is in a picture: its background, and people and objects sorted from the farthest to the nearest."""
 
-    background: np.ndarray  # (H, W, 3) float32
+    background: np.ndarray  # (3, H, W) float32
     things: list[scenes.Actor | scenes.Prop]
-    light: tuple[float, float]
+    light: float  # where it comes from: -1 left .. 1 right
+
+    @property
+    def actors(self) -> list[scenes.Actor]:
+        """The people, in the order in which they are painted and numbered."""
+        return [thing for thing in self.things if isinstance(thing, scenes.Actor)]
 
 
-def sample_scene(rng: np.random.Generator, options: CrowdOptions) -> Scene:
-    """Draw a background, people and objects."""
+class Painting(NamedTuple):
+    """A painted scene and how much of each of its people there is."""
+
+    canvas: Canvas
+    whole: np.ndarray  # (P,) pixels of each person in the picture before nearer things were painted over it
+    seen: np.ndarray  # (P,) pixels of each person in the finished picture
+
+
+def sample_scene(rng: np.random.Generator, options: CrowdOptions, *, people: bool = True) -> Scene:
+    """Draw a background, objects and, if asked for, people."""
     canvas = Canvas(scenes.random_background(rng, options.size))
     scenes.add_clutter(rng, canvas, int(rng.poisson(options.clutter)))
-    light = (float(rng.uniform(-1, 1)), 1.0)
-    if rng.random() < options.person_free:
-        things: list = [_prop(rng, options) for _ in range(rng.integers(0, 4))]
-    else:
-        count = int(rng.integers(options.people[0], options.people[1] + 1))
-        things = _place_people(rng, options, count)
-        things += [_prop(rng, options) for _ in range(rng.poisson(1.2 * options.occlusion))]
+    light = float(rng.uniform(-1, 1))
+    things: list = [_prop(rng, options) for _ in range(rng.poisson(1.2 * options.occlusion if people else 2))]
+    if people:
+        low, high = options.people
+        count = low + int((high + 1 - low) * rng.random() ** _FEWER)
+        things += _place_people(rng, options, count)
         if rng.random() < options.crowd_regions:
             things += _crowd(rng, options)
-    return Scene(canvas.img, sorted(things, key=lambda thing: thing.nearness), light)
+    return Scene(canvas.planes, sorted(things, key=lambda thing: thing.nearness), light)
 
 
 def _prop(rng: np.random.Generator, options: CrowdOptions) -> scenes.Prop:
@@ -111,14 +130,17 @@ def _prop(rng: np.random.Generator, options: CrowdOptions) -> scenes.Prop:
 
 
 def _place_people(rng: np.random.Generator, options: CrowdOptions, count: int) -> list[scenes.Actor]:
-    """People side by side: each takes the least crowded of a few random places."""
-    width = options.size[0]
-    tries = 1 + round(8 * (1 - options.occlusion))
+    """People side by side: each, from the nearest on, takes the emptiest of a few random places."""
+    width, height = options.size
+    tries = 1 + round(_TRIES * (1 - options.occlusion))
     placed: list[scenes.Actor] = []
     for nearness in np.sort(rng.random(count))[::-1]:
-        columns = rng.uniform(0.04, 0.96, tries) * width
-        reach = 0.3 * width * options.heights[1]
-        crowding = [sum(max(0.0, reach - abs(x - _column(other))) for other in placed) for x in columns]
+        columns = rng.uniform(0.05, 0.95, tries) * width
+        tall = options.heights[0] + (options.heights[1] - options.heights[0]) * nearness
+        crowding = [
+            sum(max(0.0, _ROOM * (tall * height + other.figure.height) - abs(x - _column(other))) for other in placed)
+            for x in columns
+        ]
         x = float(columns[int(np.argmin(crowding))])
         actor = scenes.random_actor(rng, x, options.size, options.heights, float(nearness))
         role = "unlabelled" if rng.random() < options.unlabelled else "person"
@@ -132,7 +154,7 @@ def _column(actor: scenes.Actor) -> float:
 
 def _crowd(rng: np.random.Generator, options: CrowdOptions) -> list[scenes.Actor]:
     """Small figures close together, farther away than everybody else."""
-    width, height = options.size
+    width = options.size[0]
     middle, spread = rng.uniform(0.2, 0.8) * width, rng.uniform(0.1, 0.2) * width
     small = (0.5 * options.heights[0], 0.6 * options.heights[0])
     crowd = []
@@ -143,23 +165,29 @@ def _crowd(rng: np.random.Generator, options: CrowdOptions) -> list[scenes.Actor
     return crowd
 
 
-def paint_scene(scene: Scene) -> Canvas:
+def paint_scene(scene: Scene) -> Painting:
     """Paint everything from the farthest to the nearest. People are numbered in that order."""
     canvas = Canvas(scene.background)
-    actors = [thing for thing in scene.things if isinstance(thing, scenes.Actor)]
-    for actor in actors:
-        figure = actor.figure
-        x, y = np.mean(figure.feet, axis=0)
-        canvas.shadow((float(x), float(y)), 0.22 * figure.scale, 0.07 * figure.scale, 0.55)
-    index = 0
+    for actor in scene.actors:
+        (ax, ay), (bx, by) = actor.figure.feet
+        height = actor.figure.height
+        canvas.shadow(((ax + bx) / 2, (ay + by) / 2), 0.22 * height, 0.07 * height, 0.55)
+    whole: list[int] = []
     for thing in scene.things:
         if isinstance(thing, scenes.Prop):
             for shape, color in thing.shapes:
                 canvas.fill(shape, color, PROP)
         else:
-            paint_figure(canvas, thing.figure, index, scene.light)
-            index += 1
-    return canvas
+            paint_figure(canvas, thing.figure, len(whole), scene.light)
+            whole.append(int(_owned(canvas.owner, len(whole) + 1)[-1]))
+    return Painting(canvas, np.array(whole, np.int64), _owned(canvas.owner, len(whole)))
+
+
+def _owned(owner: np.ndarray, count: int) -> np.ndarray:
+    """(count,) number of pixels that each of the first people owns."""
+    parts = np.bincount(owner[owner >= 0], minlength=count * PARTS_PER_PERSON)
+    people = parts[: count * PARTS_PER_PERSON].reshape(count, PARTS_PER_PERSON)
+    return people.sum(1) - people[:, Part.SEAT]
 
 
 def person_masks(owner: np.ndarray, count: int) -> np.ndarray:
@@ -206,7 +234,7 @@ def _mask_fields(mask: np.ndarray) -> dict[str, Any]:
 
 def annotate(scene: Scene, owner: np.ndarray) -> list[dict[str, Any]]:
     """COCO annotations (without ids) of a painted scene: one per person, one per crowd."""
-    actors = [thing for thing in scene.things if isinstance(thing, scenes.Actor)]
+    actors = scene.actors
     masks = person_masks(owner, len(actors))
     annotations = []
     for index, (actor, mask) in enumerate(zip(actors, masks)):
@@ -225,30 +253,14 @@ def annotate(scene: Scene, owner: np.ndarray) -> list[dict[str, Any]]:
     return annotations
 
 
-def _hidden(scene: Scene, owner: np.ndarray) -> list[scenes.Actor]:
-    """People of whom too little is seen to be labelled."""
-    actors = [thing for thing in scene.things if isinstance(thing, scenes.Actor)]
-    seen = person_masks(owner, len(actors)).sum((1, 2))
-    hidden = []
-    for actor, area in zip(actors, seen):
-        canvas = Canvas(np.zeros((*owner.shape, 3), np.float32)) if area < 0.1 * actor.figure.scale**2 else None
-        if canvas is None or actor.role == "crowd":
-            continue
-        paint_figure(canvas, actor.figure, 0)
-        whole = int(person_masks(canvas.owner, 1).sum())
-        if area < max(_LEAST_AREA, _LEAST_SHOWN * whole):
-            hidden.append(actor)
-    return hidden
-
-
-def _finish(rng: np.random.Generator, img: np.ndarray) -> np.ndarray:
-    """What a camera adds: blur, tint, contrast, noise. Returns uint8."""
-    if rng.random() < 0.5:
-        img = cv2.GaussianBlur(img, (0, 0), float(rng.uniform(0.3, 0.7)))
-    tint = rng.uniform(0.93, 1.07, 3).astype(np.float32)
-    img = (img - 128) * (tint * np.float32(rng.uniform(0.85, 1.1))) + np.float32(128 + rng.uniform(-15, 15))
-    noise = rng.standard_normal(img.shape, np.float32) * np.float32(rng.uniform(1, 5))
-    return np.clip(img + noise, 0, 255).astype(np.uint8)
+def _finish(rng: np.random.Generator, planes: np.ndarray) -> np.ndarray:
+    """What a camera adds: tint, contrast, noise, blur. Takes (3, H, W) float32, returns (H, W, 3) uint8."""
+    gain, shift = rng.uniform(0.85, 1.1), rng.uniform(-15, 15)
+    tint = planar(rng.uniform(0.93, 1.07, 3) * gain)
+    planes = planes * tint + (128 * (1 - tint) + float(shift))
+    planes += rng.standard_normal(planes.shape[1:], np.float32) * float(rng.uniform(1, 5))
+    img = np.ascontiguousarray(np.clip(planes, 0, 255).astype(np.uint8).transpose(1, 2, 0))
+    return cv2.GaussianBlur(img, (3, 3), float(rng.uniform(0.3, 0.6))) if rng.random() < 0.5 else img
 
 
 def render_crowd(
@@ -264,27 +276,31 @@ def render_crowd(
     Returns:
         The picture (H, W, 3) uint8 BGR and its annotations in COCO's format, without ``id`` and ``image_id``.
     """
-    options = replace(options or CrowdOptions(), **changes)
-    scene, canvas = render_scene(rng, options)
-    return _finish(rng, canvas.img), annotate(scene, canvas.owner)
+    scene, painting = render_scene(rng, replace(options or CrowdOptions(), **changes))
+    return _finish(rng, painting.canvas.planes), annotate(scene, painting.canvas.owner)
 
 
-def render_scene(rng: np.random.Generator, options: CrowdOptions) -> tuple[Scene, Canvas]:
+def render_scene(rng: np.random.Generator, options: CrowdOptions) -> tuple[Scene, Painting]:
     """Draw a scene and paint it; people who are nearly hidden are taken out of it, and it is painted again."""
+    empty = rng.random() < options.person_free
     while True:
-        scene = sample_scene(rng, options)
-        canvas = paint_scene(scene)
-        hidden = _hidden(scene, canvas.owner)
-        if hidden:
-            scene = scene._replace(things=[thing for thing in scene.things if not any(thing is h for h in hidden)])
-            canvas = paint_scene(scene)
-        people = sum(isinstance(thing, scenes.Actor) and thing.role != "crowd" for thing in scene.things)
-        if (
-            people >= options.people[0]
-            or not any(isinstance(thing, scenes.Actor) for thing in scene.things)
-            and not hidden
-        ):
-            return scene, canvas
+        scene = sample_scene(rng, options, people=not empty)
+        painting = paint_scene(scene)
+        while hidden := _hidden(scene, painting, options.least_shown):
+            scene = scene._replace(things=[thing for thing in scene.things if id(thing) not in hidden])
+            painting = paint_scene(scene)
+        if empty or sum(actor.role != "crowd" for actor in scene.actors) >= options.people[0]:
+            return scene, painting
+
+
+def _hidden(scene: Scene, painting: Painting, least_shown: float) -> set[int]:
+    """Identities of the people of whom too little is seen to be labelled."""
+    least = np.maximum(_LEAST_AREA, least_shown * painting.whole)
+    return {
+        id(actor)
+        for actor, seen, enough in zip(scene.actors, painting.seen, least)
+        if actor.role != "crowd" and seen < enough
+    }
 
 
 class Synthesis(NamedTuple):

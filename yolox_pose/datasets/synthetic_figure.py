@@ -1,261 +1,110 @@
-"""One synthetic person: a posed body in three dimensions, its clothes, and the painted parts that make it up.
+"""One synthetic person in a picture: the painted parts of a posed and dressed body, sorted by depth.
 
-A body of height 1 is posed with joint angles, turned to a facing direction, seen from slightly above and projected
-orthographically. Its parts are painted from the farthest to the nearest, so what hides what follows from depth alone.
-Body frame: (lateral towards the person's left, up, forward). View frame: (right, up, towards the viewer).
+Parts are painted from the farthest to the nearest, so what hides what follows from depth alone, and every keypoint
+knows on which parts' surfaces it can be seen.
 
-Depends on numpy and cv2 alone.
+Depends on numpy and cv2 alone. Shape shorthand: h, w the part of the picture that a piece can touch.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
-from yolox_pose.datasets.synthetic_paint import Canvas, Capsule, Color, Ellipse, Material, Shape, Slab
+from yolox_pose.datasets.synthetic_body import Body, Look, Pose
+from yolox_pose.datasets.synthetic_paint import Canvas, Capsule, Color, Ellipse, Local, Material, Shape, Slab, planar
 
 PARTS_PER_PERSON = 64
 """The owner of a pixel on part ``p`` of person ``i`` is ``i * PARTS_PER_PERSON + p``."""
 
-
-class Part(IntEnum):
-    """What a painted surface of a person is."""
-
-    TORSO = 0
-    NECK = 1
-    HEAD = 2
-    HAIR = 3
-    NOSE = 4
-    L_EYE = 5
-    R_EYE = 6
-    L_EAR = 7
-    R_EAR = 8
-    L_UPPER_ARM = 9
-    R_UPPER_ARM = 10
-    L_FOREARM = 11
-    R_FOREARM = 12
-    L_HAND = 13
-    R_HAND = 14
-    L_THIGH = 15
-    R_THIGH = 16
-    L_SHIN = 17
-    R_SHIN = 18
-    L_FOOT = 19
-    R_FOOT = 20
-    SKIRT = 21
-    BACKPACK = 22
-    HAT = 23
-    SEAT = 24
-
-
-OWN_SURFACES: tuple[tuple[Part, ...], ...] = (
-    (Part.NOSE,),
-    (Part.L_EYE,),
-    (Part.R_EYE,),
-    (Part.L_EAR,),
-    (Part.R_EAR,),
-    (Part.L_UPPER_ARM,),
-    (Part.R_UPPER_ARM,),
-    (Part.L_UPPER_ARM, Part.L_FOREARM),
-    (Part.R_UPPER_ARM, Part.R_FOREARM),
-    (Part.L_FOREARM, Part.L_HAND),
-    (Part.R_FOREARM, Part.R_HAND),
-    (Part.L_THIGH,),
-    (Part.R_THIGH,),
-    (Part.L_THIGH, Part.L_SHIN),
-    (Part.R_THIGH, Part.R_SHIN),
-    (Part.L_SHIN, Part.L_FOOT),
-    (Part.R_SHIN, Part.R_FOOT),
+Part = IntEnum(
+    "Part",
+    "TORSO NECK HEAD HAIR NOSE L_EYE R_EYE L_EAR R_EAR L_UPPER_ARM R_UPPER_ARM L_FOREARM R_FOREARM L_HAND R_HAND "
+    "L_THIGH R_THIGH L_SHIN R_SHIN L_FOOT R_FOOT SKIRT BACKPACK HAT SEAT",
 )
-"""Per COCO keypoint, the parts whose surface shows it from any side."""
+"""What a painted surface of a person is."""
 
-_FACE_DIRECTIONS = np.array(
-    [[0.0, -0.10, 1.10], [0.40, 0.16, 0.90], [-0.40, 0.16, 0.90], [1.04, 0.0, -0.06], [-1.04, 0.0, -0.06]]
+OWN_SURFACES: tuple[frozenset[Part], ...] = tuple(
+    frozenset(Part[name] for name in names.split())
+    for names in (
+        "NOSE",
+        "L_EYE",
+        "R_EYE",
+        "L_EAR",
+        "R_EAR",
+        "L_UPPER_ARM",
+        "R_UPPER_ARM",
+        "L_UPPER_ARM L_FOREARM",
+        "R_UPPER_ARM R_FOREARM",
+        "L_FOREARM L_HAND",
+        "R_FOREARM R_HAND",
+        "L_THIGH",
+        "R_THIGH",
+        "L_THIGH L_SHIN",
+        "R_THIGH R_SHIN",
+        "L_SHIN L_FOOT",
+        "R_SHIN R_FOOT",
+    )
 )
-"""Nose, eyes and ears on the head, in half axes of the head."""
+"""Per COCO keypoint, the parts whose surface shows it."""
 
+_BODY_KEYPOINTS = tuple(f"{s}_{j}" for j in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for s in "lr")
+_TRUNK_SURFACES = frozenset((Part.TORSO, Part.SKIRT))
 _FAR_SIDE = 0.7
-"""A shoulder or hip shows on the trunk unless it lies more than 45 degrees (sine 0.7) round its far side."""
+"""The trunk shows a shoulder or hip unless that lies more than 45 degrees (sine 0.7) round the trunk's far side."""
 
-SKIN: tuple[Color, ...] = (
-    (190, 214, 245),
-    (160, 190, 230),
-    (120, 160, 210),
-    (85, 125, 180),
-    (55, 85, 135),
-    (38, 58, 95),
-)
-HAIR: tuple[Color, ...] = ((25, 22, 20), (35, 50, 75), (45, 80, 130), (90, 160, 205), (40, 70, 170), (170, 170, 172))
+_FACE = np.array([[0.0, -0.10, 1.10], [0.40, 0.16, 0.90], [-0.40, 0.16, 0.90], [1.04, 0.0, -0.06], [-1.04, 0.0, -0.06]])
+"""Nose, eyes and ears in the head's frame, in its half axes."""
+_HEAD_RADII = np.array([0.064, 0.083, 0.07])
+_LEAST_RADIUS = 0.75
+"""Features are at least this large (pixels), so that an uncovered one owns the pixel of its keypoint."""
 
-
-@dataclass(frozen=True)
-class Limb:
-    """Angles in radians of an arm or leg: swing forwards, spread outwards, bend of elbow or knee."""
-
-    swing: float
-    spread: float
-    bend: float
-    inward: float = 0.0  # direction in which the forearm bends: 0 forwards, 1 to the middle, -1 outwards
-
-
-@dataclass(frozen=True)
-class Pose:
-    """Joint angles (radians) of a body and the direction that it faces.
-
-    Args:
-        yaw: Facing direction: 0 to the viewer, pi/2 to the picture's right, pi away.
-        lean: Forward lean of the trunk. ``tilt`` is the sideways lean.
-        head_yaw: Turn of the head against the trunk. ``nod`` is downwards.
-    """
-
-    arms: tuple[Limb, Limb]  # left, right
-    legs: tuple[Limb, Limb]
-    yaw: float = 0.0
-    lean: float = 0.0
-    tilt: float = 0.0
-    head_yaw: float = 0.0
-    nod: float = 0.0
-    kind: str = "standing"
-
-
-@dataclass(frozen=True)
-class Look:
-    """Build and clothes of a person."""
-
-    skin: Color
-    hair: Color
-    shirt: Material
-    trousers: Material
-    shoes: Color
-    build: float = 1.0  # width of the body against the average
-    head: float = 1.0  # size of the head against the average
-    sleeve: float = 0.5  # share of the arm that is covered: 0 none, .5 to the elbow, 1 all
-    legwear: float = 1.0  # share of the leg that is covered
-    hair_style: str = "short"  # short, long, bald
-    hat: Color | None = None
-    backpack: Color | None = None
-    skirt: bool = False
+PiecePaint = Callable[[Shape, np.ndarray, np.ndarray, Local], np.ndarray]
+"""Colours (3, h, w) of a piece from its shape, the pixel centres x (1, w), y (h, 1) and its local coordinates."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part ready to paint: farther pieces (smaller depth) are painted first."""
+    """A part ready to paint; pieces of smaller depth are farther away and painted first.
+
+    ``cover`` clothes the first share of a limb in a material.
+    """
 
     part: Part
     shape: Shape
     depth: float
-    look: object  # Material, colour, or a callable that paints the piece itself
-    cover: tuple[float, Material] | None = None  # clothes over the first share of the limb
+    paint: Material | PiecePaint
+    cover: tuple[float, Material] | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Figure:
     """A posed, dressed person in a picture.
 
-    ``keypoints`` is (17, 2) in pixels; ``surfaces[k]`` are the parts on which keypoint k is seen (empty: it faces
-    away); ``pieces`` are sorted back to front.
+    Args:
+        keypoints: (17, 2) COCO keypoints in pixels.
+        surfaces: Per keypoint the parts on which it is seen where they are topmost.
+        pieces: What is painted, back to front.
+        feet: Picture points of the two feet.
+        height: Standing height in pixels.
     """
 
     keypoints: np.ndarray
-    surfaces: list[frozenset[Part]]
-    pieces: list[Piece] = field(default_factory=list)
-    feet: list[tuple[float, float]] = field(default_factory=list)
-    scale: float = 1.0
+    surfaces: tuple[frozenset[Part], ...]
+    pieces: tuple[Piece, ...]
+    feet: tuple[tuple[float, float], tuple[float, float]]
+    height: float
 
-    def bounds(self) -> np.ndarray:
-        """(4,) box xyxy around all pieces."""
-        boxes = np.array([piece.shape.bounds() for piece in self.pieces])
-        return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
-
-
-def rotation(axis: int, angle: float) -> np.ndarray:
-    """(3, 3) right-handed rotation about a coordinate axis."""
-    c, s = np.cos(angle), np.sin(angle)
-    i, j = [(1, 2), (2, 0), (0, 1)][axis]
-    matrix = np.eye(3)
-    matrix[i, i], matrix[i, j], matrix[j, i], matrix[j, j] = c, -s, s, c
-    return matrix
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / max(np.linalg.norm(vector), 1e-9)
-
-
-def _arm_directions(limb: Limb, side: float) -> tuple[np.ndarray, np.ndarray]:
-    """Directions of upper arm and forearm in the trunk's frame; ``side`` is +1 left, -1 right."""
-    upper = np.array(
-        [
-            side * np.sin(limb.spread),
-            -np.cos(limb.spread) * np.cos(limb.swing),
-            np.cos(limb.spread) * np.sin(limb.swing),
-        ]
-    )
-    hint = np.array([-side * limb.inward, 0.25 + 0.5 * abs(limb.inward), 1.0 - 0.6 * abs(limb.inward)])
-    across = _unit(hint - hint @ upper * upper)
-    return upper, np.cos(limb.bend) * upper + np.sin(limb.bend) * across
-
-
-def _leg_directions(limb: Limb, side: float) -> tuple[np.ndarray, np.ndarray]:
-    """Directions of thigh and shin in the pelvis' frame; the knee bends backwards."""
-    out, inn = np.sin(limb.spread), np.cos(limb.spread)
-    thigh = np.array([side * out, -inn * np.cos(limb.swing), inn * np.sin(limb.swing)])
-    angle = limb.swing - limb.bend
-    shin = np.array([0.5 * side * out, -np.cos(angle), np.sin(angle)])
-    return thigh, _unit(shin)
-
-
-def _joints(pose: Pose, look: Look) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Joints in the body frame with the mid hip at 0, and the frames (3, 3) of trunk and head (columns: axes)."""
-    trunk = rotation(0, pose.lean) @ rotation(2, -pose.tilt)
-    head = trunk @ rotation(1, pose.head_yaw) @ rotation(0, pose.nod)
-    half_shoulder, half_hip = 0.115 * look.build**0.5, 0.068 * look.build**0.5
-    chest = trunk @ np.array([0, 0.285, 0])
-    points = {"hips": np.zeros(3), "chest": chest, "neck": chest + trunk @ np.array([0, 0.045, 0.005])}
-    points["head"] = points["neck"] + head @ np.array([0, 0.092 * look.head, 0.012])
-    for side, name, arm, leg in ((1.0, "l", pose.arms[0], pose.legs[0]), (-1.0, "r", pose.arms[1], pose.legs[1])):
-        upper, fore = (trunk @ d for d in _arm_directions(arm, side))
-        thigh, shin = _leg_directions(leg, side)
-        points[f"{name}_shoulder"] = chest + trunk @ np.array([side * half_shoulder, 0, 0])
-        points[f"{name}_elbow"] = points[f"{name}_shoulder"] + 0.165 * upper
-        points[f"{name}_wrist"] = points[f"{name}_elbow"] + 0.145 * fore
-        points[f"{name}_hand"] = points[f"{name}_wrist"] + 0.045 * fore
-        points[f"{name}_hip"] = np.array([side * half_hip, 0, 0])
-        points[f"{name}_knee"] = points[f"{name}_hip"] + 0.235 * thigh
-        points[f"{name}_ankle"] = points[f"{name}_knee"] + 0.225 * shin
-        toe = _unit(np.array([0.25 * side, min(shin[2], 0.3) * 0.8 - 0.15, 1.0]))
-        points[f"{name}_toe"] = points[f"{name}_ankle"] + np.array([0, -0.025, 0]) + 0.075 * toe
-    return points, trunk, head
-
-
-class _Projector:
-    """Takes body-frame points to pixels and depths, so that the lowest foot stands on a given picture point."""
-
-    def __init__(self, points: dict[str, np.ndarray], yaw: float, pitch: float, height: float) -> None:
-        self.view = rotation(0, pitch) @ rotation(1, yaw)
-        self.height = height
-        self.points = {name: self.view @ point for name, point in points.items()}
-        self.offset = np.zeros(2)
-
-    def stand_on(self, x: float, y: float) -> None:
-        """Move the body so that its middle is at ``x`` and its lowest point at ``y``."""
-        lowest = min(self.pixel(name)[1] for name in self.points) + 0.0
-        lowest = max(self.pixel(name)[1] for name in self.points)
-        middle = self.pixel("hips")[0]
-        self.offset += (x - middle, y - lowest)
-
-    def pixel(self, name: str) -> tuple[float, float]:
-        """Picture point of a joint."""
-        return self.place(self.points[name])
-
-    def place(self, point: np.ndarray) -> tuple[float, float]:
-        """Picture point of a view-frame point."""
-        return float(self.height * point[0] + self.offset[0]), float(-self.height * point[1] + self.offset[1])
-
-    def depth(self, *names: str) -> float:
-        """Mean distance towards the viewer of some joints, in body heights."""
-        return float(np.mean([self.points[name][2] for name in names]))
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Box xyxy around all pieces."""
+        boxes = [piece.shape.bounds() for piece in self.pieces]
+        left, top = (min(box[i] for box in boxes) for i in (0, 1))
+        right, bottom = (max(box[i] for box in boxes) for i in (2, 3))
+        return left, top, right, bottom
 
 
 def build_figure(
@@ -267,291 +116,280 @@ def build_figure(
         pose: Joint angles and facing direction.
         look: Build and clothes.
         height: Standing height in pixels.
-        foot: Picture point (x, y) under the hips on which the lowest foot stands.
+        foot: Picture point (x, y): the hips are above x, the lowest point is at y.
         pitch: Downward tilt of the view in radians.
         seat: Colour of the stool that a sitting person sits on.
-
-    Returns:
-        The figure with its pieces sorted back to front.
     """
-    points, trunk, head = _joints(pose, look)
-    projector = _Projector(points, pose.yaw, pitch, height)
-    projector.stand_on(*foot)
-    trunk_view, head_view = projector.view @ trunk, projector.view @ head
-    pieces = _trunk_pieces(projector, trunk_view, look)
-    for name in ("l", "r"):
-        pieces += _arm_pieces(projector, name, look) + _leg_pieces(projector, name, look)
-    face, face_pieces = _head_pieces(projector, head_view, trunk_view, look)
+    body = Body(pose, look, height, foot, pitch)
+    pieces = _trunk_pieces(body, look)
+    for name in "lr":
+        pieces += _arm_pieces(body, name, look) + _leg_pieces(body, name, look)
+    face, face_pieces = _head_pieces(body, look)
     pieces += face_pieces
     if seat is not None and pose.kind == "sitting":
-        pieces.append(_seat_piece(projector, seat, foot[1]))
-    names = [f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in "lr"]
-    keypoints = np.concatenate([face, np.array([projector.pixel(name) for name in names])])
-    figure = Figure(keypoints, _surfaces(projector, names), sorted(pieces, key=lambda piece: piece.depth), scale=height)
-    figure.feet = [projector.pixel("l_toe"), projector.pixel("r_toe")]
-    return figure
+        pieces.append(_seat_piece(body, seat, foot[1]))
+    return Figure(
+        keypoints=np.concatenate([face, [body.pixel(name) for name in _BODY_KEYPOINTS]]),
+        surfaces=_surfaces(body),
+        pieces=tuple(sorted(pieces, key=lambda piece: piece.depth)),
+        feet=(body.pixel("l_toe"), body.pixel("r_toe")),
+        height=height,
+    )
 
 
-def _surfaces(projector: _Projector, names: list[str]) -> list[frozenset[Part]]:
-    """Parts on which each keypoint is seen: its own, and the trunk for shoulders and hips that are not behind it."""
-    surfaces = [set(parts) for parts in OWN_SURFACES]
-    for k, name in enumerate(names, start=5):
+def _surfaces(body: Body) -> tuple[frozenset[Part], ...]:
+    """Parts that show each keypoint: its own, and the trunk for shoulders and hips that are not behind it."""
+    surfaces = list(OWN_SURFACES)
+    for k, name in enumerate(_BODY_KEYPOINTS, start=5):
         if not name.endswith(("shoulder", "hip")):
             continue
-        middle = projector.points["chest" if name.endswith("shoulder") else "hips"]
-        offset = projector.points[name] - middle
-        if offset[2] >= -_FAR_SIDE * np.linalg.norm(offset):
-            surfaces[k] |= {Part.TORSO, Part.SKIRT}
-    return [frozenset(parts) for parts in surfaces]
+        offset = body.joints[name] - body.joints["chest" if name.endswith("shoulder") else "hips"]
+        if offset[2] >= -_FAR_SIDE * math.sqrt(offset @ offset):
+            surfaces[k] = surfaces[k] | _TRUNK_SURFACES
+    return tuple(surfaces)
 
 
-def _trunk_pieces(projector: _Projector, trunk: np.ndarray, look: Look) -> list[Piece]:
-    """Trunk with neck, and skirt and backpack where worn."""
-    h, build = projector.height, look.build
-    # Projected half width of an elliptic cross-section: its axes are the body's lateral and forward directions.
-    flat = float(np.hypot(trunk[0, 0], 0.62 * trunk[0, 2]))
-    shoulder_width, hip_width = 0.118 * build**0.7 * flat * h, 0.098 * build**0.8 * flat * h
-    top = projector.place(projector.points["chest"] + trunk @ np.array([0, 0.035, 0]))
-    bottom = projector.place(projector.points["hips"] - trunk @ np.array([0, 0.035, 0]))
-    torso = Slab(top, bottom, shoulder_width, hip_width, 0.055 * h)
-    depth = projector.depth("chest", "hips")
-    neck = Capsule(projector.pixel("neck"), projector.pixel("head"), 0.032 * build**0.5 * h, 0.03 * build**0.5 * h)
+def _flat(axes: np.ndarray, depth: float) -> float:
+    """Half width in the picture of an elliptic column of half width 1 and half thickness ``depth``."""
+    return math.hypot(axes[0, 0], depth * axes[0, 2])
+
+
+def _trunk_pieces(body: Body, look: Look) -> list[Piece]:
+    """Trunk and neck, skirt and backpack where worn."""
+    h, up = body.height, body.trunk[:, 1]
+    flat, depth = _flat(body.trunk, 0.62) * h, body.depth("chest", "hips")
+    top, bottom = body.place(body.joints["chest"] + 0.035 * up), body.place(body.joints["hips"] - 0.035 * up)
+    torso = Slab(top, bottom, 0.118 * look.build**0.7 * flat, 0.098 * look.build**0.8 * flat, 0.055 * h)
+    neck = Capsule(body.pixel("neck"), body.pixel("head"), 0.032 * look.build**0.5 * h, 0.03 * look.build**0.5 * h)
+    faces_viewer = body.trunk[2, 2] > 0
     pieces = [
-        Piece(Part.TORSO, torso, depth, _TorsoPaint(look, trunk)),
-        Piece(Part.NECK, neck, depth + 0.01 if trunk[2, 2] > 0 else depth - 0.01, _darker(look.skin, 0.86)),
+        Piece(Part.TORSO, torso, depth, _TorsoPaint(look, body.trunk)),
+        Piece(Part.NECK, neck, depth + (0.01 if faces_viewer else -0.01), Material(_darker(look.skin, 0.86))),
     ]
     if look.skirt:
-        knees = [(projector.points["l_knee"] + projector.points["r_knee"]) / 2, projector.points["hips"]]
-        hem = projector.place(0.62 * knees[0] + 0.38 * knees[1])
-        waist = projector.place(projector.points["hips"] + trunk @ np.array([0, 0.04, 0]))
-        shape = Slab(waist, hem, 0.09 * build * h * flat, 0.135 * build * h, 0.02 * h)
-        pieces.append(Piece(Part.SKIRT, shape, projector.depth("l_knee", "r_knee", "hips") + 0.035, look.trousers))
+        pieces.append(_skirt_piece(body, look, flat))
     if look.backpack is not None:
-        center = trunk @ np.array([0, 0.17, -0.095])
-        width = 0.085 * np.hypot(trunk[0, 0], 0.6 * trunk[0, 2]) * h
-        ends = [projector.place(projector.points["hips"] + center + trunk @ np.array([0, d, 0])) for d in (0.09, -0.1)]
-        shape = Slab(ends[0], ends[1], width, width * 1.1, 0.03 * h)
-        pieces.append(Piece(Part.BACKPACK, shape, depth + center[2], look.backpack))
+        behind = body.joints["hips"] + body.trunk @ (0, 0.17, -0.095)
+        width = 0.085 * _flat(body.trunk, 0.6) * h
+        shape = Slab(body.place(behind + 0.09 * up), body.place(behind - 0.1 * up), width, 1.1 * width, 0.03 * h)
+        # Off the trunk's middle plane, but never in front of an arm that hangs beside it.
+        pieces.append(Piece(Part.BACKPACK, shape, depth - 0.095 * body.trunk[2, 2], Material(look.backpack)))
     return pieces
 
 
-def _arm_pieces(projector: _Projector, name: str, look: Look) -> list[Piece]:
-    h, build = projector.height, look.build**0.6
-    shoulder, elbow, wrist, hand = (projector.pixel(f"{name}_{j}") for j in ("shoulder", "elbow", "wrist", "hand"))
-    upper, fore, palm = (
-        (Part.L_UPPER_ARM, Part.L_FOREARM, Part.L_HAND)
-        if name == "l"
-        else (Part.R_UPPER_ARM, Part.R_FOREARM, Part.R_HAND)
+def _skirt_piece(body: Body, look: Look, flat: float) -> Piece:
+    """A skirt from the waist over both thighs."""
+    knees = (body.joints["l_knee"] + body.joints["r_knee"]) / 2
+    hem, waist = (
+        body.place(0.6 * knees + 0.4 * body.joints["hips"]),
+        body.place(body.joints["hips"] + 0.04 * body.trunk[:, 1]),
     )
-    over = 0.03  # arms hang in front of the trunk's middle plane unless they are clearly behind it
-    # Each part nearer the hand wins ties, so that an elbow bent at the viewer shows the forearm.
-    depth = projector.depth(f"{name}_shoulder", f"{name}_elbow") + over
-    fore_depth = projector.depth(f"{name}_elbow", f"{name}_wrist") + over + 0.005
-    hand_depth = projector.depth(f"{name}_wrist", f"{name}_hand") + over + 0.01
-    skin = Material(look.skin)
-    sleeve = min(look.sleeve / 0.5, 1.0), min(max(look.sleeve - 0.5, 0) / 0.5, 1.0)
-    return [
-        Piece(
-            upper, Capsule(shoulder, elbow, 0.037 * build * h, 0.029 * build * h), depth, skin, (sleeve[0], look.shirt)
-        ),
-        Piece(
-            fore, Capsule(elbow, wrist, 0.028 * build * h, 0.021 * build * h), fore_depth, skin, (sleeve[1], look.shirt)
-        ),
-        Piece(palm, Capsule(wrist, hand, 0.021 * build * h, 0.023 * build * h), hand_depth, skin),
-    ]
+    apart = abs(body.joints["l_knee"][0] - body.joints["r_knee"][0]) / 2
+    width = (0.06 + 0.6 * float(apart)) * body.height + 0.06 * look.build * flat
+    depth = max(body.depth("l_knee", "l_hip"), body.depth("r_knee", "r_hip")) + 0.01
+    return Piece(
+        Part.SKIRT, Slab(waist, hem, 0.092 * look.build * flat, width, 0.02 * body.height), depth, look.trousers
+    )
 
 
-def _leg_pieces(projector: _Projector, name: str, look: Look) -> list[Piece]:
-    h, build = projector.height, look.build**0.7
-    hip, knee, ankle, toe = (projector.pixel(f"{name}_{j}") for j in ("hip", "knee", "ankle", "toe"))
-    thigh, shin, foot = (
-        (Part.L_THIGH, Part.L_SHIN, Part.L_FOOT) if name == "l" else (Part.R_THIGH, Part.R_SHIN, Part.R_FOOT)
+def _arm_pieces(body: Body, name: str, look: Look) -> list[Piece]:
+    """Upper arm, forearm and hand."""
+    unit, skin = body.height * look.build**0.6, Material(look.skin)
+    shoulder, elbow, wrist, hand = (f"{name}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hand"))
+    upper, fore = min(2 * look.sleeve, 1.0), max(2 * look.sleeve - 1, 0.0)
+    # Arms are in front of the trunk unless they are clearly behind its middle plane; towards the hand they win ties.
+    rows = (
+        ("UPPER_ARM", shoulder, elbow, 0.037, 0.029, 0.03, (upper, look.shirt)),
+        ("FOREARM", elbow, wrist, 0.028, 0.021, 0.035, (fore, look.shirt)),
+        ("HAND", wrist, hand, 0.021, 0.023, 0.04, None),
     )
-    skin = Material(look.skin)
-    cover = min(look.legwear / 0.5, 1.0), min(max(look.legwear - 0.5, 0) / 0.5, 1.0)
-    depth = projector.depth(f"{name}_hip", f"{name}_knee")
     return [
-        Piece(thigh, Capsule(hip, knee, 0.056 * build * h, 0.043 * build * h), depth, skin, (cover[0], look.trousers)),
         Piece(
-            shin,
-            Capsule(knee, ankle, 0.041 * build * h, 0.027 * build * h),
-            projector.depth(f"{name}_knee", f"{name}_ankle") - 0.005,
+            Part[f"{name.upper()}_{part}"],
+            Capsule(body.pixel(a), body.pixel(b), ra * unit, rb * unit),
+            body.depth(a, b) + forward,
             skin,
-            (cover[1], look.trousers),
-        ),
-        Piece(
-            foot,
-            Capsule(ankle, toe, 0.027 * h, 0.024 * h),
-            projector.depth(f"{name}_ankle", f"{name}_toe") + 0.004,
-            look.shoes,
-        ),
+            cover,
+        )
+        for part, a, b, ra, rb, forward, cover in rows
     ]
 
 
-def _head_pieces(
-    projector: _Projector, head: np.ndarray, trunk: np.ndarray, look: Look
-) -> tuple[np.ndarray, list[Piece]]:
-    """Head, hair and features; returns the five face keypoints (5, 2) and the pieces."""
-    h = projector.height * look.head
-    center = projector.points["head"]
-    radii = np.array([0.064, 0.083, 0.07]) * look.head
-    offsets = (head @ (_FACE_DIRECTIONS * radii).T).T
-    face = np.array([projector.place(center + offset) for offset in offsets])
-    depth = float(center[2]) + 0.02
-    flat = float(np.hypot(head[0, 0] * radii[0], head[0, 2] * radii[2]) * projector.height)
-    shape = Ellipse(projector.place(center), flat, radii[1] * projector.height, _roll(head))
-    pieces = [Piece(Part.HEAD, shape, depth, _HeadPaint(look, head))]
-    inside = depth + 0.001 + 0.001 * np.sign(offsets[:, 2])  # features just over the head where they face the viewer
-    nose_root = projector.place(center + head @ (np.array([0, 0.12, 0.93]) * radii))
-    nose = Capsule(nose_root, tuple(face[0]), 0.007 * h, 0.0125 * h)
-    pieces.append(Piece(Part.NOSE, nose, depth + 0.003 * np.sign(offsets[0, 2]), _darker(look.skin, 0.8)))
+def _leg_pieces(body: Body, name: str, look: Look) -> list[Piece]:
+    """Thigh, shin and foot."""
+    unit, skin = body.height * look.build**0.7, Material(look.skin)
+    hip, knee, ankle, toe = (f"{name}_{joint}" for joint in ("hip", "knee", "ankle", "toe"))
+    thigh, shin = min(2 * look.legwear, 1.0), max(2 * look.legwear - 1, 0.0)
+    rows = (
+        ("THIGH", hip, knee, 0.056 * unit, 0.043 * unit, 0.0, skin, (thigh, look.trousers)),
+        ("SHIN", knee, ankle, 0.041 * unit, 0.027 * unit, -0.005, skin, (shin, look.trousers)),
+        ("FOOT", ankle, toe, 0.027 * body.height, 0.024 * body.height, 0.004, Material(look.shoes), None),
+    )
+    return [
+        Piece(
+            Part[f"{name.upper()}_{part}"],
+            Capsule(body.pixel(a), body.pixel(b), ra, rb),
+            body.depth(a, b) + off,
+            paint,
+            cover,
+        )
+        for part, a, b, ra, rb, off, paint, cover in rows
+    ]
+
+
+def _head_pieces(body: Body, look: Look) -> tuple[np.ndarray, list[Piece]]:
+    """The five face keypoints (5, 2) and head, features, hair and cap."""
+    h, center, radii = body.height * look.head, body.joints["head"], _HEAD_RADII * look.head
+    offsets = (_FACE * radii) @ body.head.T
+    face = [body.place(center + offset) for offset in offsets]
+    depth, roll = float(center[2]) + 0.02, _roll(body.head)
+    skull = Ellipse(body.pixel("head"), _HEAD_RADII[0] * h * _flat(body.head, 1.09), _HEAD_RADII[1] * h, roll)
+    pieces = [Piece(Part.HEAD, skull, depth, _HeadPaint(look, body.head))]
+    nose_root = body.place(center + body.head @ (np.array([0, 0.12, 0.93]) * radii))
+    nose = Capsule(nose_root, face[0], 0.007 * h, max(0.0125 * h, _LEAST_RADIUS))
+    nose_side = math.copysign(0.003, offsets[0, 2])
+    pieces.append(Piece(Part.NOSE, nose, depth + nose_side, Material(_darker(look.skin, 0.8))))
     for k, part in ((1, Part.L_EYE), (2, Part.R_EYE)):
-        shrink = max(float(offsets[k, 2] / radii[2]), 0.35)
-        eye = Ellipse(tuple(face[k]), max(0.0155 * h * shrink, 0.75), max(0.012 * h, 0.75), _roll(head))
-        pieces.append(Piece(part, eye, inside[k] if offsets[k, 2] > 0 else depth - 0.002, _EyePaint()))
+        turned = float(offsets[k, 2] / radii[2])
+        if turned > 0:  # else the eye is on the far side of the head, and cannot be seen
+            width = max(0.0155 * h * max(turned, 0.35), _LEAST_RADIUS)
+            eye = Ellipse(face[k], width, max(0.012 * h, _LEAST_RADIUS), roll)
+            pieces.append(Piece(part, eye, depth + 0.002, _eye_paint))
     for k, part in ((3, Part.L_EAR), (4, Part.R_EAR)):
-        ear = Ellipse(tuple(face[k]), 0.013 * h, 0.023 * h, _roll(head))
-        visible = look.hair_style != "long"
-        ear_depth = depth + (0.002 if offsets[k, 2] > 0 else -0.002) * (1 if visible else -1)
-        pieces.append(Piece(part, ear, ear_depth, _darker(look.skin, 0.88)))
-    pieces += _hair_pieces(projector, head, trunk, look, shape)
-    return face, pieces
+        if look.hair_style != "long":  # which hides the ears
+            ear = Ellipse(face[k], max(0.013 * h, _LEAST_RADIUS), max(0.023 * h, _LEAST_RADIUS), roll)
+            side = math.copysign(0.002, offsets[k, 2])
+            pieces.append(Piece(part, ear, depth + side, Material(_darker(look.skin, 0.88))))
+    return np.array(face), pieces + _hair_pieces(body, look, skull)
 
 
-def _hair_pieces(projector: _Projector, head: np.ndarray, trunk: np.ndarray, look: Look, skull: Ellipse) -> list[Piece]:
-    """Long hair behind the head, and a hat's brim towards where the face is."""
-    h, center, pieces = projector.height * look.head, projector.points["head"], []
+def _hair_pieces(body: Body, look: Look, skull: Ellipse) -> list[Piece]:
+    """Long hair behind the head, and a cap's peak over the face."""
+    h, center, pieces = body.height * look.head, body.joints["head"], []
+    head_depth, faces_viewer = float(center[2]) + 0.02, body.head[2, 2] > -0.1
     if look.hair_style == "long":
-        top = projector.place(center + head @ np.array([0, 0.03, -0.02]))
-        end = projector.place(center + head @ np.array([0, -0.02, -0.045]) + trunk @ np.array([0, -0.11, -0.02]))
-        depth = float(center[2]) + 0.02 + (-0.004 if head[2, 2] > 0 else 0.004)
-        pieces.append(Piece(Part.HAIR, Capsule(top, end, skull.rx * 1.16, skull.rx * 0.85), depth, look.hair))
+        top = body.place(center + body.head @ (0, 0.03, -0.02))
+        end = body.place(center + body.head @ (0, -0.02, -0.045) + body.trunk @ (0, -0.11, -0.02))
+        depth = min(head_depth, body.depth("chest", "hips")) - 0.02 if faces_viewer else head_depth + 0.02
+        pieces.append(Piece(Part.HAIR, Capsule(top, end, 1.16 * skull.rx, 0.9 * skull.rx), depth, Material(look.hair)))
     if look.hat is not None:
-        brim = [projector.place(center + head @ np.array([0, 0.043, z])) for z in (0.03, 0.105)]
-        depth = float(center[2]) + 0.02 + (0.006 if head[2, 2] > 0 else -0.006)
-        pieces.append(Piece(Part.HAT, Capsule(brim[0], brim[1], 0.05 * h, 0.035 * h), depth, _darker(look.hat, 0.8)))
+        peak = body.place(center + body.head @ (0, 0.045 * look.head, 0.075 * look.head))
+        width = 0.06 * h * _flat(body.head, 0.9)
+        shape = Ellipse(peak, width, 0.016 * h, _roll(body.head))
+        depth = head_depth + (0.004 if faces_viewer else -0.004)
+        pieces.append(Piece(Part.HAT, shape, depth, Material(_darker(look.hat, 0.75))))
     return pieces
 
 
-def _seat_piece(projector: _Projector, color: Color, ground: float) -> Piece:
-    """A stool under the hips, behind the legs."""
-    x, y = projector.pixel("hips")
-    h = projector.height
+def _seat_piece(body: Body, color: Color, ground: float) -> Piece:
+    """A stool under the hips, behind the person."""
+    (x, y), h = body.pixel("hips"), body.height
     shape = Slab((x, y + 0.05 * h), (x, max(ground - 0.01 * h, y + 0.1 * h)), 0.12 * h, 0.11 * h, 0.015 * h)
-    return Piece(Part.SEAT, shape, min(projector.depth("hips"), projector.depth("chest")) - 0.1, color)
+    return Piece(Part.SEAT, shape, min(body.depth("hips"), body.depth("chest")) - 0.1, Material(color))
 
 
-def _roll(head: np.ndarray) -> float:
-    """In-plane angle of the head's up axis, clockwise in the picture."""
-    return float(np.arctan2(head[0, 1], max(head[1, 1], 1e-6)))
+def _roll(axes: np.ndarray) -> float:
+    """In-plane angle of a frame's up axis, clockwise in the picture."""
+    return math.atan2(axes[0, 1], max(axes[1, 1], 1e-6))
 
 
 def _darker(color: Color, factor: float) -> Color:
-    return tuple(float(c) * factor for c in color)  # type: ignore[return-value]
+    return color[0] * factor, color[1] * factor, color[2] * factor
 
 
 class _TorsoPaint:
-    """Shirt with a collar and buttons in front, trousers below the belt."""
+    """Shirt with collar and buttons in front, trousers below the belt."""
 
     def __init__(self, look: Look, trunk: np.ndarray) -> None:
         self.look, self.trunk = look, trunk
 
-    def __call__(self, shape: Slab, x: np.ndarray, y: np.ndarray, local) -> np.ndarray:
-        look = self.look
-        shirt = np.broadcast_to(look.shirt.paint(local, 0.45), (*local.along.shape, 3)).copy()
-        facing = float(self.trunk[2, 2])
-        if facing > 0.2:
-            middle = float(self.trunk[0, 2]) * 0.75
-            off = np.abs(local.across + np.float32(middle))
-            shirt[off < 0.07] *= 0.72
-            neckline = off + local.along * 2.2 < 0.42
-            shirt[neckline] = look.skin
-        below = local.along > 0.84
-        shirt[below] = np.asarray(look.trousers.color, np.float32)
-        shirt[(local.along > 0.81) & ~below] *= 0.45
-        return shirt
-
-
-class _HeadPaint:
-    """Skin, hair and mouth on an ellipsoid, by each pixel's direction in the head's frame."""
-
-    def __init__(self, look: Look, head: np.ndarray) -> None:
-        self.look, self.head = look, head
-
-    def __call__(self, shape: Ellipse, x: np.ndarray, y: np.ndarray, local) -> np.ndarray:
-        nx, ny = shape.normalized(x, y)
-        nz = np.sqrt(np.clip(1 - nx * nx - ny * ny, 0, 1))
-        c, s = np.cos(shape.angle), np.sin(shape.angle)
-        right, up = c * nx - s * ny, -(s * nx + c * ny)
-        lateral, top, front = (self.head[0, i] * right + self.head[1, i] * up + self.head[2, i] * nz for i in range(3))
-        color = np.broadcast_to(np.asarray(self.look.skin, np.float32), (*nx.shape, 3)).copy()
-        mouth = (np.abs(top + 0.5) < 0.075) & (np.abs(lateral) < 0.28) & (front > 0)
-        color[mouth] = np.asarray(self.look.skin, np.float32) * (0.6, 0.5, 0.8)
-        brows = (np.abs(top - 0.36) < 0.06) & (np.abs(np.abs(lateral) - 0.4) < 0.2) & (front > 0)
-        if self.look.hair_style != "bald":
-            color[brows] = self.look.hair
-            color[(top > 0.5 + 0.12 * front) | (front < -0.28 - 0.5 * np.minimum(top, 0))] = self.look.hair
-        if self.look.hat is not None:
-            color[top > 0.42] = self.look.hat
+    def __call__(self, shape: Shape, x: np.ndarray, y: np.ndarray, local: Local) -> np.ndarray:
+        look, along = self.look, local.along
+        legs = look.trousers.paint(local, 0.45)
+        color = np.where(along > 0.84, legs, look.shirt.paint(local, 0.45))
+        belt = (along > 0.81) & (along <= 0.84)
+        color = np.where(belt, 0.45 * color, color)
+        if self.trunk[2, 2] > 0.2:
+            # Slab.across grows towards the picture's left; the chest's middle is where its forward axis points.
+            off = np.abs(local.across + 0.75 * float(self.trunk[0, 2]))
+            color = np.where((off < 0.07) & (along < 0.84), 0.72 * color, color)
+            color = np.where(off + 2.2 * along < 0.42, planar(look.skin), color)
         return color
 
 
-class _EyePaint:
-    """White with a dark iris in the middle."""
+class _HeadPaint:
+    """Skin, hair, brows, mouth and cap on an ellipsoid, by each pixel's direction in the head's frame."""
 
-    def __call__(self, shape: Ellipse, x: np.ndarray, y: np.ndarray, local) -> np.ndarray:
+    def __init__(self, look: Look, head: np.ndarray) -> None:
+        self.look, self.head = look, [[float(v) for v in row] for row in head]
+
+    def __call__(self, shape: Shape, x: np.ndarray, y: np.ndarray, local: Local) -> np.ndarray:
+        assert isinstance(shape, Ellipse)
         nx, ny = shape.normalized(x, y)
-        dark = np.clip(1.6 - 2.0 * np.hypot(nx * 1.2, ny * 0.9), 0, 1)[..., None]
-        return (1 - dark) * np.float32(240) + dark * np.array((40, 25, 20), np.float32)
+        towards = np.sqrt(np.maximum(1 - nx * nx - ny * ny, 0))
+        c, s = math.cos(shape.angle), math.sin(shape.angle)
+        right, up = c * nx - s * ny, -s * nx - c * ny
+        lateral, top, front = (
+            self.head[0][i] * right + self.head[1][i] * up + self.head[2][i] * towards for i in range(3)
+        )
+        look, face, color = self.look, front > 0, planar(self.look.skin)
+        mouth = (np.abs(top + 0.5) < 0.075) & (np.abs(lateral) < 0.28) & face
+        color = np.where(mouth, color * planar((0.6, 0.5, 0.8)), color)
+        if look.hair_style != "bald":
+            hair = (np.abs(top - 0.36) < 0.06) & (np.abs(np.abs(lateral) - 0.4) < 0.2) & face
+            hair |= (top > 0.5 + 0.12 * front) | (front < -0.28 - 0.5 * np.minimum(top, 0))
+            color = np.where(hair, planar(look.hair), color)
+        if look.hat is not None:
+            color = np.where(top > 0.42, planar(look.hat), color)
+        return color
 
 
-def paint_figure(canvas: Canvas, figure: Figure, index: int, light: tuple[float, float] = (-0.5, 1.0)) -> None:
+def _eye_paint(shape: Shape, x: np.ndarray, y: np.ndarray, local: Local) -> np.ndarray:
+    """White with a dark iris in the middle."""
+    assert isinstance(shape, Ellipse)
+    nx, ny = shape.normalized(x, y)
+    dark = np.clip(1.6 - 2.0 * np.hypot(1.2 * nx, 0.9 * ny), 0, 1)
+    return 240 + dark * (planar((40, 25, 20)) - 240)
+
+
+def paint_figure(canvas: Canvas, figure: Figure, index: int, light: float) -> None:
     """Paint a person's pieces, back to front, as owner ``index * PARTS_PER_PERSON + part``.
 
     Args:
         canvas: The picture.
         figure: The person.
         index: Number of the person in the picture.
-        light: Where the light comes from, (right, towards the viewer).
+        light: Where the light comes from: -1 left .. 1 right.
     """
-    norm = np.hypot(*light)
-    lx, lz = light[0] / norm, light[1] / norm
     for piece in figure.pieces:
         window = canvas.window(piece.shape)
         if window is None:
             continue
         x, y = canvas.grid(window)
         local = piece.shape.local(x, y)
-        if callable(piece.look):
-            color = piece.look(piece.shape, x, y, local)
-        elif isinstance(piece.look, Material):
-            color = _dressed(piece, local)
+        if isinstance(piece.paint, Material):
+            color = _dressed(piece.paint, piece.cover, local) * _roundness(piece.shape, local, light)
+        elif piece.paint is _eye_paint:
+            color = piece.paint(piece.shape, x, y, local)
         else:
-            color = np.asarray(piece.look, np.float32)
-        if piece.part not in (Part.L_EYE, Part.R_EYE):
-            color = color * _cylinder_light(piece.shape, local, lx, lz)[..., None]
-        alpha = np.clip(0.5 - local.distance, 0, 1)
-        canvas.blend(window, alpha, color, index * PARTS_PER_PERSON + int(piece.part))
+            color = piece.paint(piece.shape, x, y, local) * _roundness(piece.shape, local, light)
+        canvas.blend(window, local.distance, color, index * PARTS_PER_PERSON + int(piece.part))
 
 
-def _dressed(piece: Piece, local) -> np.ndarray:
-    """Colour of a limb or garment: its own material, clothes over the first share of its length."""
-    base = piece.look.paint(local, 0.3)
-    if piece.cover is None or piece.cover[0] <= 0:
-        return base
-    share, clothes = piece.cover
+def _dressed(skin: Material, cover: tuple[float, Material] | None, local: Local) -> np.ndarray:
+    """Colours of a limb or garment: its own material, clothes over the first share of its length."""
+    if cover is None or cover[0] <= 0:
+        return skin.paint(local, 0.3)
+    share, clothes = cover
     if share >= 1:
         return clothes.paint(local, 0.2)
-    return np.where((local.along < share)[..., None], clothes.paint(local, 0.2), base)
+    return np.where(local.along < share, clothes.paint(local, 0.2), skin.paint(local))
 
 
-def _cylinder_light(shape: Shape, local, lx: float, lz: float) -> np.ndarray:
-    """Brightness (h, w) of a round surface: dark towards the side away from the light."""
-    across = local.across
-    if isinstance(shape, (Capsule, Slab)):
+def _roundness(shape: Shape, local: Local, light: float) -> np.ndarray:
+    """Brightness (h, w) of a round surface: about 1 facing the light, .5 at the edge away from it."""
+    turn = 1.0  # how much ``across`` is along the picture's rows
+    if not isinstance(shape, Ellipse):
         dx, dy = shape.b[0] - shape.a[0], shape.b[1] - shape.a[1]
-        across = across * np.float32(-dy / max(np.hypot(dx, dy), 1e-3))  # picture x of the surface normal
-    across = np.clip(across, -1, 1)
-    return np.float32(0.62) + np.float32(0.42) * np.maximum(
-        np.float32(lx) * across + np.float32(lz) * np.sqrt(1 - across * across), 0
-    )
+        turn = -dy / max(math.hypot(dx, dy), 1e-3)
+    return 1.0 + (0.22 * light * turn - 0.32 * local.across) * local.across

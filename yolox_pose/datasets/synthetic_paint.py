@@ -10,6 +10,7 @@ Depends on numpy and cv2 alone. Shape shorthand: H, W image; h, w the part of it
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,14 +49,15 @@ class Capsule:
     def local(self, x: np.ndarray, y: np.ndarray) -> Local:
         """Own coordinates of the points (x, y)."""
         dx, dy = self.b[0] - self.a[0], self.b[1] - self.a[1]
-        length2 = max(dx * dx + dy * dy, 1e-6)
-        px, py = x - np.float32(self.a[0]), y - np.float32(self.a[1])
-        along = np.clip(px * np.float32(dx / length2) + py * np.float32(dy / length2), 0, 1)
-        radius = np.float32(self.ra) + np.float32(self.rb - self.ra) * along
-        length = length2**0.5
-        across = (px * np.float32(-dy / length) + py * np.float32(dx / length)) / radius
-        distance = np.hypot(px - np.float32(dx) * along, py - np.float32(dy) * along) - radius
-        return Local(distance, along, across)
+        length = max((dx * dx + dy * dy) ** 0.5, 1e-3)
+        px, py = x - self.a[0], y - self.a[1]  # (1, w) and (h, 1): sums of the two are the only (h, w) work
+        along_px = px * (dx / length) + py * (dy / length)
+        across_px = px * (-dy / length) + py * (dx / length)
+        along = clip01(along_px / length)
+        radius = self.ra + (self.rb - self.ra) * along
+        along_px -= length * along
+        distance = np.sqrt(along_px * along_px + across_px * across_px) - radius
+        return Local(distance, along, across_px / radius)
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,17 @@ class Slab:
         """Own coordinates of the points (x, y)."""
         dx, dy = self.b[0] - self.a[0], self.b[1] - self.a[1]
         length = max((dx * dx + dy * dy) ** 0.5, 1e-3)
-        px, py = x - np.float32(self.a[0]), y - np.float32(self.a[1])
-        along_px = px * np.float32(dx / length) + py * np.float32(dy / length)
-        across_px = px * np.float32(-dy / length) + py * np.float32(dx / length)
-        along = np.clip(along_px / np.float32(length), 0, 1)
-        half_width = np.float32(self.wa) + np.float32(self.wb - self.wa) * along
-        corner = np.float32(min(self.corner, self.wa, self.wb, length / 2))
-        qx = np.abs(across_px) - half_width + corner
-        qy = np.maximum(-along_px, along_px - np.float32(length)) + corner
-        outside = np.hypot(np.maximum(qx, 0), np.maximum(qy, 0))
-        return Local(outside + np.minimum(np.maximum(qx, qy), 0) - corner, along, across_px / half_width)
+        px, py = x - self.a[0], y - self.a[1]
+        along_px = px * (dx / length) + py * (dy / length)
+        across_px = px * (-dy / length) + py * (dx / length)
+        along = clip01(along_px / length)
+        half_width = self.wa + (self.wb - self.wa) * along
+        corner = min(self.corner, self.wa, self.wb, length / 2)
+        qx = np.abs(across_px) - (half_width - corner)
+        qy = np.abs(along_px - length / 2) - (length / 2 - corner)
+        ox, oy = np.maximum(qx, 0), np.maximum(qy, 0)
+        distance = np.sqrt(ox * ox + oy * oy) + np.minimum(np.maximum(qx, qy), 0) - corner
+        return Local(distance, along, across_px / half_width)
 
 
 @dataclass(frozen=True)
@@ -104,15 +107,15 @@ class Ellipse:
 
     def normalized(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The points in a frame where the ellipse is the unit circle."""
-        c, s = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
-        px, py = x - np.float32(self.center[0]), y - np.float32(self.center[1])
-        return (c * px + s * py) / np.float32(self.rx), (c * py - s * px) / np.float32(self.ry)
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        px, py = x - self.center[0], y - self.center[1]
+        return px * (c / self.rx) + py * (s / self.rx), py * (c / self.ry) - px * (s / self.ry)
 
     def local(self, x: np.ndarray, y: np.ndarray) -> Local:
         """Own coordinates of the points (x, y); the distance is exact on the outline and scaled elsewhere."""
         nx, ny = self.normalized(x, y)
-        distance = (np.hypot(nx, ny) - 1) * np.float32(min(self.rx, self.ry))
-        return Local(distance, np.clip((ny + 1) / 2, 0, 1), nx)
+        distance = (np.sqrt(nx * nx + ny * ny) - 1) * min(self.rx, self.ry)
+        return Local(distance, clip01((ny + 1) * 0.5), nx)
 
 
 Shape = Capsule | Slab | Ellipse
@@ -135,14 +138,12 @@ class Material:
     repeats: float = 5.0
 
     def paint(self, local: Local, aspect: float = 1.0) -> np.ndarray:
-        """BGR colours (h, w, 3) or, where plain, (3,); ``aspect`` is the part's half width over its length."""
-        color = np.asarray(self.color, np.float32)
+        """BGR colours (3, h, w) or, where plain, (3, 1, 1); ``aspect`` is the part's half width over its length."""
+        color = planar(self.color)
         if self.pattern == "plain":
             return color
-        t = local.along * np.float32(self.repeats)
-        u = local.across * np.float32(self.repeats * aspect)
-        second = np.asarray(self.second, np.float32)
-        return np.where(self._is_second(t, u)[..., None], second, color)
+        t, u = local.along * self.repeats, local.across * (self.repeats * aspect)
+        return np.where(self._is_second(t, u), planar(self.second), color)
 
     def _is_second(self, t: np.ndarray, u: np.ndarray) -> np.ndarray:
         if self.pattern == "stripes":
@@ -155,11 +156,15 @@ class Material:
 
 
 class Canvas:
-    """A picture in the making: colours ``img`` (H, W, 3) float32 and the topmost surface ``owner`` (H, W) int32."""
+    """A picture in the making: colours ``planes`` (3, H, W) float32 and the topmost surface ``owner`` (H, W) int32.
 
-    def __init__(self, img: np.ndarray) -> None:
-        self.img = np.ascontiguousarray(img, np.float32)
-        height, width = self.img.shape[:2]
+    Args:
+        planes: What is painted on; it is copied.
+    """
+
+    def __init__(self, planes: np.ndarray) -> None:
+        self.planes = np.array(planes, np.float32)
+        height, width = self.planes.shape[1:]
         self.owner = np.full((height, width), BACKGROUND, np.int32)
         self._x = np.arange(width, dtype=np.float32)[None] + np.float32(0.5)
         self._y = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
@@ -168,30 +173,28 @@ class Canvas:
         """Rows and columns of the picture that the shape can touch, None where it is outside."""
         height, width = self.owner.shape
         x0, y0, x1, y1 = shape.bounds()
-        left, top = max(int(np.floor(x0)) - 1, 0), max(int(np.floor(y0)) - 1, 0)
-        right, bottom = min(int(np.ceil(x1)) + 1, width), min(int(np.ceil(y1)) + 1, height)
+        left, top = max(math.floor(x0) - 1, 0), max(math.floor(y0) - 1, 0)
+        right, bottom = min(math.ceil(x1) + 1, width), min(math.ceil(y1) + 1, height)
         return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
 
     def grid(self, window: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
         """Pixel centres of a window: x (1, w) and y (h, 1)."""
         return self._x[:, window[1]], self._y[window[0]]
 
-    def blend(self, window: tuple[slice, slice], alpha: np.ndarray, color: np.ndarray, owner: int | None) -> None:
-        """Put a colour over the picture; the pixels with ``alpha >= 0.5`` pass to ``owner`` unless that is None."""
-        under = self.img[window]
-        under += alpha[..., None] * (color - under)
-        if owner is not None:
-            self.owner[window][alpha >= 0.5] = owner
+    def blend(self, window: tuple[slice, slice], distance: np.ndarray, color: np.ndarray, owner: int) -> None:
+        """Put colours (3, h, w) or (3, 1, 1) over the picture where a shape is; its pixels pass to ``owner``."""
+        under = self.planes[:, window[0], window[1]]
+        under += clip01(0.5 - distance) * (color - under)
+        np.copyto(self.owner[window], owner, where=distance <= 0)
 
-    def fill(self, shape: Shape, color: Color | Material, owner: int | None = None, opacity: float = 1.0) -> None:
+    def fill(self, shape: Shape, color: Color | Material, owner: int = BACKGROUND) -> None:
         """Paint a shape in a flat colour or a pattern."""
         window = self.window(shape)
         if window is None:
             return
         local = shape.local(*self.grid(window))
-        paint = color.paint(local) if isinstance(color, Material) else np.asarray(color, np.float32)
-        alpha = np.clip(0.5 - local.distance, 0, 1) * np.float32(opacity)
-        self.blend(window, alpha, paint, owner)
+        paint = color.paint(local) if isinstance(color, Material) else planar(color)
+        self.blend(window, local.distance, paint, owner)
 
     def shadow(self, center: tuple[float, float], rx: float, ry: float, strength: float) -> None:
         """Darken an ellipse on the ground, softly towards its edge."""
@@ -200,8 +203,17 @@ class Canvas:
         if window is None:
             return
         nx, ny = shape.normalized(*self.grid(window))
-        alpha = np.clip(1 - np.hypot(nx, ny), 0, 1) * np.float32(strength)
-        self.img[window] *= 1 - alpha[..., None]
+        self.planes[:, window[0], window[1]] *= 1 - strength * clip01(1 - np.hypot(nx, ny))
+
+
+def planar(color: Color | np.ndarray) -> np.ndarray:
+    """A colour as (3, 1, 1) float32."""
+    return np.array(color, np.float32)[:, None, None]
+
+
+def clip01(values: np.ndarray) -> np.ndarray:
+    """Clip to 0..1, in place."""
+    return np.minimum(np.maximum(values, 0, out=values), 1, out=values)
 
 
 def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cells: int) -> np.ndarray:
@@ -209,5 +221,5 @@ def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cells: int) ->
     width, height = size
     longest = max(width, height)
     shape = (max(2, round(cells * height / longest)), max(2, round(cells * width / longest)))
-    coarse = rng.uniform(-1, 1, shape).astype(np.float32)
+    coarse = rng.random(shape, np.float32) * 2 - 1
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -9,8 +9,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolox_pose.datasets.synthetic_figure import HAIR, SKIN, Figure, Limb, Look, Pose, build_figure
-from yolox_pose.datasets.synthetic_paint import Canvas, Capsule, Color, Ellipse, Material, Slab, smooth_noise
+from yolox_pose.datasets.synthetic_body import Limb, Look, Pose
+from yolox_pose.datasets.synthetic_figure import Figure, build_figure
+from yolox_pose.datasets.synthetic_paint import (
+    Canvas,
+    Capsule,
+    Color,
+    Ellipse,
+    Material,
+    Shape,
+    Slab,
+    planar,
+    smooth_noise,
+)
+
+SKINS: tuple[Color, ...] = (
+    (190, 214, 245),
+    (160, 190, 230),
+    (120, 160, 210),
+    (85, 125, 180),
+    (55, 85, 135),
+    (38, 58, 95),
+)
+HAIRS: tuple[Color, ...] = ((25, 22, 20), (35, 50, 75), (45, 80, 130), (90, 160, 205), (40, 70, 170), (170, 170, 172))
 
 POSES = ("standing", "walking", "running", "arms raised", "waving", "sitting", "hands on hips", "bending", "reaching")
 _POSE_SHARES = (0.22, 0.2, 0.08, 0.12, 0.08, 0.12, 0.07, 0.04, 0.07)
@@ -26,9 +47,9 @@ def random_color(rng: np.random.Generator, low: float = 20, high: float = 235) -
 
 def random_look(rng: np.random.Generator) -> Look:
     """Build, skin, hair and clothes."""
-    tone = float(rng.uniform(0, len(SKIN) - 1))
+    tone = float(rng.uniform(0, len(SKINS) - 1))
     low, part = int(tone), tone - int(tone)
-    skin = tuple((1 - part) * np.array(SKIN[low]) + part * np.array(SKIN[min(low + 1, len(SKIN) - 1)]))
+    skin = tuple((1 - part) * np.array(SKINS[low]) + part * np.array(SKINS[min(low + 1, len(SKINS) - 1)]))
     shirt = Material(
         random_color(rng),
         random_color(rng),
@@ -44,7 +65,7 @@ def random_look(rng: np.random.Generator) -> Look:
     skirt = bool(rng.random() < 0.15)
     return Look(
         skin=skin,
-        hair=HAIR[rng.integers(len(HAIR))],
+        hair=HAIRS[rng.integers(len(HAIRS))],
         shirt=shirt,
         trousers=trousers,
         shoes=random_color(rng, 10, 200),
@@ -149,31 +170,35 @@ class Prop:
     """A thing in the scene that can hide people: shapes with their colours, painted together."""
 
     nearness: float
-    shapes: tuple[tuple[object, Material | Color], ...]
+    shapes: tuple[tuple[Shape, Material | Color], ...]
+
+
+def _muted(rng: np.random.Generator, low: float, high: float) -> np.ndarray:
+    """A colour (3, 1, 1) of walls, skies and floors: near to grey."""
+    color = rng.uniform(low, high, 3)
+    return planar(color.mean() + rng.uniform(0.1, 0.5) * (color - color.mean()))
 
 
 def random_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) float32 picture of a wall or sky over a ground; ``size`` is (W, H)."""
+    """(3, H, W) float32 picture of a wall or sky over a ground; ``size`` is (W, H)."""
     width, height = size
     horizon = int(height * rng.uniform(0.2, 0.6))
-    img = np.empty((height, width, 3), np.float32)
-    top, bottom, ground = (np.array(random_color(rng, 40, 230), np.float32) for _ in range(3))
-    ramp = np.linspace(0, 1, max(horizon, 1), dtype=np.float32)[:, None, None]
-    img[:horizon] = (top * (1 - ramp) + (0.5 * top + 0.5 * bottom) * ramp)[:horizon]
-    depth = np.linspace(0.8, 1.1, height - horizon, dtype=np.float32)[:, None, None]
-    img[horizon:] = ground * depth
+    planes = np.empty((3, height, width), np.float32)
+    top, bottom, ground = (_muted(rng, 40, 230) for _ in range(3))
+    planes[:, :horizon] = top + (bottom - top) * np.linspace(0, 0.5, horizon, dtype=np.float32)[:, None]
+    planes[:, horizon:] = ground * np.linspace(0.8, 1.1, height - horizon, dtype=np.float32)[:, None]
     if rng.random() < 0.5:
-        _tile(rng, img[:horizon], bricks=True)
+        _tile(rng, planes[:, :horizon], bricks=True)
     if rng.random() < 0.5:
-        _tile(rng, img[horizon:], bricks=False)
+        _tile(rng, planes[:, horizon:], bricks=False)
     for cells, strength in ((4, 14), (16, 12), (60, 10)):
-        img += smooth_noise(rng, size, cells)[..., None] * np.float32(strength * rng.uniform(0.3, 1.3))
-    return np.clip(img, 0, 255)
+        planes += smooth_noise(rng, size, cells) * float(strength * rng.uniform(0.3, 1.3))
+    return np.clip(planes, 0, 255, out=planes)
 
 
 def _tile(rng: np.random.Generator, part: np.ndarray, *, bricks: bool) -> None:
     """Bricks, boards or floor tiles: darker joints on a grid, in place."""
-    height, width = part.shape[:2]
+    height, width = part.shape[1:]
     if height < 4:
         return
     x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
@@ -184,7 +209,7 @@ def _tile(rng: np.random.Generator, part: np.ndarray, *, bricks: bool) -> None:
     row = np.floor(y / step_y)
     shifted = x + (row % 2) * np.float32(step_x / 2 if bricks else 0)
     joint = ((y % step_y) < 1.2) | ((shifted % step_x) < 1.2)
-    part[np.broadcast_to(joint, (height, width))] *= np.float32(rng.uniform(0.6, 0.9))
+    part *= np.where(joint, np.float32(rng.uniform(0.6, 0.9)), np.float32(1))
 
 
 def add_clutter(rng: np.random.Generator, canvas: Canvas, count: int) -> None:
@@ -194,14 +219,14 @@ def add_clutter(rng: np.random.Generator, canvas: Canvas, count: int) -> None:
         for shape, color in _random_thing(
             rng, rng.uniform(-0.05, 1.05) * width, rng.uniform(0.25, 0.95) * height, height
         ):
-            canvas.fill(shape, color, opacity=float(rng.uniform(0.75, 1)))
+            canvas.fill(shape, color)
 
 
 def _random_material(rng: np.random.Generator) -> Material:
     return Material(random_color(rng), random_color(rng), str(rng.choice(_PATTERNS)), float(rng.uniform(2, 8)))
 
 
-def _random_thing(rng: np.random.Generator, x: float, y: float, unit: float) -> list[tuple[object, Material | Color]]:
+def _random_thing(rng: np.random.Generator, x: float, y: float, unit: float) -> list[tuple[Shape, Material | Color]]:
     """One object standing on (x, y), sized against ``unit`` pixels."""
     kind = rng.integers(6)
     if kind == 0:  # box or door
