@@ -23,7 +23,7 @@ def batched_nms(boxes: Tensor, scores: Tensor, threshold: float, groups: Tensor 
     Returns:
         (..., M) bool, true for kept boxes.
     """
-    order = scores.argsort(-1, descending=True, stable=True)
+    order = scores.argsort(dim=-1, descending=True, stable=True)
     ranked = boxes.gather(-2, order[..., None].expand(*order.shape, 4))
     suppresses = pairwise_iou(ranked, ranked) > threshold
     if groups is not None:

@@ -1,0 +1,130 @@
+"""Train a model: ``yolox-pose train`` and ``tools/train.py``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolox_pose.cli.common import (
+    add_config_options,
+    add_run_options,
+    check_device,
+    check_file,
+    load_config,
+    setup_launcher,
+)
+from yolox_pose.errors import UsageError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+EXAMPLES = """examples:
+  python tools/train.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py --amp
+  python tools/train.py configs/yolox-pose/yolox-pose_tiny_8xb32-300e_coco.py --resume
+  torchrun --nproc_per_node 4 tools/train.py CONFIG --launcher pytorch --auto-scale-lr
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(
+        prog="train", description="Train a model.", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file, or the name of a config of this package")
+    parser.add_argument("--work-dir", help="where logs and checkpoints go (default: work_dirs/<config name>)")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="PATH",
+        help="go on from a checkpoint; without PATH from the latest one in the work dir",
+    )
+    parser.add_argument("--load-from", metavar="PATH", help="start from these weights (a YOLOX detector will do)")
+    parser.add_argument("--amp", action="store_true", help="mixed precision: fp16 on a GPU, bf16 on CPU")
+    parser.add_argument(
+        "--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size of all processes"
+    )
+    parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
+    add_run_options(parser)
+    add_config_options(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    args = build_parser().parse_args(argv)
+    device = check_device(args.device)
+    config = load_config(args.config, args.cfg_options, args.seed)
+    config.work_dir = args.work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    setup_launcher(config, args.launcher, args.local_rank, device)
+    _set_start(config, args.resume, args.load_from)
+    if args.amp:
+        use_amp(config, device)
+    if args.auto_scale_lr:
+        scale_lr(config)
+    if args.no_validate:
+        config.val_cfg = config.val_dataloader = config.val_evaluator = None
+    train(config)
+    return 0
+
+
+def train(config: Config) -> None:
+    """Run the training that a config describes.
+
+    Raises:
+        YOLOXPoseError: If data, weights or settings are not usable; says in one line what to do.
+    """
+    from mmengine.runner import Runner
+
+    Runner.from_cfg(config).train()
+
+
+def _set_start(config: Config, resume: str | None, load_from: str | None) -> None:
+    """Where the run starts: from scratch, from weights, or from where an earlier run stopped."""
+    if resume is not None and load_from is not None:
+        raise UsageError("--resume and --load-from exclude each other: a resumed run has its weights already")
+    if load_from is not None:
+        config.load_from = str(check_file(load_from, "weights"))
+    if resume is None:
+        return
+    config.resume = True
+    config.load_from = str(check_file(resume, "checkpoint")) if resume != "auto" else find_latest(config.work_dir)
+
+
+def find_latest(work_dir: str | Path) -> str:
+    """The latest checkpoint of a work dir.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    from mmengine.runner import find_latest_checkpoint
+
+    latest = find_latest_checkpoint(str(work_dir)) if Path(work_dir).is_dir() else None
+    if latest is None or not Path(latest).is_file():
+        raise UsageError(f"--resume: there is no checkpoint in {work_dir}; start without --resume, or name a checkpoint")
+    return latest
+
+
+def use_amp(config: Config, device: str) -> None:
+    """Train in mixed precision: the network in half precision, geometry and losses in float32."""
+    wrapper = config.optim_wrapper
+    if wrapper.get("type", "OptimWrapper") not in ("OptimWrapper", "AmpOptimWrapper"):
+        raise UsageError(f"--amp: the config's optim_wrapper is a {wrapper.type}, which has its own precision")
+    wrapper.type = "AmpOptimWrapper"
+    if device == "cpu":
+        wrapper.dtype = "bfloat16"
+    else:
+        wrapper.setdefault("loss_scale", "dynamic")
+
+
+def scale_lr(config: Config) -> None:
+    """Switch on MMEngine's scaling of the learning rate.
+
+    Raises:
+        UsageError: If the config does not say for which batch size its rate is meant.
+    """
+    if "base_batch_size" not in config.get("auto_scale_lr", {}):
+        raise UsageError("--auto-scale-lr: the config has no auto_scale_lr.base_batch_size")
+    config.auto_scale_lr.enable = True
