@@ -42,9 +42,9 @@ _LEAST_AREA = 40
 _CROWD_FIGURES = (6, 12)
 _FEWER = 1.4
 """Numbers of people are drawn as a uniform number to this power: small ones are more frequent."""
-_TRIES = 10
+_TRIES = 24
 """Places that a person chooses between where nothing is to be occluded."""
-_ROOM = 0.16
+_ROOM = 0.2
 """Half the distance that a person keeps, as a share of its height."""
 
 
@@ -132,7 +132,7 @@ def _prop(rng: np.random.Generator, options: CrowdOptions) -> scenes.Prop:
 def _place_people(rng: np.random.Generator, options: CrowdOptions, count: int) -> list[scenes.Actor]:
     """People side by side: each, from the nearest on, takes the emptiest of a few random places."""
     width, height = options.size
-    tries = 1 + round(_TRIES * (1 - options.occlusion))
+    tries = 1 + round(_TRIES * (1 - options.occlusion) ** 2)
     placed: list[scenes.Actor] = []
     for nearness in np.sort(rng.random(count))[::-1]:
         columns = rng.uniform(0.05, 0.95, tries) * width
