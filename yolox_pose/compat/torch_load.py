@@ -61,17 +61,12 @@ def safe_loading(filename: str, trusted: bool | None = None) -> Iterator[None]:
     os.environ[variable] = "1"
     try:
         yield
-    except pickle.UnpicklingError as error:
-        name = re.search(r"(?:GLOBAL|global|class|function) [`']?([\w.]+)", str(error))
-        reason = f"it would run '{name.group(1)}'" if name else str(error).split("\n")[0]
-        raise DataError(
-            f"{filename}: not loaded, because a checkpoint may hold data only and {reason}; "
-            f"if you trust its source, set {TRUST_VARIABLE}=1"
-        ) from None
-    except (EOFError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "PytorchStreamReader" not in str(error):
+    except (pickle.UnpicklingError, EOFError, LookupError) as error:
+        raise DataError(f"{filename}: not loaded, {_reason(error)}") from None
+    except RuntimeError as error:
+        if "PytorchStreamReader" not in str(error):
             raise
-        raise DataError(f"{filename}: not a checkpoint, or cut short ({str(error).splitlines()[0]})") from None
+        raise DataError(f"{filename}: not loaded, it is damaged or cut short") from None
     finally:
         for key, value in saved.items():
             os.environ.pop(key, None)
@@ -85,12 +80,22 @@ def load(filename: str | os.PathLike[str], map_location: Any = "cpu", trusted: b
         return torch.load(filename, map_location=map_location)
 
 
+def _reason(error: Exception) -> str:
+    name = re.search(r"(?:GLOBAL|global|class|function) [`']?([\w.]+)", str(error))
+    if name is None or not isinstance(error, pickle.UnpicklingError):
+        return "it is not a PyTorch checkpoint"
+    return (
+        f"because a checkpoint may hold data only and it asks for '{name.group(1)}'; "
+        f"if you trust its source, set {TRUST_VARIABLE}=1"
+    )
+
+
 def _statistic(owner: Any, name: str) -> Any:
     """Stand in for ``getattr`` in a pickle: only the statistics of ``HistoryBuffer`` can be named."""
     from mmengine.logging.history_buffer import HistoryBuffer
 
     if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
-        raise pickle.UnpicklingError(f"Unsupported global: GLOBAL builtins.getattr of {name}")
+        raise pickle.UnpicklingError("Unsupported GLOBAL builtins.getattr")
     return vars(HistoryBuffer)[name]
 
 
