@@ -123,7 +123,7 @@ class CocoPoseMetric(BaseMetric):
             The figures, in every process.
         """
         gathered = all_gather_object(self.results)
-        self.results.clear()
+        self.results = []  # not cleared in place: a single process gets its own list back
         outcome: list[Any] = [None]
         if is_main_process():
             try:
