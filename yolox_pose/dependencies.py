@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from yolox_pose.errors import YOLOXPoseError
 
-INSTALL_COMMAND = "yolox-pose install"
+INSTALL_COMMAND = "yolox-pose install (or make env in a checkout)"
 
 
 class MissingDependencyError(YOLOXPoseError, ImportError):
@@ -71,7 +71,7 @@ class Found(NamedTuple):
         if self.version is None:
             return f"{self.distribution} is missing"
         minimum = self.dependency.minimum
-        if minimum and self.version and _numbers(self.version) < _numbers(minimum):
+        if minimum and self.version and numbers(self.version) < numbers(minimum):
             return f"{self.distribution} {self.version} is too old (at least {minimum} is needed)"
         return ""
 
@@ -98,5 +98,6 @@ def require(dependencies: Iterable[Dependency] = TRAINING) -> None:
         raise MissingDependencyError(f"{', '.join(problems)}; mend it with: {INSTALL_COMMAND}")
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version, its local and pre-release parts left out: "2.13.0+cpu" gives (2, 13, 0)."""
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[+a-z]", version)[0]))

@@ -1,0 +1,163 @@
+"""``yolox-pose install``: adds what training needs, from wheels only.
+
+Wheel metadata cannot say ``--no-deps``, and mmpose's would ask for chumpy, which does not build, and for torchvision,
+which has no CPU wheel on PyPI. So the training stack is not in the package's requirements: this command installs the
+pinned versions of ``requirements/`` with two calls of pip, leaves out what is already there, and needs no compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import operator
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from importlib import metadata
+
+from yolox_pose import dependencies
+from yolox_pose.cli.paths import resource_folder
+from yolox_pose.errors import UsageError, YOLOXPoseError
+
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+"""PyTorch's own index of wheels without CUDA; PyPI's wheels for Linux hold several gigabytes of it."""
+
+_COMPARISONS = {"==": operator.eq, ">=": operator.ge, "<": operator.lt}
+_CLASSIC_PYTHON = ((3, 10), (3, 11))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = argparse.ArgumentParser(
+        prog="yolox-pose install",
+        description="Install what training needs, from wheels only; what is there already stays as it is.",
+    )
+    build = parser.add_mutually_exclusive_group()
+    build.add_argument("--cpu", action="store_true", help="PyTorch without CUDA (default where no NVIDIA GPU is found)")
+    build.add_argument("--cuda", action="store_true", help="PyTorch with CUDA (default where an NVIDIA GPU is found)")
+    parser.add_argument(
+        "--classic", action="store_true", help="numpy 1.26 and the real xtcocotools (Python 3.10, 3.11)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the commands and run nothing")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run pip where something is missing.
+
+    Raises:
+        UsageError: If this Python or platform cannot have what was asked for.
+        YOLOXPoseError: If pip is absent or fails.
+    """
+    args = build_parser().parse_args(argv)
+    if args.classic and sys.version_info[:2] not in _CLASSIC_PYTHON:
+        found = platform.python_version()
+        raise UsageError(
+            f"--classic needs Python 3.10 or 3.11, this is {found}: numpy 1.26.4 and xtcocotools have no wheels"
+        )
+    if args.cuda and platform.system() == "Windows":
+        raise UsageError(
+            "--cuda: PyPI has no CUDA wheels for Windows; install torch as pytorch.org says, then run this again"
+        )
+    commands = plan("classic" if args.classic else "modern", cpu=args.cpu, cuda=args.cuda)
+    if not commands:
+        print("Everything is installed already.")
+    for command in commands:
+        print("+", shlex.join(command), flush=True)
+        if not args.dry_run:
+            _run(command)
+    return 0
+
+
+def plan(name: str, cpu: bool = False, cuda: bool = False) -> list[list[str]]:
+    """Return the calls of pip that make this environment the one of ``requirements/<name>.txt``.
+
+    Args:
+        name: "modern" or "classic".
+        cpu: Take PyTorch without CUDA.
+        cuda: Take PyTorch with CUDA, also where one without is installed.
+    """
+    pip = [sys.executable, "-m", "pip"]
+    install = [*pip, "install", "--only-binary=:all:"]
+    commands = []
+    wanted = missing(_read(name))
+    if cuda and _version("torch").endswith("+cpu"):
+        commands.append([*pip, "uninstall", "--yes", "torch"])
+        wanted = [line for line in _read(name) if line.startswith("torch==")] + wanted
+    if wanted:
+        needs_index = any(line.startswith("torch==") for line in wanted) and not cuda and (cpu or _prefers_cpu())
+        commands.append([*install, *(["--extra-index-url", CPU_INDEX] if needs_index else []), *wanted])
+    without = missing(_read("no-deps"))
+    if without:
+        commands.append([*install, "--no-deps", *without])
+    return commands
+
+
+def missing(requirements: Sequence[str]) -> list[str]:
+    """Return the lines that are not met yet.
+
+    A line is also met by another distribution of the same module that is new enough: mmcv built from source in place
+    of mmcv-lite, opencv-python in place of the headless one, the maintained forks ``onedl-*``.
+    """
+    return [line for line in requirements if not (_is_met(line) or _is_provided(line))]
+
+
+def _is_met(line: str) -> bool:
+    version = _version(_name(line))
+    conditions = re.findall(r"(==|>=|<)\s*([\w.]+)", line)
+    return bool(version) and all(_COMPARISONS[sign](_padded(version), _padded(bound)) for sign, bound in conditions)
+
+
+def _is_provided(line: str) -> bool:
+    name = _name(line)
+    for dependency in dependencies.TRAINING:
+        if name in dependency.distributions:
+            found = dependencies.look_up(dependency)
+            return found.distribution != name and not found.problem
+    return False
+
+
+def _name(line: str) -> str:
+    return re.split(r"[<>=]", line)[0].strip()
+
+
+def _padded(version: str) -> tuple[int, ...]:
+    numbers = dependencies.numbers(version)
+    return numbers + (0,) * (4 - len(numbers))
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _read(name: str) -> list[str]:
+    lines = (resource_folder("requirements") / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+
+
+def _prefers_cpu() -> bool:
+    """Tell whether PyTorch's CPU index is worth asking: Linux, no NVIDIA driver, and the index answers."""
+    if platform.system() != "Linux" or shutil.which("nvidia-smi"):
+        return False
+    try:
+        with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _run(command: Sequence[str]) -> None:
+    if importlib.util.find_spec("pip") is None:
+        raise YOLOXPoseError(f"pip is missing in {sys.executable}: run '{sys.executable} -m ensurepip' first")
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        raise YOLOXPoseError(f"pip failed with exit code {code}; its own message is above")
