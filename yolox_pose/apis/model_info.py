@@ -1,0 +1,132 @@
+"""What a model's config and checkpoint say about its input, keypoints and classes. The checkpoint wins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from yolox_pose.errors import DataError, UsageError
+from yolox_pose.geometry.letterbox import PAD_VALUE
+from yolox_pose.skeleton import Skeleton, get_skeleton
+
+if TYPE_CHECKING:
+    from torch import nn
+
+logger = logging.getLogger(__name__)
+
+LETTERBOX_TRANSFORM = "LetterboxResize"
+"""Name of the transform of a config's test pipeline that says how images are fitted into the network's input."""
+
+INPUT_SIZE = (640, 640)
+"""The transform's own default."""
+
+
+class Preprocessing(NamedTuple):
+    """How an image becomes the network's input.
+
+    Attributes:
+        size: (W, H) of the canvas.
+        centered: Whether the padding is on both sides.
+        pad_value: Grey level of the padding.
+    """
+
+    size: tuple[int, int]
+    centered: bool = True
+    pad_value: int = PAD_VALUE
+
+
+def find_preprocessing(cfg: Mapping[str, Any], dataset_meta: Mapping[str, Any]) -> Preprocessing:
+    """Find the letterbox of a config's test pipeline; the padding side stored in a checkpoint wins, with a log line.
+
+    Raises:
+        UsageError: If the config has no test pipeline with such a transform.
+    """
+    for transform in _test_pipeline(cfg):
+        if str(transform.get("type", "")).split(".")[-1] == LETTERBOX_TRANSFORM:
+            break
+    else:
+        raise UsageError(
+            f"the config has no {LETTERBOX_TRANSFORM} in the pipeline of its test_dataloader, so the "
+            "size of the network's input is not known"
+        )
+    width, height = transform.get("input_size", INPUT_SIZE)
+    found = Preprocessing(
+        size=(int(width), int(height)),
+        centered=transform.get("centered", True),
+        pad_value=transform.get("pad_value", PAD_VALUE),
+    )
+    centered = dict(dataset_meta.get("preprocessing") or {}).get("centered", found.centered)
+    if centered != found.centered:
+        logger.warning("padding is %s, as the checkpoint was trained", "centred" if centered else "right and bottom")
+    return found._replace(centered=centered)
+
+
+def find_skeleton(model: nn.Module) -> Skeleton | None:
+    """Skeleton of a model: that of its checkpoint, else of its head; None for plain detection.
+
+    Raises:
+        DataError: If the checkpoint's does not have as many keypoints as the model.
+    """
+    own = model.head.skeleton
+    if own is None:
+        return None
+    try:
+        stored = skeleton_from_metainfo(model.dataset_meta)
+    except (LookupError, TypeError, ValueError) as error:
+        raise DataError(f"the skeleton stored in the checkpoint cannot be used: {error}") from None
+    if stored is None:
+        return own
+    if stored.num_keypoints != own.num_keypoints:
+        raise DataError(
+            f"the checkpoint's skeleton has {stored.num_keypoints} keypoints, the model {own.num_keypoints}"
+        )
+    return stored
+
+
+def skeleton_from_metainfo(metainfo: Mapping[str, Any]) -> Skeleton | None:
+    """Skeleton from a data set's metainfo in MMPose's fields, or from its field ``skeleton``; None if it has neither.
+
+    Raises:
+        LookupError: If a keypoint has no name.
+        ValueError: If the fields contradict each other.
+    """
+    if metainfo.get("skeleton"):
+        return get_skeleton(metainfo["skeleton"])
+    names = metainfo.get("keypoint_id2name")
+    if not names:
+        return None
+    by_id = {int(i): str(name) for i, name in names.items()}
+    mirrored = [int(i) for i in metainfo.get("flip_indices", ())]
+    return Skeleton(
+        names=tuple(by_id[i] for i in range(len(by_id))),
+        links=tuple((int(a), int(b)) for a, b in metainfo.get("skeleton_links", ())),
+        flip_pairs=tuple((i, other) for i, other in enumerate(mirrored) if i < other),
+        sigmas=tuple(float(sigma) for sigma in metainfo.get("sigmas", ())),
+    )
+
+
+def find_classes(model: nn.Module) -> tuple[str, ...]:
+    """Class names of a model: those of its checkpoint, else of its config's data set, else made up."""
+    num_classes = model.head.num_classes
+    loader = model.cfg.get("test_dataloader") or model.cfg.get("train_dataloader") or {}
+    dataset = loader.get("dataset", {})
+    for candidate in (
+        model.dataset_meta.get("classes"),
+        dataset.get("classes"),
+        (dataset.get("metainfo") or {}).get("classes"),
+    ):
+        if candidate and not isinstance(candidate, str) and len(candidate) == num_classes:
+            return tuple(str(name) for name in candidate)
+    return ("person",) if num_classes == 1 else tuple(f"class {i}" for i in range(num_classes))
+
+
+def _test_pipeline(cfg: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Pipeline of the test data, through data sets that wrap others."""
+    for name in ("test_dataloader", "val_dataloader"):
+        dataset = (cfg.get(name) or {}).get("dataset")
+        while dataset:
+            if dataset.get("pipeline"):
+                return dataset["pipeline"]
+            dataset = dataset.get("dataset")
+    return cfg.get("test_pipeline") or ()

@@ -1,0 +1,183 @@
+"""What is found in one image: arrays in pixels of the source, drawn pictures, COCO results.
+
+Letters: n persons (or objects), K keypoints. Depends on numpy and cv2 alone: the torch-free runtime has the same results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from yolox_pose.errors import UsageError
+from yolox_pose.geometry.drawing import draw_poses
+from yolox_pose.geometry.images import read_image
+from yolox_pose.skeleton import Skeleton
+
+COORDINATE_DIGITS, SCORE_DIGITS = 3, 6
+"""Decimals in JSON: a thousandth of a pixel is as exact as the letterbox is."""
+
+
+@dataclass
+class PoseResult:
+    """Persons found in one image, best first.
+
+    Attributes:
+        keypoints: (n, K, 2) float32 pixels of the source image; K is 0 for plain detection.
+        keypoint_scores: (n, K) float32, 0 to 1.
+        boxes: (n, 4) float32 xyxy pixels of the source image.
+        scores: (n,) float32, 0 to 1.
+        labels: (n,) int64 indices into ``classes``.
+        skeleton: Of the K keypoints; None for plain detection.
+        classes: Class names.
+        track_ids: (n,) int64 where persons are tracked, else None.
+        path: File of the image, or None where it came as an array.
+        size: (w, h) of the source image.
+    """
+
+    keypoints: np.ndarray
+    keypoint_scores: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    skeleton: Skeleton | None = None
+    classes: tuple[str, ...] = ("person",)
+    track_ids: np.ndarray | None = None
+    path: Path | None = None
+    size: tuple[int, int] | None = None
+    held_image: np.ndarray | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def image(self) -> np.ndarray:
+        """(H, W, 3) uint8 BGR source image. It is read again where it came from a file, so that results stay small.
+
+        Raises:
+            DataError: If the file cannot be read any more.
+            ValueError: If there is neither an image nor a file.
+        """
+        if self.held_image is not None:
+            return self.held_image
+        if self.path is None:
+            raise ValueError("this result has no image: it was made without one")
+        return read_image(self.path)
+
+    def plot(self, **options: Any) -> np.ndarray:
+        """Draw the result into a copy of its image.
+
+        Args:
+            **options: Of :func:`yolox_pose.geometry.drawing.draw_poses`, such as ``keypoint_threshold`` or ``zoom``.
+
+        Returns:
+            (H, W, 3) uint8 BGR.
+        """
+        arrays = {
+            "keypoints": self.keypoints,
+            "keypoint_scores": self.keypoint_scores,
+            "boxes": self.boxes,
+            "scores": self.scores,
+            "labels": self.labels,
+            "track_ids": self.track_ids,
+        }
+        return draw_poses(self.image, **{**arrays, "skeleton": self.skeleton, "classes": self.classes, **options})
+
+    def to_coco(
+        self,
+        image_id: int | str | None = None,
+        category_ids: Sequence[int] | Mapping[int, int] | None = None,
+        boxes: bool | None = None,
+    ) -> list[dict[str, Any]]:
+        """Entries of a COCO results file.
+
+        Args:
+            image_id: Id of the image. Where it is None the name of the file without its ending is taken, as a number if it
+                is one (COCO's images are named by their ids).
+            category_ids: COCO category id of each label; None counts from 1.
+            boxes: Whether entries have ``bbox`` (x, y, w, h). None: only where there are no keypoints, because COCO tools
+                take the area of persons from ``bbox`` where it is there, which changes AP by size.
+
+        Raises:
+            ValueError: If there is neither an id nor a file name.
+        """
+        if image_id is None:
+            image_id = self.image_id
+        with_boxes = boxes if boxes is not None else self.keypoints.shape[1] == 0
+        entries = []
+        for i in range(len(self)):
+            label = int(self.labels[i])
+            category = category_ids[label] if category_ids is not None else label + 1
+            entry: dict[str, Any] = {"image_id": image_id, "category_id": int(category)}
+            if self.keypoints.shape[1]:
+                triples = np.concatenate([self.keypoints[i], self.keypoint_scores[i][:, None]], axis=1)
+                entry["keypoints"] = _rounded(triples, COORDINATE_DIGITS)
+            if with_boxes:
+                x1, y1, x2, y2 = self.boxes[i].astype(np.float64)
+                entry["bbox"] = _rounded(np.array([x1, y1, x2 - x1, y2 - y1]), COORDINATE_DIGITS)
+            entry["score"] = round(float(self.scores[i]), SCORE_DIGITS)
+            if self.track_ids is not None:
+                entry["track_id"] = int(self.track_ids[i])
+            entries.append(entry)
+        return entries
+
+    @property
+    def image_id(self) -> int | str:
+        """Name of the file without its ending, as a number if it is one.
+
+        Raises:
+            ValueError: If the image did not come from a file.
+        """
+        if self.path is None:
+            raise ValueError("an image that is no file has no id: give image_id=")
+        stem = Path(self.path).stem
+        return int(stem) if stem.isascii() and stem.isdigit() else stem
+
+    def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Write the drawn picture, or the COCO results where the name ends in ``.json``.
+
+        Args:
+            path: File to write; its folder is made. A file that is there is replaced, except the source image.
+            **options: Of :meth:`plot` or :meth:`to_coco`.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: If the path is the source image, or its ending is of no picture format.
+        """
+        path = Path(path)
+        if self.path is not None and path.resolve() == Path(self.path).resolve():
+            raise UsageError(f"{path} is the source image; it is not overwritten")
+        if path.suffix.lower() == ".json":
+            data = json.dumps(self.to_coco(**options)).encode()
+        else:
+            data = encode_picture(self.plot(**options), path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+
+def encode_picture(img: np.ndarray, path: Path) -> bytes:
+    """Encode a picture in the format that a file name's ending says.
+
+    Raises:
+        UsageError: If the ending is not known.
+    """
+    try:
+        done, data = cv2.imencode(path.suffix.lower(), img)
+    except cv2.error:
+        done = False
+    if not done:
+        raise UsageError(f"{path}: pictures cannot be written as '{path.suffix}'; use .jpg or .png")
+    return data.tobytes()
+
+
+def _rounded(values: np.ndarray, digits: int) -> list[float]:
+    return [round(float(v), digits) for v in values.ravel()]

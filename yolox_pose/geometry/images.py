@@ -1,0 +1,73 @@
+"""Images from files and arrays, as BGR uint8, with numpy and cv2 alone."""
+
+from __future__ import annotations
+
+import os
+
+import cv2
+import numpy as np
+
+from yolox_pose.errors import DataError
+
+
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read a picture the way a person sees it: its EXIF orientation is applied.
+
+    Grey and palette images get three channels, 16 bits become 8 (the high ones), transparency is dropped, CMYK is converted,
+    of an animation the first picture is taken. (Training ignores the orientation: see :mod:`yolox_pose.datasets.loading`.)
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        DataError: If the file is missing, truncated or no image that cv2 can decode.
+    """
+    name = os.fspath(path)
+    try:
+        data = np.fromfile(name, dtype=np.uint8)  # not cv2.imread, which cannot open every name on Windows
+    except FileNotFoundError:
+        raise DataError(f"image {name} is missing") from None
+    except OSError as error:
+        raise DataError(f"image {name} cannot be read: {error.strerror or error}") from None
+    if not is_complete(data.tobytes()):
+        raise DataError(f"image {name} is truncated")
+    try:
+        img = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error as error:
+        raise DataError(f"image {name} cannot be decoded: {error.err}") from None
+    if img is None:
+        raise DataError(f"image {name} is not an image that can be decoded")
+    return img
+
+
+def is_complete(data: bytes) -> bool:
+    """Tell whether a JPEG or PNG has its end; cv2 fills the rest of a truncated JPEG with grey and does not say so.
+
+    A thumbnail in the header has an end marker of its own: the last one must come after the last start of a scan.
+    """
+    if data.startswith(b"\xff\xd8"):
+        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    return not data.startswith(b"\x89PNG") or b"IEND" in data
+
+
+def to_bgr(array: np.ndarray) -> np.ndarray:
+    """Turn a grey, BGR or BGRA array of 8 or 16 bits into (H, W, 3) uint8 BGR; a BGR uint8 array comes back as it is.
+
+    Raises:
+        DataError: If the shape or type is another one, or there is no pixel.
+    """
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
+    if channels not in (1, 3, 4) or array.size == 0 or array.dtype not in (np.uint8, np.uint16, np.bool_):
+        raise DataError(
+            f"an image array must be (H, W), (H, W, 3) BGR or (H, W, 4) BGRA of uint8 or uint16, "
+            f"not {array.shape} {array.dtype}"
+        )
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    elif array.dtype == np.bool_:
+        array = array.astype(np.uint8) * 255
+    if channels == 3:
+        return array
+    return cv2.cvtColor(np.ascontiguousarray(array), cv2.COLOR_GRAY2BGR if channels == 1 else cv2.COLOR_BGRA2BGR)
