@@ -33,6 +33,7 @@ class _Report:
         self.counts: Counter = Counter()
         self.good = np.ones(num_annotations, dtype=bool)
         self.ann_ids = self.image_ids = np.zeros(num_annotations, dtype=np.int64)
+        self.no_image: set[int] = set()
 
     def whole_file(self, kind: str, message: str) -> None:
         self.problems.append(Problem(self.file, kind, message))
@@ -43,7 +44,8 @@ class _Report:
     def annotation(self, row: int, kind: str, message: str) -> None:
         """Note a problem of annotation ``row``, unless it has one already."""
         if self.good[row]:
-            self.problems.append(Problem(self.file, kind, message, int(self.image_ids[row]), int(self.ann_ids[row])))
+            image_id = None if row in self.no_image else int(self.image_ids[row])
+            self.problems.append(Problem(self.file, kind, message, image_id, int(self.ann_ids[row])))
         self.good[row] = False
 
     def column(self, bad: Iterable[Bad], rows: np.ndarray, kind: str, name: str) -> None:
@@ -293,9 +295,10 @@ def _check_references(
     everything = np.arange(len(annotations))
     report.ann_ids, bad_ids = integer_column([a.get("id") for a in annotations])
     report.image_ids, bad_images = integer_column([a.get("image_id") for a in annotations])
+    report.no_image = {position for position, _ in bad_images}
     for position, reason in bad_ids:
         report.good[position] = False
-        image_id = int(report.image_ids[position])
+        image_id = None if position in report.no_image else int(report.image_ids[position])
         report.problems.append(Problem(report.file, "id", f"annotation at position {position}: id {reason}", image_id))
     report.column(bad_images, everything, "id", "image_id")
     _, first = np.unique(report.ann_ids, return_index=True)
