@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from yolox_pose.errors import DataError
+from yolox_pose.evaluation.files import paused_gc
 from yolox_pose.evaluation.ground_truth import AREA_PER_BOX, GroundTruth, GroundTruthSource
 from yolox_pose.evaluation.results import Predictions, PredictionsSource, to_xywh
 from yolox_pose.skeleton import COCO_PERSON
@@ -210,6 +211,11 @@ def _keypoint_annotations(
         "area": areas,
         "iscrowd": truth.iscrowd[rows].astype(np.int64),
     }
+    return _dicts(columns)
+
+
+def _dicts(columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """One dict a row of columns of equal length."""
     return [dict(zip(columns, values)) for values in zip(*(column.tolist() for column in columns.values()))]
 
 
@@ -230,8 +236,9 @@ def _keypoint_average(
         "score": detections.scores,
         "keypoints": np.reshape([] if detections.keypoints is None else detections.keypoints, (-1, 3 * len(sigmas))),
     }
-    records = [dict(zip(columns, values)) for values in zip(*(column.tolist() for column in columns.values()))]
-    precision, recall = _match(coco, coco.load_res(records), "keypoints", sigmas)
+    with paused_gc():
+        results = coco.load_res(_dicts(columns))
+    precision, recall = _match(coco, results, "keypoints", sigmas)
     return dict(zip(KEYPOINT_FIGURES, _averages(precision) + _averages(recall)))
 
 

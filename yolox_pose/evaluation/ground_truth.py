@@ -7,7 +7,6 @@ Shape letters: A annotations, I images, C categories, K keypoints.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from yolox_pose.errors import DataError
+from yolox_pose.evaluation.files import read_json
 
 AREA_PER_BOX = 0.53
 """Area of a person over that of its box, where the annotation has no area (MMPose, xtcocotools ``use_area=False``)."""
@@ -115,23 +115,6 @@ class GroundTruth:
 
 
 GroundTruthSource = str | Path | Mapping[str, Any] | GroundTruth
-
-
-def read_json(path: str | Path, what: str) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        DataError: If it is missing, unreadable or no JSON; one line that begins with ``what`` and names the file.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        raise DataError(f"{what} not found: {path}") from None
-    except OSError as error:
-        raise DataError(f"{what} cannot be read: {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise DataError(f"{what} is not valid JSON: {path}: {error}") from None
 
 
 def _from_dict(data: Any, name: str, require_annotations: bool) -> GroundTruth:

@@ -5,8 +5,6 @@ Shape letters: N detections (of all images), K keypoints. Boxes are xyxy pixels 
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.evaluation.ground_truth import read_json
+from yolox_pose.evaluation.files import read_json, write_json
 
 METRICS_FILE = "metrics.json"
 PREDICTIONS_PREFIX = "predictions"
@@ -40,6 +38,8 @@ class Predictions(NamedTuple):
 
     def select(self, rows: np.ndarray) -> Predictions:
         """The detections at ``rows`` (indices or a mask), in that order."""
+        if rows.dtype == bool and rows.all():
+            return self
         return Predictions(*(None if column is None else column[rows] for column in self))
 
     @classmethod
@@ -162,7 +162,7 @@ def check_output_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
 
 def write_metrics(path: str | Path, metrics: Mapping[str, Any]) -> Path:
     """Write figures as JSON, for example ``{"coco/AP": 0.641, ...}``; returns the path."""
-    return _write_json(path, {key: float(value) for key, value in metrics.items()}, indent=2)
+    return write_json(path, {key: float(value) for key, value in metrics.items()}, indent=2)
 
 
 def write_predictions(prefix: str | Path, predictions: Predictions) -> list[Path]:
@@ -174,18 +174,8 @@ def write_predictions(prefix: str | Path, predictions: Predictions) -> list[Path
         The paths of the files written.
     """
     if predictions.keypoints is None:
-        return [_write_json(f"{prefix}.json", box_records(predictions))]
-    written = [_write_json(f"{prefix}.json", keypoint_records(predictions))]
+        return [write_json(f"{prefix}.json", box_records(predictions))]
+    written = [write_json(f"{prefix}.json", keypoint_records(predictions))]
     if predictions.boxes is not None:
-        written.append(_write_json(f"{prefix}_bbox.json", box_records(predictions)))
+        written.append(write_json(f"{prefix}_bbox.json", box_records(predictions)))
     return written
-
-
-def _write_json(path: str | Path, content: Any, indent: int | None = None) -> Path:
-    """Write to a temporary file and rename, so that a kill never leaves half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-    return path

@@ -1,0 +1,156 @@
+"""What the benchmarks share: timing, versions, and the one JSON object that each of them prints.
+
+``{"benchmark", "device", "versions", "date", "cases": [{"case", "unit", "ours", "peer", "peer_name", "ratio", "equal"}]}``
+where ``ratio`` above 1 means that ours is better and ``equal`` says whether results were compared and agree. Depends
+on nothing of the package that is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))  # a checkout that is not installed can be measured too
+
+T = TypeVar("T")
+
+
+def case(
+    name: str,
+    unit: str,
+    ours: float,
+    peer: float | None = None,
+    peer_name: str | None = None,
+    *,
+    equal: bool | None = None,
+    higher_is_better: bool = False,
+    **more: Any,
+) -> dict[str, Any]:
+    """One line of a report.
+
+    Args:
+        name: What was done, with its size.
+        unit: Of ``ours`` and ``peer``.
+        ours: Our figure.
+        peer: The peer's, None if it was not measured.
+        peer_name: Package and version or file of the peer.
+        equal: Whether the results were compared and agree; None if they were not compared.
+        higher_is_better: True for rates, False for times and sizes.
+        **more: Further entries of the line.
+    """
+    ratio = None
+    if peer is not None and ours and peer:
+        ratio = round(ours / peer if higher_is_better else peer / ours, 3)
+    line = {"case": name, "unit": unit, "ours": _rounded(ours), "peer": _rounded(peer), "peer_name": peer_name}
+    return {**line, "ratio": ratio, "equal": equal, **more}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.5g}")
+
+
+def seconds(function: Callable[[], Any], repeats: int = 5, warmup: int = 1) -> float:
+    """Median wall time of a call."""
+    return interleaved({"": function}, repeats, warmup)[""]
+
+
+def interleaved(functions: Mapping[str, Callable[[], Any]], repeats: int = 5, warmup: int = 1) -> dict[str, float]:
+    """Median wall time of each of several calls, made in turns, so that a change of the machine's load meets all."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(warmup + repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            elapsed = time.perf_counter() - start
+            if turn >= warmup:
+                times[name].append(elapsed)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def progress(items: Sequence[T], text: Callable[[T], str] = str) -> Iterable[T]:
+    """Yield the items, saying on stderr which one is being worked on."""
+    for number, item in enumerate(items, 1):
+        print(f"[{number}/{len(items)}] {text(item)}", file=sys.stderr, flush=True)
+        yield item
+
+
+def device(accelerator: bool = False) -> str:
+    """The processor in words; with ``accelerator`` the GPU that torch uses, where there is one."""
+    if accelerator:
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name()
+    return f"{_processor()}, {os.cpu_count()} cores"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of Python and of those distributions that are installed."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json FILE``."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report to this file")
+
+
+def report(
+    benchmark: str,
+    cases: Sequence[Mapping[str, Any]],
+    *,
+    packages: Iterable[str] = (),
+    json_file: Path | None = None,
+    on: str | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Print the report as JSON, write it if a file is named, and return it.
+
+    Args:
+        benchmark: Name of the benchmark.
+        cases: Lines made by :func:`case`.
+        packages: Distributions whose versions are listed.
+        json_file: Where to write it.
+        on: The device in words; by default the processor.
+        **more: Further entries of the report, such as a note.
+    """
+    content = {
+        "benchmark": benchmark,
+        "device": on or device(),
+        "versions": versions(packages),
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        **more,
+        "cases": list(cases),
+    }
+    text = json.dumps(content, indent=2)
+    print(text)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    return content
