@@ -86,26 +86,27 @@ def plan(name: str, cpu: bool = False, cuda: bool = False) -> list[list[str]]:
     pip = [sys.executable, "-m", "pip"]
     install = [*pip, "install", "--only-binary=:all:"]
     commands = []
-    wanted = missing(_read(name))
-    if cuda and _version("torch").endswith("+cpu"):
+    wanted, torch = missing(_read(name)), _version("torch")
+    if cuda and torch.endswith("+cpu"):
         commands.append([*pip, "uninstall", "--yes", "torch"])
-        wanted = [line for line in _read(name) if line.startswith("torch==")] + wanted
+        wanted, torch = _read(name), ""
     if wanted:
-        needs_index = any(line.startswith("torch==") for line in wanted) and not cuda and (cpu or _prefers_cpu())
-        commands.append([*install, *(["--extra-index-url", CPU_INDEX] if needs_index else []), *wanted])
-    without = missing(_read("no-deps"))
-    if without:
-        commands.append([*install, "--no-deps", *without])
+        index = ["--extra-index-url", CPU_INDEX] if not torch and not cuda and (cpu or _prefers_cpu()) else []
+        commands.append([*install, *index, *wanted])
+    without_dependencies = missing(_read("no-deps"))
+    if without_dependencies:
+        commands.append([*install, "--no-deps", *without_dependencies])
     return commands
 
 
 def missing(requirements: Sequence[str]) -> list[str]:
-    """Return the lines that are not met yet.
+    """Return the lines for pip: none if all are met, else all, so that those which are met also bind what pip adds.
 
-    A line is also met by another distribution of the same module that is new enough: mmcv built from source in place
-    of mmcv-lite, opencv-python in place of the headless one, the maintained forks ``onedl-*``.
+    A line is also met, and always left out, where another distribution of the same module is new enough: mmcv built
+    from source in place of mmcv-lite, opencv-python in place of the headless one, the maintained forks ``onedl-*``.
     """
-    return [line for line in requirements if not (_is_met(line) or _is_provided(line))]
+    lines = [line for line in requirements if not _is_provided(line)]
+    return [] if all(map(_is_met, lines)) else lines
 
 
 def _is_met(line: str) -> bool:

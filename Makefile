@@ -1,0 +1,54 @@
+# make quickstart   environment, then a small model trained, evaluated and drawn on synthetic data
+# make test         environment, then the whole test suite
+# make env          the environment alone
+# make lint         the checks that CI and pre-commit run
+# make env-classic, make test-classic   the same with numpy 1.26 and the real xtcocotools
+#
+# PYTHON: the interpreter to start from. VENV: where the environment goes. INSTALL: options of yolox-pose install
+# (--cpu, --cuda). ARGS: passed to pytest or quickstart. Nothing is installed twice, and no compiler is needed.
+
+PYTHON ?= python3
+VENV ?= .venv
+VENV_CLASSIC ?= .venv-classic
+INSTALL ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+STACK := $(VENV)/.stack
+DEV := $(VENV)/.dev
+OLD := error: yolox_pose needs Python 3.10 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: quickstart test env lint env-classic test-classic
+
+quickstart: $(STACK)
+	$(BIN)/python tools/quickstart.py $(ARGS)
+
+test: $(DEV)
+	$(BIN)/python -m pytest $(ARGS)
+
+env: $(STACK)
+	@echo "The environment is in $(VENV); its console script is $(BIN)/yolox-pose."
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+
+env-classic:
+	$(MAKE) env VENV=$(VENV_CLASSIC) INSTALL="$(INSTALL) --classic"
+
+test-classic:
+	$(MAKE) test VENV=$(VENV_CLASSIC) INSTALL="$(INSTALL) --classic"
+
+$(STACK): setup.py requirements/modern.txt requirements/classic.txt requirements/no-deps.txt
+	@$(PYTHON) -c 'import sys; sys.exit("$(OLD)" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m yolox_pose.cli.main install $(INSTALL)
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(DEV): $(STACK) requirements/dev.txt
+	$(PIP) install --only-binary=:all: --requirement requirements/dev.txt
+	touch $@
