@@ -4,5 +4,6 @@ from yolox_pose.engine.checkpoint_hook import AtomicCheckpointHook
 from yolox_pose.engine.guard_hook import NonFiniteLossGuard
 from yolox_pose.engine.optim import YOLOXPoseOptimConstructor
 from yolox_pose.engine.phase_hook import TrainingPhaseHook
+from yolox_pose.engine.progress_hook import ProgressBarHook
 
-__all__ = ["AtomicCheckpointHook", "NonFiniteLossGuard", "TrainingPhaseHook", "YOLOXPoseOptimConstructor"]
+__all__ = ["AtomicCheckpointHook", "NonFiniteLossGuard", "ProgressBarHook", "TrainingPhaseHook", "YOLOXPoseOptimConstructor"]

@@ -1,0 +1,11 @@
+"""Data, training, evaluation and pictures in one go (see --help)."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from yolox_pose.cli import run  # noqa: E402
+from yolox_pose.cli.quickstart import main  # noqa: E402
+
+raise SystemExit(run(main))
