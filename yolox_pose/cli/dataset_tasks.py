@@ -349,7 +349,7 @@ def _coco_from_labels(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.out}: labels are converted to a .json file")
     number = len(COCO_PERSON.names) if args.keypoints is None else args.keypoints
     names = COCO_PERSON.names if number == len(COCO_PERSON.names) else tuple(f"keypoint_{k}" for k in range(number))
-    progress: Callable = partial(track, description="images")
+    progress: Callable = partial(track, description="converting")
     if args.source.is_dir():
         if args.images is None or not args.images.is_dir():
             raise UsageError("convert: --images must name the folder of the images, from which their sizes are read")

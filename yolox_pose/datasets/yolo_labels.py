@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from yolox_pose.datasets.records import PoseRecords
 from yolox_pose.errors import DataError
 from yolox_pose.skeleton import COCO_PERSON
 
@@ -55,7 +56,7 @@ def parse_label_line(line: str, num_keypoints: int, where: str) -> LabelRow:
     return LabelRow(first, values[:4], keypoints)
 
 
-def read_label_file(path: Path, num_keypoints: int) -> list[LabelRow]:
+def read_label_file(path: Path, num_keypoints: int, progress: Progress = iter) -> list[LabelRow]:
     """All instances of a label or list file (``.gz`` too)."""
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else open(path) as stream:
@@ -64,7 +65,7 @@ def read_label_file(path: Path, num_keypoints: int) -> list[LabelRow]:
         raise DataError(f"{path}: cannot be read: {error}") from None
     return [
         parse_label_line(line, num_keypoints, f"{path}: line {number}")
-        for number, line in enumerate(lines, 1)
+        for number, line in enumerate(progress(lines), 1)
         if line.strip()
     ]
 
@@ -128,10 +129,10 @@ def coco_from_list(
         keypoint_names: K names.
         images: Folder of the images, from which their sizes are read.
         size: (W, H) to state for all images where there are none.
-        progress: Wraps the list of image ids.
+        progress: Wraps the list of lines and that of image ids.
     """
     rows: dict[int, list[LabelRow]] = {}
-    for row in read_label_file(path, len(keypoint_names)):
+    for row in read_label_file(path, len(keypoint_names), progress):
         rows.setdefault(row.first, []).append(row)
     dataset = _empty_dataset(("person",), keypoint_names)
     for image_id in progress(sorted(rows)):
@@ -173,30 +174,38 @@ def _append(dataset: dict[str, list], row: LabelRow, image_id: int, category: in
     dataset["annotations"].append(annotation)
 
 
-def folder_from_records(records: Any, out: Path, progress: Progress = iter) -> tuple[int, int]:
-    """Write one label file for each image of :class:`~yolox_pose.datasets.records.PoseRecords`.
-
-    YOLO text has no crowd regions: those are left out.
+def folder_from_records(records: PoseRecords, out: Path, progress: Progress = iter) -> tuple[int, int]:
+    """Write one label file for each image. YOLO text has no crowd regions: those are left out.
 
     Returns:
         Numbers of files and of lines.
+
+    Raises:
+        DataError: If a file name of an image leads out of the folder.
     """
     lines = 0
     for index in progress(range(len(records))):
-        width, height = records.sizes[index].tolist()
-        rows = records.rows(index)
-        text = []
-        for label, box, points, visible in zip(
-            records.labels[rows], records.boxes[rows], records.keypoints[rows], records.visible[rows]
-        ):
-            box = box.astype(np.float64) / (width, height, width, height)
-            values = [*((box[:2] + box[2:]) / 2), *(box[2:] - box[:2])]
-            columns = [f"{int(label)}", *(f"{value:.6f}" for value in values)]
-            for (x, y), code in zip(points.astype(np.float64) / (width, height), visible):
-                columns += [f"{x:.6f}", f"{y:.6f}", str(int(code))] if code else ["0", "0", "0"]
-            text.append(" ".join(columns))
         path = (out / records.file_name(index)).with_suffix(".txt")
+        if not path.resolve().is_relative_to(out.resolve()):
+            raise DataError(
+                f"image {records.image_ids[index]}: file_name {records.file_name(index)!r} leads out of {out}"
+            )
+        text = [_label_line(records, row) for row in range(*records.rows(index).indices(len(records.boxes)))]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in text))
         lines += len(text)
     return len(records), lines
+
+
+def _label_line(records: PoseRecords, row: int) -> str:
+    """Instance ``row`` as a line of YOLO text."""
+    image = int(np.searchsorted(records.offsets, row, side="right")) - 1
+    size = records.sizes[image].astype(np.float64)
+    low, high = records.boxes[row].astype(np.float64).reshape(2, 2) / size
+    columns = [
+        str(int(records.labels[row])),
+        *(f"{value:.6f}" for value in ((low + high) / 2).tolist() + (high - low).tolist()),
+    ]
+    for (x, y), code in zip((records.keypoints[row] / size).tolist(), records.visible[row].tolist()):
+        columns += [f"{x:.6f}", f"{y:.6f}", str(code)] if code else ["0", "0", "0"]
+    return " ".join(columns)
