@@ -160,13 +160,17 @@ def test_mosaic_images_meet_in_the_centre_inside_the_canvas(sources, cx, cy):
 def test_mixup_window_lies_inside_the_scaled_canvas(source, jitter, mirror, u, v):
     size = (320, 256)
     place = augment.mixup_placement(source, size, size, jitter=jitter, mirror=mirror, crop=(u, v))
-    canvas = warp_points([[0, 0], np.array(size) / augment.fit_scale(source, size)], place.matrix)
-    low, high = canvas.min(axis=0), canvas.max(axis=0)
-    assert high - low == pytest.approx(np.array(size) * jitter, abs=1e-6)
-    if jitter >= 1:
-        assert (low <= 1).all() and (high >= np.array(size) - 1).all()
+    corners = warp_points([[0, 0], source], place.matrix)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    np.testing.assert_allclose(corners, np.round(corners), atol=1e-9)
+    np.testing.assert_allclose(
+        high - low, np.maximum(np.array(source) * augment.fit_scale(source, size) * jitter, 1), atol=0.5
+    )
+    room = np.maximum(np.array(size) * jitter - size, 0)
+    assert (low >= -room - 1).all() and (high <= np.array(size) * max(jitter, 1) + 1).all()
     x1, y1, x2, y2 = place.region
     assert 0 <= x1 <= x2 <= 320 and 0 <= y1 <= y2 <= 256
+    np.testing.assert_allclose([x1, y1, x2, y2], np.clip([*low, *high], 0, [*size, *size]))
 
 
 def test_hsv_tables_equal_the_plain_arithmetic():

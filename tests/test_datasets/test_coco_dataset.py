@@ -241,3 +241,15 @@ def test_real_images_through_both_pipelines(shared_data, part):
             assert item["inputs"].shape == (3, 64, 96) and torch.isfinite(labels.keypoints).all()
             assert (labels.bboxes[:, 2:] > labels.bboxes[:, :2]).all() and (labels.areas > 0).all()
             assert (labels.bboxes >= 0).all() and (labels.bboxes <= torch.tensor([96, 64, 96, 64])).all()
+
+
+@pytest.mark.parametrize("limit", [1.0, 2e-5])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_cached_images_give_the_same_samples(coco_folder, workers, limit):
+    folder = coco_folder(num_images=6)
+    plain, cached = dataset(folder), dataset(folder, cache="ram", cache_limit_gb=limit)
+    for epoch in range(2):
+        assert all(equal(a, b) for a, b in zip(loaded(plain, epoch, 0), loaded(cached, epoch, workers)))
+    assert len(cached._cache) == (6 if limit == 1.0 else 2)
+    with pytest.raises(ValueError, match="cache must be None or 'ram'"):
+        dataset(folder, cache="disk")

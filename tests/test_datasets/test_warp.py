@@ -141,3 +141,25 @@ def test_crowd_masks_are_drawn_with_their_tiles():
     expected = np.zeros((20, 40), np.uint8)
     expected[4:10, 26:38] = 1
     np.testing.assert_array_equal(mask, expected)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("offset", [(0, 0), (-30, 15), (40, -20), (500, 0)])
+@pytest.mark.parametrize("shown", [(100, 80), (157, 91), (61, 130)])
+def test_resizing_to_whole_pixels_equals_the_warp(mirror, offset, shown):
+    img = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (80, 100, 3), dtype=np.uint8), (0, 0), 2)
+    matrix = (
+        translation(*offset) @ (mirroring(shown[0]) if mirror else np.eye(3)) @ scaling(shown[0] / 100, shown[1] / 80)
+    )
+    fast = warp_image(img, matrix, (120, 90), pad_value=0)
+    slow = warp_image(img, translation(1e-4, 0) @ matrix, (120, 90), pad_value=0)
+    difference = np.abs(fast.astype(int) - slow)
+    inside = warp_image(np.full((80, 100), 255, np.uint8), translation(1e-4, 0) @ matrix, (120, 90), pad_value=0) == 255
+    assert fast.shape == slow.shape and difference[inside].max(initial=0) <= 4
+
+
+def test_a_window_beyond_the_image_continues_its_border_or_is_padded():
+    img = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    assert warp_image(img, translation(1, 0), (4, 2), replicate=True)[0, :, 0].tolist() == [0, 0, 3, 3]
+    assert warp_image(img, translation(1, 0), (4, 2), pad_value=9)[0, :, 0].tolist() == [9, 0, 3, 9]
+    assert warp_image(img, translation(9, 0), (4, 2), pad_value=9)[0, :, 0].tolist() == [9] * 4

@@ -155,7 +155,7 @@ def mixup_placement(
     """Where the second image of a mixup goes.
 
     It is fitted top left into a canvas of ``size``, the canvas is scaled by ``jitter`` and mirrored or not, and a window
-    of the size of the ``target`` image is cut out of it.
+    of the size of the ``target`` image is cut out of it. Sides and offsets are whole pixels, so that resizing draws it.
 
     Args:
         source: Width and height of the second image.
@@ -168,8 +168,9 @@ def mixup_placement(
     Source: mmpose ``mix_img_transforms.py``, ``YOLOXMixUp``.
     """
     scale = fit_scale(source, size) * jitter
+    shown = [max(round(side * scale), 1) for side in source]
     canvas = int(size[0] * jitter), int(size[1] * jitter)
-    matrix = scaling(scale, scale)
+    matrix = scaling(shown[0] / source[0], shown[1] / source[1])
     if mirror:
         matrix = mirroring(canvas[0]) @ matrix
     room = [max(canvas[axis] - target[axis], 0) for axis in (0, 1)]

@@ -12,6 +12,7 @@ import numpy as np
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
+from yolox_pose.datasets.cache import ImageCache
 from yolox_pose.datasets.loading import SampleError, read_image
 from yolox_pose.datasets.records import BOX_TOLERANCE, PoseRecords, load_records, summary
 from yolox_pose.datasets.sampler import SampleKey
@@ -47,6 +48,8 @@ class CocoPoseDataset(Dataset):
         min_keypoints: Images on which no instance has this many labelled keypoints are left out; 0 keeps all.
         indices: The first so many images, or the images at these positions; None for all.
         box_tolerance: Pixels by which a box may reach beyond its image; it is clipped and counted.
+        cache: ``'ram'`` keeps decoded images in memory that forked workers share; None reads files every time.
+        cache_limit_gb: Bound of that memory in 10^9 bytes; the first images that fit are kept.
         dataset_name: Name in the metainfo.
         lazy_init: Whether reading waits for :meth:`full_init`.
 
@@ -72,9 +75,13 @@ class CocoPoseDataset(Dataset):
         min_keypoints: int = 0,
         indices: int | Sequence[int] | None = None,
         box_tolerance: float = BOX_TOLERANCE,
+        cache: str | None = None,
+        cache_limit_gb: float = 4.0,
         dataset_name: str = "coco",
         lazy_init: bool = False,
     ) -> None:
+        if cache not in (None, "ram"):
+            raise ValueError(f"cache must be None or 'ram', not {cache!r}")
         self.ann_file = os.path.join(data_root, ann_file)
         self.image_root = os.path.join(data_root, (data_prefix or {}).get("img", ""))
         self.skeleton = None if skeleton is None else get_skeleton(skeleton)
@@ -90,9 +97,11 @@ class CocoPoseDataset(Dataset):
         self.min_keypoints = min_keypoints
         self.indices = indices
         self.box_tolerance = box_tolerance
+        self.cache_limit = int(cache_limit_gb * 1e9) if cache else 0
         self.dataset_name = dataset_name
         self.flip_indices = np.zeros(0, dtype=np.int64) if self.skeleton is None else self.skeleton.flip_indices
         self._records: PoseRecords | None = None
+        self._cache: ImageCache | None = None
         if not lazy_init:
             self.full_init()
 
@@ -100,6 +109,7 @@ class CocoPoseDataset(Dataset):
     def records(self) -> PoseRecords:
         """The annotations, read when first needed."""
         self.full_init()
+        assert self._records is not None
         return self._records
 
     def full_init(self) -> None:
@@ -120,6 +130,8 @@ class CocoPoseDataset(Dataset):
         self._records = records.select(self._chosen(records))
         if not len(self._records):
             raise DataError(f"{self.ann_file}: no image is left after the filters")
+        if self.cache_limit:
+            self._cache = ImageCache(self._records.sizes, self.cache_limit)
         if records.counts:
             print_log(f"{self.ann_file}: {summary(records.counts)}", logger="current", level=logging.INFO)
 
@@ -209,14 +221,19 @@ class CocoPoseDataset(Dataset):
         return os.path.join(self.image_root, self.records.file_name(index))
 
     def load_image(self, index: int) -> np.ndarray:
-        """(H, W, 3) uint8 BGR image.
+        """(H, W, 3) uint8 BGR image, read-only if it comes from the cache.
 
         Raises:
             SampleError: If the file is missing, damaged or of another size than its annotations are for.
         """
         records = self.records
-        size = tuple(records.sizes[index].tolist())
-        return read_image(self.image_path(index), image_id=int(records.image_ids[index]), size=size)
+        img = self._cache.get(index) if self._cache is not None else None
+        if img is None:
+            width, height = records.sizes[index].tolist()
+            img = read_image(self.image_path(index), image_id=int(records.image_ids[index]), size=(width, height))
+            if self._cache is not None:
+                self._cache.put(index, img)
+        return img
 
     @property
     def metainfo(self) -> dict[str, Any]:

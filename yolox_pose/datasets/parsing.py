@@ -70,7 +70,7 @@ def parse_annotations(ann_file: str | Path, options: ReadOptions) -> tuple[PoseR
         report.whole_file("file", "the annotation list is empty")
     images = _check_images(content["images"], options, report)
     label_of, classes = _check_categories(content["categories"], annotations, options, report)
-    if images is None or report.problems and label_of is None:
+    if images is None or label_of is None:
         return None, report.problems
     return _build(images, annotations, label_of, classes, options, report), report.problems
 
@@ -122,11 +122,11 @@ def _check_images(images: list[dict], options: ReadOptions, report: _Report) -> 
     for image_id, times in zip(values[number > 1].tolist(), number[number > 1].tolist()):
         report.image("id", f"image id is used {times} times", image_id)
     images, ids = [images[i] for i in np.sort(first)], ids[np.sort(first)]
-    names = [image.get("file_name") for image in images]
-    for image_id, name in zip(ids.tolist(), names):
+    names = []
+    for image_id, name in zip(ids.tolist(), (image.get("file_name") for image in images)):
         if not isinstance(name, str) or not name:
             report.image("image", f"file_name is {show(name)}, not a name", image_id)
-    names = [name if isinstance(name, str) else "" for name in names]
+        names.append(name if isinstance(name, str) else "")
     _check_files(ids, names, options.image_root, report)
     return _Images(ids, _check_sizes(images, ids, names, options.image_root, report), names)
 
@@ -138,26 +138,27 @@ def _check_sizes(
     pairs = [[image.get("width"), image.get("height")] for image in images]
     for i, pair in enumerate(pairs):
         if pair == [None, None] and root is not None and names[i]:
-            pairs[i] = _header_size(root / names[i]) or pair
+            pairs[i] = _header_size(root / names[i])
     sizes, bad = number_rows(pairs, 2)
     for position, reason in bad:
         report.image("image", f"width and height {show(pairs[position])}: {reason}", int(ids[position]))
     wrong = (sizes < 1).any(axis=1) | (sizes != np.round(sizes)).any(axis=1) | (sizes > 2**20).any(axis=1)
     wrong[[position for position, _ in bad]] = False
-    for i in np.flatnonzero(wrong):
-        report.image("image", f"width and height {show(pairs[i])} are not whole positive numbers", int(ids[i]))
+    for row in np.flatnonzero(wrong).tolist():
+        report.image("image", f"width and height {show(pairs[row])} are not whole positive numbers", int(ids[row]))
     sizes[wrong] = 0
     return sizes.astype(np.int32)
 
 
-def _header_size(path: Path) -> list[int] | None:
+def _header_size(path: Path) -> list[int | None]:
+    """Width and height in the header of an image file, [None, None] where it cannot be read."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             return list(image.size)
     except (OSError, ValueError):
-        return None
+        return [None, None]
 
 
 def _check_files(ids: np.ndarray, names: list[str], root: Path | None, report: _Report) -> None:
@@ -190,10 +191,10 @@ def _check_categories(
     ids, bad = integer_column([category.get("id") for category in categories])
     for position, reason in bad:
         report.whole_file("category", f"category at position {position}: id {reason}")
-    names = [category.get("name") for category in categories]
+    names = [name for name in (category.get("name") for category in categories) if isinstance(name, str)]
     if not categories:
         report.whole_file("category", "the category list is empty")
-    if any(not isinstance(name, str) for name in names):
+    if len(names) < len(categories):
         report.whole_file("category", "a category has no name")
     elif len(set(names)) < len(names) or len(set(ids.tolist())) < len(names):
         report.whole_file("category", "a category id or name is used twice")

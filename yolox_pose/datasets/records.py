@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,7 +68,7 @@ class PackedBytes:
         """(N,) int64 length of each string."""
         return np.diff(self.offsets)
 
-    def select(self, indices: Sequence[int]) -> PackedBytes:
+    def select(self, indices: Sequence[int] | np.ndarray) -> PackedBytes:
         """The strings at ``indices``, in that order."""
         return PackedBytes(self[int(i)] for i in indices)
 
@@ -190,7 +190,7 @@ def read_options(
     )
 
 
-def load_records(ann_file: str | Path, *, on_error: str = "raise", **options: object) -> PoseRecords:
+def load_records(ann_file: str | Path, *, on_error: str = "raise", **options: Any) -> PoseRecords:
     """Read a COCO-format annotation file.
 
     Args:
@@ -211,7 +211,7 @@ def load_records(ann_file: str | Path, *, on_error: str = "raise", **options: ob
         raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}")
     records, problems = parse_annotations(ann_file, read_options(**options))
     fatal = [problem for problem in problems if problem.image_id is None and problem.ann_id is None]
-    if problems and (on_error == "raise" or fatal or records is None):
+    if records is None or problems and (on_error == "raise" or fatal):
         first, others = (fatal or problems)[0], len(problems) - 1
         more = f" (and {others} more problem{'s' * (others > 1)}; tools/dataset.py check lists all)" if others else ""
         raise DataError(f"{first}{more}")
@@ -223,7 +223,7 @@ def load_records(ann_file: str | Path, *, on_error: str = "raise", **options: ob
     return records
 
 
-def find_problems(ann_file: str | Path, *, decode_images: bool = False, **options: object) -> list[Problem]:
+def find_problems(ann_file: str | Path, *, decode_images: bool = False, **options: Any) -> list[Problem]:
     """All problems of an annotation file, for ``tools/dataset.py check``.
 
     Args:

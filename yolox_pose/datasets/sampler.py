@@ -17,7 +17,7 @@ class SampleKey(NamedTuple):
     """What a data set is asked for: an image, and the epoch that seeds its augmentation."""
 
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
 
 
 @DATA_SAMPLERS.register_module()
