@@ -349,6 +349,8 @@ def synthesize_crowd(
     counts = {"train": int(train), "val": int(val)}
     if min(counts.values()) < 0 or not any(counts.values()):
         raise UsageError(f"synthesize: asked for {train} training and {val} validation pictures")
+    if seed < 0:
+        raise UsageError(f"synthesize: the seed must not be negative, found {seed}")
     parameters = json.loads(json.dumps({"version": GENERATOR_VERSION, "seed": int(seed), **counts, **asdict(crowd)}))
     out = Path(out_dir)
     kept = _existing(out, parameters)

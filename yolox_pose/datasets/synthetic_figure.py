@@ -57,7 +57,7 @@ _TRUNK_SURFACES = frozenset((Part.TORSO, Part.SKIRT))
 _FAR_SIDE = 0.7
 """The trunk shows a shoulder or hip unless that lies more than 45 degrees (sine 0.7) round the trunk's far side."""
 
-_FACE = np.array([[0.0, -0.10, 1.10], [0.40, 0.16, 0.90], [-0.40, 0.16, 0.90], [1.04, 0.0, -0.06], [-1.04, 0.0, -0.06]])
+_FACE = np.array([[0.0, -0.10, 1.10], [0.40, 0.16, 0.90], [-0.40, 0.16, 0.90], [1.12, 0.0, -0.06], [-1.12, 0.0, -0.06]])
 """Nose, eyes and ears in the head's frame, in its half axes."""
 _HEAD_RADII = np.array([0.064, 0.083, 0.07])
 _LEAST_RADIUS = 0.75
