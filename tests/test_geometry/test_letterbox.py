@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolox_pose.geometry.letterbox import PAD_VALUE, Letterbox, fit_letterbox, letterbox_image
@@ -12,6 +12,7 @@ CANVAS_SIDES = st.integers(32, 1536)
 UNIT = st.floats(-0.5, 1.5)
 
 
+@settings(deadline=None)
 @given(SIDES, SIDES, CANVAS_SIDES, CANVAS_SIDES, st.booleans(), UNIT, UNIT)
 def test_inverse_is_exact_for_any_size(w, h, width, height, centered, u, v):
     letterbox = fit_letterbox((w, h), (width, height), centered)
@@ -19,6 +20,7 @@ def test_inverse_is_exact_for_any_size(w, h, width, height, centered, u, v):
     np.testing.assert_allclose(letterbox.inverse(letterbox.forward(point)), point, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(SIDES, SIDES, CANVAS_SIDES, CANVAS_SIDES, st.booleans())
 def test_image_fills_the_canvas_along_one_side_and_keeps_its_aspect(w, h, width, height, centered):
     letterbox = fit_letterbox((w, h), (width, height), centered)
@@ -34,6 +36,7 @@ def test_image_fills_the_canvas_along_one_side_and_keeps_its_aspect(w, h, width,
     )
 
 
+@settings(deadline=None)
 @given(SIDES, SIDES, CANVAS_SIDES, CANVAS_SIDES)
 def test_centred_padding_is_even(w, h, width, height):
     letterbox = fit_letterbox((w, h), (width, height))

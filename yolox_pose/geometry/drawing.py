@@ -210,7 +210,8 @@ def _size(points: np.ndarray, opacity: np.ndarray, hollow: np.ndarray, box: np.n
 
 def _draw_box(canvas: np.ndarray, person: _Person) -> None:
     """Outline of the box, half transparent, so that it stays behind the skeletons."""
-    thickness = int(np.clip(round(person.size / 160), 1, 4))
+    fine = 160 if len(person.keypoints) else 90  # a box alone is drawn bolder
+    thickness = int(np.clip(round(person.size / fine), 1, 4))
     limit = np.tile(canvas.shape[1::-1], 2)
     x1, y1, x2, y2 = (int(v) for v in np.clip(np.floor(person.box), -8, limit + 8))
     left, top = max(x1 - thickness, 0), max(y1 - thickness, 0)

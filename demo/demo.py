@@ -1,0 +1,11 @@
+"""Find poses in images and draw them (see --help)."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from yolox_pose.cli import run  # noqa: E402
+from yolox_pose.cli.predict import main  # noqa: E402
+
+raise SystemExit(run(main))

@@ -1,0 +1,179 @@
+"""``demo/demo.py`` as users run it: in a process of its own, with a tiny model."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_models import write_checkpoint, write_config
+
+from yolox_pose.cli import run
+from yolox_pose.cli.predict import build_parser, main, plan_outputs
+from yolox_pose.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """Options that name a tiny model."""
+    folder = tmp_path_factory.mktemp("model")
+    config = write_config(folder)
+    return [
+        "--config",
+        str(config),
+        "--checkpoint",
+        str(write_checkpoint(config, folder / "tiny.pth")),
+        "--device",
+        "cpu",
+    ]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Folder with two images, one of them named like COCO's, and a damaged one."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("000000000139.jpg", "b.png"):
+        img = cv2.resize(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8), (120, 90), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / name), img)
+    (folder / "damaged.jpg").write_bytes((folder / "000000000139.jpg").read_bytes()[:400])
+    return folder
+
+
+def demo(repo_root, cwd, *args):
+    """Run demo/demo.py in a process."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(repo_root / "demo" / "demo.py"), *map(str, args)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_folder_to_pictures_and_json(repo_root, tmp_path, photos, model):
+    done = demo(
+        repo_root, tmp_path, photos, *model, "--score-thr", "0.05", "--json", "out/results.json", "--out", "out"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 images" in done.stdout and "1 could not be read" in done.stdout
+    assert str(tmp_path / "out") in done.stdout and "damaged.jpg is truncated" in done.stderr
+    assert "3/3" in done.stderr or "2/3" in done.stderr, "there is a progress bar"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["000000000139.jpg", "b.png", "results.json"]
+    drawn, source = cv2.imread(str(tmp_path / "out" / "b.png")), cv2.imread(str(photos / "b.png"))
+    assert drawn.shape == source.shape and (drawn != source).any()
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {r["image_id"] for r in results} == {139, "b"} and len(results[0]["keypoints"]) == 51
+
+
+def test_help_is_fast_and_imports_no_torch(repo_root, tmp_path):
+    done = demo(repo_root, tmp_path, "--help")
+    assert done.returncode == 0 and "--checkpoint" in done.stdout
+    probe = (
+        "import sys, contextlib, io\n"
+        "from yolox_pose.cli.predict import main\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "    main(['--help'])\n"
+        "print([name for name in ('torch', 'mmengine', 'cv2') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", probe], cwd=repo_root, capture_output=True, text=True, timeout=60)
+    assert found.stdout.strip() == "[]", found.stderr
+
+
+def failed(capsys, *args) -> str:
+    """Run the command in this process, expect one line of error, return it with the exit code before it."""
+    code = run(main, [str(arg) for arg in args])
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return f"{code} {lines[0]}"
+
+
+def test_existing_results_are_kept_unless_told(photos, model, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "b.png").write_text("mine")
+    assert failed(capsys, photos / "b.png", *model, "--out", out).startswith("2 error: ")
+    assert (out / "b.png").read_text() == "mine"
+    assert run(main, [str(photos / "b.png"), *model, "--out", str(out), "--overwrite"]) == 0
+    assert cv2.imread(str(out / "b.png")) is not None
+    existing = tmp_path / "r.json"
+    existing.write_text("mine")
+    assert "exists already" in failed(capsys, photos / "b.png", *model, "--out", tmp_path / "x", "--json", existing)
+    assert existing.read_text() == "mine" and not (tmp_path / "x").exists()
+
+
+def test_inputs_are_never_written(photos, model, capsys):
+    before = {p: p.read_bytes() for p in photos.iterdir()}
+    assert "is an input" in failed(capsys, photos, *model, "--out", photos, "--overwrite")
+    assert {p: p.read_bytes() for p in photos.iterdir()} == before
+
+
+def test_all_images_unreadable(photos, model, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert "1 error: image" in failed(capsys, photos / "damaged.jpg", *model, "--out", out, "--json", out / "r.json")
+    assert list(out.iterdir()) == []
+    (photos / "worse.jpg").write_text("text")
+    assert run(main, [str(photos / "damaged.jpg"), str(photos / "worse.jpg"), *model, "--out", str(out)]) == 1
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"--checkpoint": "nowhere.pth"}, "2 error: checkpoint"),
+        ({"--config": "nowhere.py"}, "2 error: "),
+        ({"--score-thr": "2"}, "2 error: score_threshold"),
+        ({"--device": "abacus"}, "2 error: unknown device"),
+        ({"--json": "results.txt"}, "2 error: --json"),
+        ({"--zoom": "0"}, "2 error: --zoom"),
+        ({"--compare": "nowhere.json"}, "2 error: annotations"),
+    ],
+)
+def test_bad_options(photos, model, tmp_path, capsys, changes, message, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {**dict(zip(model[::2], model[1::2])), **changes}
+    assert failed(capsys, photos / "b.png", *[v for pair in options.items() for v in pair]).startswith(message)
+
+
+def test_missing_input(model, capsys):
+    assert "2 error: nowhere.jpg does not exist" in failed(capsys, "nowhere.jpg", *model)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems always have a display")
+def test_show_without_a_display(photos, model, capsys, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert "no display" in failed(capsys, photos / "b.png", *model, "--show")
+
+
+def test_compare_puts_ground_truth_beside_and_gives_ids(photos, model, tmp_path):
+    annotation = {"id": 1, "image_id": 77, "category_id": 9, "bbox": [10, 10, 60, 60], "keypoints": [40, 40, 2] * 17}
+    content = {
+        "images": [{"id": 77, "file_name": "b.png"}],
+        "categories": [{"id": 9, "name": "person"}],
+        "annotations": [annotation],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    out = tmp_path / "out"
+    arguments = [str(photos / "b.png"), *model, "--out", str(out), "--json", str(out / "r.json"), "--score-thr", "0.05"]
+    assert run(main, [*arguments, "--compare", str(tmp_path / "truth.json")]) == 0
+    assert cv2.imread(str(out / "b.png")).shape == (110, 240, 3)
+    assert {(r["image_id"], r["category_id"]) for r in json.loads((out / "r.json").read_text())} == {(77, 9)}
+
+
+def test_names_of_outputs_do_not_collide():
+    inputs = [Path(p) for p in ("a/1.jpg", "b/1.JPG", "c/x.gif", "d/x.png", "e/x_2.png")]
+    outputs = plan_outputs(inputs, Path("out"))
+    assert [o.picture.name for o in outputs.values()] == ["1.jpg", "1_2.JPG", "x.png", "x_2.png", "x_2_2.png"]
+    assert [o.image_id for o in outputs.values()] == [1, "1_2", "x", "x_2", "x_2_2"]
+
+
+def test_parser_needs_a_model(capsys):
+    with pytest.raises(SystemExit) as stop:
+        build_parser().parse_args(["a.jpg"])
+    assert stop.value.code == 2 and "--config" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_made(photos, model, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be made"):
+        main([str(photos / "b.png"), *model, "--out", str(tmp_path / "file" / "out")])
