@@ -16,22 +16,23 @@ SCOPE = "yolox_pose"
 
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:
-    return Registry(name, parent=parent, scope=SCOPE, locations=list(locations))
+    # a look-up here imports the locations of this registry alone, so they include MMPose's
+    return Registry(name, parent=parent, scope=SCOPE, locations=[*locations, *parent._locations])
 
 
-MODELS = _child("model", mmpose_registry.MODELS, "yolox_pose.models", "mmpose.models")
-TASK_UTILS = _child("task util", mmpose_registry.TASK_UTILS, "yolox_pose.models", "mmpose.models")
-DATASETS = _child("dataset", mmpose_registry.DATASETS, "yolox_pose.datasets")
-DATA_SAMPLERS = _child("data sampler", mmpose_registry.DATA_SAMPLERS, "yolox_pose.datasets")
-TRANSFORMS = _child("transform", mmpose_registry.TRANSFORMS, "yolox_pose.datasets")
+MODELS = _child("model", mmpose_registry.MODELS, "yolox_pose.models")
+TASK_UTILS = _child("task util", mmpose_registry.TASK_UTILS, "yolox_pose.models")
+DATASETS = _child("dataset", mmpose_registry.DATASETS, "yolox_pose.datasets.coco")
+DATA_SAMPLERS = _child("data sampler", mmpose_registry.DATA_SAMPLERS, "yolox_pose.datasets.sampler")
+TRANSFORMS = _child("transform", mmpose_registry.TRANSFORMS, "yolox_pose.datasets.transforms")
 METRICS = _child("metric", mmpose_registry.METRICS, "yolox_pose.evaluation.coco_metric")
-HOOKS = _child("hook", mmpose_registry.HOOKS, "yolox_pose.engine", "mmpose.engine.hooks")
+HOOKS = _child("hook", mmpose_registry.HOOKS, "yolox_pose.engine")
 OPTIM_WRAPPERS = _child("optimizer_wrapper", mmpose_registry.OPTIM_WRAPPERS, "yolox_pose.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     "optimizer wrapper constructor", mmpose_registry.OPTIM_WRAPPER_CONSTRUCTORS, "yolox_pose.engine"
 )
 LOOPS = _child("loop", mmpose_registry.LOOPS, "yolox_pose.engine")
-VISUALIZERS = _child("visualizer", mmpose_registry.VISUALIZERS, "mmpose.visualization")
+VISUALIZERS = _child("visualizer", mmpose_registry.VISUALIZERS)
 
 # Nothing of this package is in these; they exist because MMEngine looks for them under the default scope.
 RUNNERS = _child("runner", mmpose_registry.RUNNERS)

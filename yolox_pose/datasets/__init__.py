@@ -1,30 +1,33 @@
-"""Data sets, samplers and transforms; importing this registers them."""
+"""Data sets, samplers and transforms, and synthetic data.
 
-from yolox_pose.datasets.coco import CocoPoseDataset
-from yolox_pose.datasets.sampler import EpochSampler, SampleKey
-from yolox_pose.datasets.transforms import (
-    DropTinyInstances,
-    LetterboxResize,
-    LoadBGRImage,
-    PackYOLOXPoseInputs,
-    YOLOXPoseAffine,
-    YOLOXPoseFlip,
-    YOLOXPoseHSV,
-    YOLOXPoseMixUp,
-    YOLOXPoseMosaic,
-)
+Public names are imported when first used (the registries know the modules of the registered ones): reading annotation
+files and synthesizing pictures must not wait for torch.
+"""
 
-__all__ = [
-    "CocoPoseDataset",
-    "DropTinyInstances",
-    "EpochSampler",
-    "LetterboxResize",
-    "LoadBGRImage",
-    "PackYOLOXPoseInputs",
-    "SampleKey",
-    "YOLOXPoseAffine",
-    "YOLOXPoseFlip",
-    "YOLOXPoseHSV",
-    "YOLOXPoseMixUp",
-    "YOLOXPoseMosaic",
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "CocoPoseDataset": "coco",
+    "EpochSampler": "sampler",
+    "SampleKey": "sampler",
+    "DropTinyInstances": "transforms",
+    "LetterboxResize": "transforms",
+    "LoadBGRImage": "transforms",
+    "PackYOLOXPoseInputs": "transforms",
+    "YOLOXPoseAffine": "transforms",
+    "YOLOXPoseFlip": "transforms",
+    "YOLOXPoseHSV": "transforms",
+    "YOLOXPoseMixUp": "transforms",
+    "YOLOXPoseMosaic": "transforms",
+    "synthesize_crowd": "synthetic",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
