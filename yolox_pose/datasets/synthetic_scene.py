@@ -245,7 +245,11 @@ def _random_thing(rng: np.random.Generator, x: float, y: float, unit: float) -> 
         green = (rng.uniform(20, 60), rng.uniform(70, 150), rng.uniform(20, 90))
         blobs = [
             (Ellipse((x + dx * unit, y - h + dy * unit), r * unit, r * unit), tuple(c * s for c in green))
-            for dx, dy, r, s in zip(*(rng.normal(0, 0.07, (2, 5))), rng.uniform(0.04, 0.1, 5), rng.uniform(0.7, 1.2, 5))
+            for dx, dy, r, s in zip(
+                *rng.normal(0, 0.07, (2, 5)).tolist(),
+                rng.uniform(0.04, 0.1, 5).tolist(),
+                rng.uniform(0.7, 1.2, 5).tolist(),
+            )
         ]
         return [trunk, *blobs]
     if kind == 3:  # rods like limbs, joined at random
@@ -254,11 +258,13 @@ def _random_thing(rng: np.random.Generator, x: float, y: float, unit: float) -> 
         for _ in range(rng.integers(2, 6)):
             b = a + rng.normal(0, 0.1, 2) * unit
             r = rng.uniform(0.012, 0.05) * unit
-            things.append((Capsule(tuple(a), tuple(b), r, r * rng.uniform(0.6, 1)), _random_material(rng)))
+            things.append(
+                (Capsule(tuple(a.tolist()), tuple(b.tolist()), r, r * rng.uniform(0.6, 1)), _random_material(rng))
+            )
             a = b
         return things
     if kind == 4:  # sign or window
-        w, h = rng.uniform(0.04, 0.15, 2) * unit
+        w, h = (rng.uniform(0.04, 0.15, 2) * unit).tolist()
         top = y - 0.3 * unit
         frame = Slab((x, top - h), (x, top + h), w, w, 1.5)
         return [
