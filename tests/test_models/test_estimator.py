@@ -1,0 +1,115 @@
+import copy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+sys.path.insert(0, str(Path(__file__).parent))
+from models_common import build_model, make_batch  # noqa: E402
+
+from yolox_pose.compat.torch_load import load  # noqa: E402
+from yolox_pose.geometry.letterbox import fit_letterbox  # noqa: E402
+from yolox_pose.models.checkpoints import adapt_state_dict, rename_mmdet_key  # noqa: E402
+from yolox_pose.models.detections import TestSettings, detect  # noqa: E402
+from yolox_pose.models.estimator import to_source  # noqa: E402
+from yolox_pose.ops import Predictions, grid_priors  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return build_model("nano").eval()
+
+
+@pytest.mark.parametrize("source", [(640, 480), (333, 777), (20, 20)])
+@pytest.mark.parametrize("centered", [True, False])
+def test_predictions_come_back_to_the_source_image(source, centered):
+    letterbox = fit_letterbox(source, (416, 320), centered)
+    points = np.array([[[1.0, 2.0], [source[0] - 3, source[1] / 2]]], dtype=np.float32)
+    boxes = np.array([[-5.0, 1.0, source[0] / 2, source[1] + 9]], dtype=np.float32)
+    found = InstanceData(
+        bboxes=torch.from_numpy(letterbox.forward_boxes(boxes)).float(),
+        keypoints=torch.from_numpy(letterbox.forward(points)).float(),
+    )
+    back = to_source(found, {"letterbox": (*letterbox.scale, *letterbox.pad), "ori_shape": (source[1], source[0])})
+    assert np.allclose(back.keypoints.numpy(), points, atol=1e-3 * max(source) / 100)
+    assert np.allclose(back.bboxes.numpy(), [[0, 1, source[0] / 2, source[1]]], atol=1e-3 * max(source) / 100)
+
+
+def test_prediction_does_not_depend_on_the_batch(nano):
+    with torch.no_grad():
+        nano.head.head_module.out_obj[0].bias.fill_(0.0)
+    nano.test_cfg["score_thr"] = 0.003
+    batch = make_batch((0, 0))
+    together = nano.test_step(copy.deepcopy(batch))
+    alone = nano.test_step({key: values[1:] for key, values in copy.deepcopy(batch).items()})
+    first, second = together[1].pred_instances, alone[0].pred_instances
+    assert len(first.scores) == len(second.scores) > 10
+    assert torch.allclose(first.scores, second.scores, atol=1e-5)
+    assert torch.allclose(first.keypoints, second.keypoints, atol=1e-2)
+    assert (first.scores.diff() <= 0).all()
+
+
+def test_detections_by_hand():
+    priors = grid_priors([(1, 3)], [8])
+    far = 20.0
+    predictions = Predictions(
+        classes=torch.tensor([[[far, -far], [far, -far], [-far, far]]]),
+        objectness=torch.tensor([[0.0, 2.0, -10.0]]),
+        boxes=torch.tensor([[[1.0, 0, 0, 0], [0.0, 0, 0, 0], [0.0, 0, 0, 0]]]),
+        keypoints=torch.tensor([[[0.0, 0], [0.5, 0.25], [0.0, 0]]]),
+        visibility=torch.tensor([[[1.0], [0.0], [1.0]]]),
+    )
+    (found,) = detect(predictions, priors, TestSettings(score_thr=0.1))
+    # prior 0 decodes to the box of prior 1 and loses to its higher score; prior 2 is below the threshold
+    assert found.scores.tolist() == [pytest.approx(torch.tensor(2.0).sigmoid().item())]
+    assert found.boxes.tolist() == [[4.0, -4.0, 12.0, 4.0]]
+    assert found.keypoints.tolist() == [[[12.0, 2.0]]]
+    assert found.keypoint_scores.tolist() == [[0.5]]
+    assert len(detect(predictions, priors, TestSettings(score_thr=0.1, nms_thr=1.0))[0].scores) == 2
+
+
+def test_no_detections_are_empty_results(nano):
+    nano.test_cfg["score_thr"] = 0.999
+    found = nano.test_step(make_batch((0,)))[0].pred_instances
+    nano.test_cfg["score_thr"] = 0.01
+    assert found.bboxes.shape == (0, 4)
+    assert found.keypoints.shape == (0, 17, 2)
+
+
+def test_names_of_mmdet_heads():
+    assert rename_mmdet_key("bbox_head.multi_level_conv_reg.2.bias") == "head.head_module.out_bbox.2.bias"
+    assert rename_mmdet_key("backbone.stem.conv.conv.weight") == "backbone.stem.conv.conv.weight"
+
+
+def test_a_detector_starts_a_pose_model(nano):
+    detector = build_model("nano", seed=5, skeleton=None, num_classes=80)
+    names = {"conv_cls": "cls_convs", "conv_reg": "reg_convs", "out_cls": "conv_cls", "out_bbox": "conv_reg",
+             "out_obj": "conv_obj"}  # fmt: skip
+    weights = {}
+    for key, value in detector.state_dict().items():
+        parts = key.split(".")
+        if key.startswith("head.head_module."):
+            key = ".".join([f"bbox_head.multi_level_{names[parts[2]]}", *parts[3:]])
+        weights[key] = value
+    adapt_state_dict(weights, nano.state_dict())
+    model = build_model("nano", seed=9)
+    left = model.load_state_dict(weights, strict=False)
+    assert left.unexpected_keys == []
+    assert all(".conv_pose." in key or ".out_kpt" in key for key in left.missing_keys)
+    source = detector.head.head_module
+    assert torch.equal(model.head.head_module.out_cls[1].weight[0], source.out_cls[1].weight[0])
+    assert torch.equal(model.head.head_module.conv_reg[0][1].depthwise_conv.conv.weight,
+                       source.conv_reg[0][1].depthwise_conv.conv.weight)  # fmt: skip
+
+
+def test_real_detector_weights_start_a_pose_model(shared_data):
+    weights = load(shared_data / "weights" / "yolox_nano_coco_mmdet.pth")["state_dict"]
+    model = build_model("nano")
+    left = model.load_state_dict(dict(weights), strict=False)
+    assert left.unexpected_keys == []
+    assert {key.split(".")[2] for key in left.missing_keys} == {"conv_pose", "out_kpt", "out_kpt_vis"}
+    expected = weights["bbox_head.multi_level_conv_cls.0.weight"][:1]
+    assert torch.equal(model.head.head_module.out_cls[0].weight, expected)
