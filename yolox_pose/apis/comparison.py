@@ -56,12 +56,13 @@ class GroundTruth:
         Raises:
             DataError: If the annotations have another number of keypoints than the skeleton.
         """
-        annotations = self._annotations.get(self.image_ids.get(image_path.name, -1), [])
+        image_id = self.image_ids.get(image_path.name)
+        annotations = [] if image_id is None else self._annotations.get(image_id, [])
         num_keypoints = skeleton.num_keypoints if skeleton is not None else 0
         triples = np.zeros((len(annotations), num_keypoints, 3))
         boxes = np.zeros((len(annotations), 4))
         order = {category: i for i, category in enumerate(self.categories.values())}
-        labels = np.array([order.get(annotation.get("category_id"), -1) for annotation in annotations])
+        labels = np.array([order.get(annotation.get("category_id", -1), -1) for annotation in annotations])
         for i, annotation in enumerate(annotations):
             x, y, w, h = annotation["bbox"]
             boxes[i] = x, y, x + w, y + h

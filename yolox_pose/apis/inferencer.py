@@ -82,11 +82,12 @@ class PoseInferencer:
     ) -> None:
         settings = _test_settings(score_threshold, nms_threshold, max_persons)
         self.batch_size = _checked_batch_size(batch_size)
-        self.model = load_model(config, checkpoint, device)
-        self.model.test_cfg = {**(self.model.test_cfg or {}), **settings}
-        self.preprocessing = find_preprocessing(self.model.cfg, self.model.dataset_meta)
-        self.skeleton = find_skeleton(self.model)
-        self.classes = find_classes(self.model)
+        model: Any = load_model(config, checkpoint, device)
+        model.test_cfg = {**(model.test_cfg or {}), **settings}
+        self.model = model
+        self.preprocessing = find_preprocessing(model.cfg, model.dataset_meta)
+        self.skeleton = find_skeleton(model)
+        self.classes = find_classes(model)
         self.keep_images = keep_images
         self.skipped: list[Skipped] = []
 

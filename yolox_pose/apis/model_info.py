@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import PAD_VALUE
 from yolox_pose.skeleton import Skeleton, get_skeleton
-
-if TYPE_CHECKING:
-    from torch import nn
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +59,11 @@ def find_preprocessing(cfg: Mapping[str, Any], dataset_meta: Mapping[str, Any]) 
     return found._replace(centered=centered)
 
 
-def find_skeleton(model: nn.Module) -> Skeleton | None:
-    """Skeleton of a model: that of its checkpoint, else of its head; None for plain detection.
+def find_skeleton(model: Any) -> Skeleton | None:
+    """Skeleton of a model from :func:`yolox_pose.apis.model_io.load_model`: that of its checkpoint, else of its head; None for plain detection.
 
     Raises:
-        DataError: If the checkpoint's does not have as many keypoints as the model.
+        DataError: If the checkpoint's cannot be used or does not have as many keypoints as the model.
     """
     own = model.head.skeleton
     if own is None:
@@ -106,7 +103,7 @@ def skeleton_from_metainfo(metainfo: Mapping[str, Any]) -> Skeleton | None:
     )
 
 
-def find_classes(model: nn.Module) -> tuple[str, ...]:
+def find_classes(model: Any) -> tuple[str, ...]:
     """Class names of a model: those of its checkpoint, else of its config's data set, else made up."""
     num_classes = model.head.num_classes
     loader = model.cfg.get("test_dataloader") or model.cfg.get("train_dataloader") or {}

@@ -65,7 +65,7 @@ def load_model(
         DataError: If the checkpoint does not hold this model.
     """
     target = resolve_device(device)
-    cfg = config if isinstance(config, Config) else load_config(config)
+    cfg = config if isinstance(config, Config) else load_config(os.fspath(config))
     if "model" not in cfg:
         raise UsageError(f"config {cfg.filename or ''} has no 'model'")
     if checkpoint is not None and not Path(checkpoint).is_file():

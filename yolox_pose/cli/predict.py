@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check_options(args)
     from yolox_pose.apis.sources import list_sources
 
-    paths = list(dict.fromkeys(source.path for source in list_sources(args.inputs)))
+    paths = list(dict.fromkeys(source.path for source in list_sources(args.inputs) if source.path is not None))
     outputs = plan_outputs(paths, args.out)
     check_outputs(paths, [output.picture for output in outputs.values()], args.json, args.overwrite)
     truth = None
@@ -199,8 +199,9 @@ def _predict(
     images = persons = 0
     start = time.perf_counter()
     for result in track(pose(paths), "predict", total=len(paths)):
+        assert result.path is not None, "the images are files"
         output = outputs[result.path]
-        picture = _draw(result, args, truth)
+        picture = _draw(result, result.path, args, truth)
         _write(output.picture, picture)
         image_id = truth.image_ids.get(result.path.name, output.image_id) if truth is not None else output.image_id
         entries += result.to_coco(image_id, category_ids)
@@ -215,14 +216,14 @@ def _predict(
     return 0 if images else DataError.exit_code
 
 
-def _draw(result: PoseResult, args: argparse.Namespace, truth: GroundTruth | None) -> Any:
+def _draw(result: PoseResult, path: Path, args: argparse.Namespace, truth: GroundTruth | None) -> Any:
     """Picture of a result, beside its ground truth if that is given."""
     picture = result.plot(keypoint_threshold=args.kpt_thr, zoom=args.zoom)
     if truth is None:
         return picture
     from yolox_pose.apis.comparison import side_by_side
 
-    annotated = truth.draw(result.image, result.path, result.skeleton, zoom=args.zoom)
+    annotated = truth.draw(result.image, path, result.skeleton, zoom=args.zoom)
     return side_by_side(annotated, picture, ("ground truth", "prediction"))
 
 

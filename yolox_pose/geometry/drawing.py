@@ -129,7 +129,7 @@ def draw_poses(
     people.sort(key=lambda person: person.size)
     for person in people:
         if show_boxes and person.box is not None:
-            _draw_box(canvas, person)
+            _draw_box(canvas, person, person.box)
         if skeleton is not None:
             _draw_skeleton(canvas, person, skeleton)
     if show_tags:
@@ -208,12 +208,12 @@ def _size(points: np.ndarray, opacity: np.ndarray, hollow: np.ndarray, box: np.n
     return float(np.sqrt(max(extent[0], 0) * max(extent[1], 0)))
 
 
-def _draw_box(canvas: np.ndarray, person: _Person) -> None:
+def _draw_box(canvas: np.ndarray, person: _Person, box: np.ndarray) -> None:
     """Outline of the box, half transparent, so that it stays behind the skeletons."""
     fine = 160 if len(person.keypoints) else 90  # a box alone is drawn bolder
     thickness = int(np.clip(round(person.size / fine), 1, 4))
     limit = np.tile(canvas.shape[1::-1], 2)
-    x1, y1, x2, y2 = (int(v) for v in np.clip(np.floor(person.box), -8, limit + 8))
+    x1, y1, x2, y2 = (int(v) for v in np.clip(np.floor(box), -8, limit + 8))
     left, top = max(x1 - thickness, 0), max(y1 - thickness, 0)
     area = canvas[top : max(y2 + thickness + 1, 0), left : max(x2 + thickness + 1, 0)]
     if area.size == 0:
@@ -289,7 +289,8 @@ def _limbs(person: _Person, skeleton: Skeleton, width: float, shape: tuple[int, 
         ends = list(link)
         opacity = min(person.opacity[ends]) * (0.5 if person.hollow[ends].any() else 1)
         if opacity > 0:
-            segment = _clip_segment(*person.keypoints[ends], shape, margin=4 * width)
+            start, end = person.keypoints[ends]
+            segment = _clip_segment(start, end, shape, margin=4 * width)
             if segment is not None:
                 limbs.append(_Limb(*segment, _link_width(person, link, width), color, int(255 * opacity)))
     return sorted(limbs, key=lambda limb: limb.opacity)

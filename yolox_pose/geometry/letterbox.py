@@ -10,6 +10,7 @@ Depends on numpy and cv2 alone: training, inference and the torch-free runtime s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -118,7 +119,9 @@ def _as_float64(values: np.ndarray) -> tuple[np.ndarray, np.dtype]:
     return values.astype(np.float64), dtype
 
 
-def _map_boxes(transform, boxes: np.ndarray, limits: tuple[int, int] | None) -> np.ndarray:
+def _map_boxes(
+    transform: Callable[[np.ndarray], np.ndarray], boxes: np.ndarray, limits: tuple[int, int] | None
+) -> np.ndarray:
     boxes = np.asarray(boxes)
     corners = transform(boxes.reshape(*boxes.shape[:-1], 2, 2))
     if limits is not None:

@@ -72,7 +72,7 @@ def _resolve(overlaps: np.ndarray) -> np.ndarray:
     A box is struck out by surviving better ones only. Repeating that rule from "all survive" settles one more box of
     every chain of overlaps each time, at most b times (Cluster-NMS, Zheng et al., IEEE T-Cybernetics 2022, prove it).
     """
-    survive = np.ones(len(overlaps), dtype=bool)
+    survive: np.ndarray = np.ones(len(overlaps), dtype=bool)
     while True:
         new = ~overlaps[survive].any(axis=0)
         if np.array_equal(new, survive):
