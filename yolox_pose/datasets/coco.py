@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,10 @@ class CocoPoseDataset(Dataset):
         data_prefix: ``img``: folder of the images, relative to ``data_root`` unless absolute.
         skeleton: As for :func:`~yolox_pose.skeleton.get_skeleton`; None for boxes alone.
         classes: Class names in label order; None takes all categories in file order.
+        input_size: Width and height of the network's input, given to every transform of the pipelines that takes an
+            ``input_size`` and does not name its own; None leaves them their own.
+        skip_transforms: Class names of transforms that are left out of the pipelines, so that a config can switch one
+            off without repeating the list.
         pipeline: Transforms, as configs or callables.
         final_pipeline: Transforms of the last epochs; None for the same.
         seed: Non-negative seed of the augmentation.
@@ -65,6 +71,8 @@ class CocoPoseDataset(Dataset):
         *,
         skeleton: str | Mapping | Skeleton | Sequence[str] | None = "coco",
         classes: Sequence[str] | None = ("person",),
+        input_size: Sequence[int] | None = None,
+        skip_transforms: Sequence[str] = (),
         pipeline: Sequence[dict | Callable] = (),
         final_pipeline: Sequence[dict | Callable] | None = None,
         seed: int = 0,
@@ -86,8 +94,9 @@ class CocoPoseDataset(Dataset):
         self.image_root = os.path.join(data_root, (data_prefix or {}).get("img", ""))
         self.skeleton = None if skeleton is None else get_skeleton(skeleton)
         self.classes = None if classes is None else tuple(classes)
-        self.pipeline = build_pipeline(pipeline)
-        self.final_pipeline = None if final_pipeline is None else build_pipeline(final_pipeline)
+        build = partial(build_pipeline, input_size=input_size, skip=skip_transforms)
+        self.pipeline = build(pipeline)
+        self.final_pipeline = None if final_pipeline is None else build(final_pipeline)
         self.final_epoch: int | None = None
         self.seed = seed
         self.test_mode = test_mode
@@ -243,9 +252,39 @@ class CocoPoseDataset(Dataset):
     dataset_meta = metainfo
 
 
-def build_pipeline(transforms: Sequence[dict | Callable]) -> list[Callable]:
-    """Build transforms from configs; callables stay as they are."""
-    return [TRANSFORMS.build(transform) if isinstance(transform, dict) else transform for transform in transforms]
+def build_pipeline(
+    transforms: Sequence[dict | Callable], input_size: Sequence[int] | None = None, skip: Sequence[str] = ()
+) -> list[Callable]:
+    """Build transforms from configs; callables stay as they are.
+
+    Args:
+        transforms: Configs or callables.
+        input_size: Default ``input_size`` of the transforms that take one.
+        skip: Class names of transforms to leave out.
+
+    Raises:
+        ValueError: If a name in ``skip`` is not registered: a slip that would leave the transform in.
+    """
+    skipped = {_transform_class(name) for name in skip}
+    built = []
+    for transform in transforms:
+        if isinstance(transform, dict):
+            cls = _transform_class(transform["type"])
+            if cls in skipped:
+                continue
+            takes_size = input_size is not None and "input_size" in inspect.signature(cls).parameters
+            defaults = {"input_size": tuple(input_size)} if takes_size else None
+            transform = TRANSFORMS.build(transform, default_args=defaults)
+        built.append(transform)
+    return built
+
+
+def _transform_class(name: str | type) -> type:
+    """The class of a transform's ``type``."""
+    cls = TRANSFORMS.get(name) if isinstance(name, str) else name
+    if cls is None:
+        raise ValueError(f"there is no transform {name!r}")
+    return cls
 
 
 def dataset_metainfo(name: str, classes: Sequence[str], skeleton: Skeleton | None) -> dict[str, Any]:
