@@ -210,7 +210,7 @@ def _size(points: np.ndarray, opacity: np.ndarray, hollow: np.ndarray, box: np.n
 
 def _draw_box(canvas: np.ndarray, person: _Person, box: np.ndarray) -> None:
     """Outline of the box, half transparent, so that it stays behind the skeletons."""
-    fine = 160 if len(person.keypoints) else 90  # a box alone is drawn bolder
+    fine = 130 if len(person.keypoints) else 90  # a box alone is drawn bolder
     thickness = int(np.clip(round(person.size / fine), 1, 4))
     limit = np.tile(canvas.shape[1::-1], 2)
     x1, y1, x2, y2 = (int(v) for v in np.clip(np.floor(box), -8, limit + 8))
