@@ -255,6 +255,8 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path, monkeypatch):
         ({"heights": (0.0, 0.5)}, "heights"),
         ({"hats": 1}, "hats"),
         ({"seed": -1}, "seed"),
+        ({"clutter": -1.0}, "clutter"),
+        ({"size": (48, 48), "people": (12, 12), "least_shown": 1.0, "person_free": 0.0}, "no room for 12 people"),
     ],
 )
 def test_wrong_options_are_named(tmp_path, options, message):

@@ -13,8 +13,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,8 @@ _FEWER = 1.4
 """Numbers of people are drawn as a uniform number to this power: small ones are more frequent."""
 _TRIES = 24
 """Places that a person chooses between where nothing is to be occluded."""
+_SCENES = 30
+"""Scenes that are drawn before giving up to show as many people as asked for."""
 _ROOM = 0.2
 """Half the distance that a person keeps, as a share of its height."""
 
@@ -79,8 +82,10 @@ class CrowdOptions:
         low, high = self.people
         if not 0 <= low <= high:
             raise UsageError(f"people must be two numbers, fewest and most, found {self.people}")
-        if min(self.size) < 32:
-            raise UsageError(f"size must be at least 32 pixels each way, found {self.size}")
+        if len(self.size) != 2 or min(self.size) < 32:
+            raise UsageError(f"size must be width and height of at least 32 pixels, found {self.size}")
+        if self.clutter < 0:
+            raise UsageError(f"clutter must not be negative, found {self.clutter}")
         if not 0 < self.heights[0] <= self.heights[1] <= 2:
             raise UsageError(f"heights must be two shares of the picture's height, found {self.heights}")
         for name in ("occlusion", "person_free", "crowd_regions", "unlabelled", "least_shown"):
@@ -281,9 +286,13 @@ def render_crowd(
 
 
 def render_scene(rng: np.random.Generator, options: CrowdOptions) -> tuple[Scene, Painting]:
-    """Draw a scene and paint it; people who are nearly hidden are taken out of it, and it is painted again."""
+    """Draw a scene and paint it; people who are nearly hidden are taken out of it, and it is painted again.
+
+    Raises:
+        UsageError: If there is no room for as many people as asked for.
+    """
     empty = rng.random() < options.person_free
-    while True:
+    for _ in range(_SCENES):
         scene = sample_scene(rng, options, people=not empty)
         painting = paint_scene(scene)
         while hidden := _hidden(scene, painting, options.least_shown):
@@ -291,6 +300,10 @@ def render_scene(rng: np.random.Generator, options: CrowdOptions) -> tuple[Scene
             painting = paint_scene(scene)
         if empty or sum(actor.role != "crowd" for actor in scene.actors) >= options.people[0]:
             return scene, painting
+    raise UsageError(
+        f"no room for {options.people[0]} people of whom {options.least_shown:.0%} can be seen in {options.size} pixels; "
+        "ask for fewer or smaller ones, or lower least_shown"
+    )
 
 
 def _hidden(scene: Scene, painting: Painting, least_shown: float) -> set[int]:
@@ -356,23 +369,29 @@ def synthesize_crowd(
     kept = _existing(out, parameters)
     if kept is not None:
         return kept
+    statistics = {}
+    with _folder_at_once(out) as folder:
+        for split, count in counts.items():
+            statistics[split] = _write_split(folder, split, count, crowd, int(seed), workers, progress)
+        metadata = {"what": "yolox_pose synthetic crowds", "parameters": parameters, "statistics": statistics}
+        (folder / METADATA_NAME).write_text(json.dumps(metadata, indent=2) + "\n")
+    return Synthesis(out, False, statistics)
+
+
+@contextmanager
+def _folder_at_once(out: Path) -> Iterator[Path]:
+    """A scratch folder beside ``out`` that takes its name at the end, or goes away if anything goes wrong before."""
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        statistics = {
-            split: _write_split(scratch, split, count, crowd, int(seed), workers, progress)
-            for split, count in counts.items()
-        }
-        metadata = {"what": "yolox_pose synthetic crowds", "parameters": parameters, "statistics": statistics}
-        (scratch / METADATA_NAME).write_text(json.dumps(metadata, indent=2) + "\n")
-        if out.exists():
+        yield scratch
+        if out.exists():  # an empty folder, which not every system replaces by renaming
             out.rmdir()
         scratch.chmod(0o755)
         scratch.rename(out)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    return Synthesis(out, False, statistics)
 
 
 def _existing(out: Path, parameters: dict[str, Any]) -> Synthesis | None:

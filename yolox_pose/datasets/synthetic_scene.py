@@ -226,53 +226,66 @@ def _random_material(rng: np.random.Generator) -> Material:
     return Material(random_color(rng), random_color(rng), str(rng.choice(_PATTERNS)), float(rng.uniform(2, 8)))
 
 
-def _random_thing(rng: np.random.Generator, x: float, y: float, unit: float) -> list[tuple[Shape, Material | Color]]:
-    """One object standing on (x, y), sized against ``unit`` pixels."""
-    kind = rng.integers(6)
-    if kind == 0:  # box or door
-        w, h = rng.uniform(0.03, 0.16) * unit, rng.uniform(0.08, 0.4) * unit
-        return [(Slab((x, y - h), (x, y), w, w, rng.uniform(0.5, 5)), _random_material(rng))]
-    if kind == 1:  # ball, balloon or lamp on a pole
-        r = rng.uniform(0.02, 0.09) * unit
-        pole = Capsule((x, y), (x, y - rng.uniform(2, 8) * r), 0.01 * unit, 0.01 * unit)
-        return [(pole, random_color(rng)), (Ellipse(pole.b, r, r * rng.uniform(0.7, 1.3)), random_color(rng))]
-    if kind == 2:  # tree
-        h = rng.uniform(0.2, 0.6) * unit
-        trunk = (
-            Capsule((x, y), (x + rng.normal(0, 0.03) * unit, y - h), 0.025 * unit, 0.012 * unit),
-            (40.0, 60.0, 85.0),
-        )
-        green = (rng.uniform(20, 60), rng.uniform(70, 150), rng.uniform(20, 90))
-        blobs = [
-            (Ellipse((x + dx * unit, y - h + dy * unit), r * unit, r * unit), tuple(c * s for c in green))
-            for dx, dy, r, s in zip(
-                *rng.normal(0, 0.07, (2, 5)).tolist(),
-                rng.uniform(0.04, 0.1, 5).tolist(),
-                rng.uniform(0.7, 1.2, 5).tolist(),
-            )
-        ]
-        return [trunk, *blobs]
-    if kind == 3:  # rods like limbs, joined at random
-        a = np.array([x, y])
-        things = []
-        for _ in range(rng.integers(2, 6)):
-            b = a + rng.normal(0, 0.1, 2) * unit
-            r = rng.uniform(0.012, 0.05) * unit
-            things.append(
-                (Capsule(tuple(a.tolist()), tuple(b.tolist()), r, r * rng.uniform(0.6, 1)), _random_material(rng))
-            )
-            a = b
-        return things
-    if kind == 4:  # sign or window
-        w, h = (rng.uniform(0.04, 0.15, 2) * unit).tolist()
-        top = y - 0.3 * unit
-        frame = Slab((x, top - h), (x, top + h), w, w, 1.5)
-        return [
-            (frame, random_color(rng)),
-            (Slab((x, top - 0.8 * h), (x, top + 0.8 * h), 0.8 * w, 0.8 * w, 1), _random_material(rng)),
-        ]
-    r = rng.uniform(0.03, 0.1) * unit  # stone or bush
+Things = list[tuple[Shape, Material | Color]]
+"""Shapes with their colours, painted in order."""
+
+
+def _box(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
+    """A box or door."""
+    w, h = rng.uniform(0.03, 0.16) * unit, rng.uniform(0.08, 0.4) * unit
+    return [(Slab((x, y - h), (x, y), w, w, rng.uniform(0.5, 5)), _random_material(rng))]
+
+
+def _ball_on_pole(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
+    """A balloon or lamp: the round part is what a head might be taken for."""
+    r = rng.uniform(0.02, 0.09) * unit
+    pole = Capsule((x, y), (x, y - rng.uniform(2, 8) * r), 0.01 * unit, 0.01 * unit)
+    return [(pole, random_color(rng)), (Ellipse(pole.b, r, r * rng.uniform(0.7, 1.3)), random_color(rng))]
+
+
+def _tree(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
+    h = rng.uniform(0.2, 0.6) * unit
+    trunk = Capsule((x, y), (x + rng.normal(0, 0.03) * unit, y - h), 0.025 * unit, 0.012 * unit)
+    b, g, r = rng.uniform(20, 60), rng.uniform(70, 150), rng.uniform(20, 90)
+    crown: Things = []
+    for _ in range(5):
+        (dx, dy), size, shade = rng.normal(0, 0.07, 2).tolist(), rng.uniform(0.04, 0.1) * unit, rng.uniform(0.7, 1.2)
+        blob = Ellipse((x + dx * unit, y - h + dy * unit), size, size)
+        crown.append((blob, (b * shade, g * shade, r * shade)))
+    return [(trunk, (40.0, 60.0, 85.0)), *crown]
+
+
+def _rods(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
+    """Rods in clothes' patterns, joined at random: limbs that belong to nobody."""
+    rods: Things = []
+    for _ in range(rng.integers(2, 6)):
+        dx, dy = (rng.normal(0, 0.1, 2) * unit).tolist()
+        r = rng.uniform(0.012, 0.05) * unit
+        rods.append((Capsule((x, y), (x + dx, y + dy), r, r * rng.uniform(0.6, 1)), _random_material(rng)))
+        x, y = x + dx, y + dy
+    return rods
+
+
+def _sign(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
+    """A sign or window with a frame."""
+    w, h = (rng.uniform(0.04, 0.15, 2) * unit).tolist()
+    top = y - 0.3 * unit
+    frame = Slab((x, top - h), (x, top + h), w, w, 1.5)
+    pane = Slab((x, top - 0.8 * h), (x, top + 0.8 * h), 0.8 * w, 0.8 * w, 1)
+    return [(frame, random_color(rng)), (pane, _random_material(rng))]
+
+
+def _stone(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
+    r = rng.uniform(0.03, 0.1) * unit
     return [(Ellipse((x, y - r * 0.6), r * rng.uniform(0.8, 1.6), r, rng.normal(0, 0.2)), _random_material(rng))]
+
+
+_THINGS = (_box, _ball_on_pole, _tree, _rods, _sign, _stone)
+
+
+def _random_thing(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
+    """One object standing on (x, y), sized against ``unit`` pixels."""
+    return _THINGS[rng.integers(len(_THINGS))](rng, x, y, unit)
 
 
 def random_prop(rng: np.random.Generator, size: tuple[int, int], nearness: float, foot_y: float) -> Prop:
