@@ -253,3 +253,25 @@ def test_cached_images_give_the_same_samples(coco_folder, workers, limit):
     assert len(cached._cache) == (6 if limit == 1.0 else 2)
     with pytest.raises(ValueError, match="cache must be None or 'ram'"):
         dataset(folder, cache="disk")
+
+
+def test_one_input_size_for_a_pipeline_and_transforms_left_out_by_name(coco_folder):
+    pipeline = [{"type": transform["type"]} for transform in TRAIN]
+    options = {"pipeline": pipeline, "input_size": (80, 48)}
+    full = dataset(coco_folder(), **options)
+    assert full[0]["inputs"].shape == (3, 48, 80)
+    short = dataset(coco_folder(), skip_transforms=("YOLOXPoseMosaic", "yolox_pose.YOLOXPoseMixUp"), **options)
+    assert len(full.pipeline) - len(short.pipeline) == 2 and short[0]["inputs"].shape == (3, 48, 80)
+    with pytest.raises((ValueError, KeyError), match="NoSuchTransform"):
+        dataset(coco_folder(), skip_transforms=("NoSuchTransform",), **options)
+
+
+def test_wrong_settings_of_transforms():
+    from yolox_pose.datasets.transforms import as_range, as_size
+
+    assert as_size(640) == (640, 640) and as_size([640, 384]) == (640, 384)
+    for wrong in ((640,), (0, 5), (64.5, 64), "ab"):
+        with pytest.raises(ValueError, match="input_size must be"):
+            as_size(wrong)
+    with pytest.raises(ValueError, match="lower limit first"):
+        as_range((1.0, 0.5))

@@ -272,8 +272,8 @@ def build_pipeline(
             cls = _transform_class(transform["type"])
             if cls in skipped:
                 continue
-            takes_size = input_size is not None and "input_size" in inspect.signature(cls).parameters
-            defaults = {"input_size": tuple(input_size)} if takes_size else None
+            takes_size = "input_size" in inspect.signature(cls).parameters
+            defaults = {"input_size": tuple(input_size)} if takes_size and input_size is not None else None
             transform = TRANSFORMS.build(transform, default_args=defaults)
         built.append(transform)
     return built

@@ -122,7 +122,7 @@ def _resize(img: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, int, int] 
     """
     if matrix[0, 1] or matrix[1, 0] or matrix[1, 1] <= 0 or not matrix[0, 0]:
         return None
-    x1, y1, x2, y2 = (*matrix[:2, 2].tolist(), *warp_points(img.shape[1::-1], matrix).tolist())
+    (x1, y1), (x2, y2) = warp_points([(0, 0), img.shape[1::-1]], matrix).tolist()
     left, top, right, bottom = (round(edge) for edge in (min(x1, x2), y1, max(x1, x2), y2))
     exact = abs(min(x1, x2) - left) + abs(max(x1, x2) - right) + abs(y1 - top) + abs(y2 - bottom) < WHOLE
     if not exact or right <= left or bottom <= top:
