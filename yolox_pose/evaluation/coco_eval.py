@@ -162,7 +162,7 @@ def _usable(
         raise DataError(f"the detections have no {column}")
     finite = np.isfinite(detections.scores)
     if values is not None:
-        finite &= np.isfinite(values).reshape(len(finite), -1).all(axis=1)
+        finite &= np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if not finite.all():
         _warn(f"{(~finite).sum()} detections left out: they hold NaN or infinity")
     if not finite.any():
