@@ -7,6 +7,8 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from yolox_pose.errors import DataError
+
 _TASKS = "yolox_pose.cli.dataset_tasks"
 """Module of the functions that do the work, imported when one runs."""
 
@@ -23,7 +25,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = build_parser().parse_args(argv)
-    return getattr(importlib.import_module(_TASKS), args.command)(args)
+    try:
+        return getattr(importlib.import_module(_TASKS), args.command)(args)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # no permission, disk full, folder gone
+        raise DataError(f"{args.command}: {error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
 
 
 def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
