@@ -1,0 +1,52 @@
+# Fine-tune nano on your own people in COCO-keypoints format, from the weights of a YOLOX-nano detector:
+#
+#   python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --load-from yolox_nano.pth \
+#       --cfg-options data_root=DIR ... (docs/training.md has the whole command)
+#
+# Differences from the 300-epoch recipe, and why: no mosaic and mixup (too few epochs for them to pay), a rate of its own
+# for the keypoint branch (it is new, the rest is trained), a gradient clip that does not hold everything back, an EMA that
+# follows within a short run, a fixed batch size (cheaper on small machines).
+_base_ = '../yolox-pose/yolox-pose_nano_8xb32-300e_coco.py'
+
+max_epochs, num_last_epochs = 30, 10
+base_lr = 0.001
+
+model = dict(data_preprocessor=dict(random_size=None))
+
+train_pipeline = [
+    dict(type='yolox_pose.LoadBGRImage'),
+    dict(
+        type='yolox_pose.YOLOXPoseAffine', scale_range=(0.8, 1.2), max_rotation=10.0, max_shear=0.0, max_shift=0.1),
+    dict(type='yolox_pose.YOLOXPoseHSV'),
+    dict(type='yolox_pose.YOLOXPoseFlip'),
+    dict(type='yolox_pose.DropTinyInstances'),
+    dict(type='yolox_pose.PackYOLOXPoseInputs'),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    dataset=dict(
+        data_root='data/custom/', ann_file='annotations/train.json', data_prefix=dict(img='images/'),
+        skip_transforms=(), pipeline=train_pipeline))
+val_dataloader = dict(
+    num_workers=2,
+    dataset=dict(data_root='data/custom/', ann_file='annotations/val.json', data_prefix=dict(img='images/')))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file='data/custom/annotations/val.json')
+test_evaluator = val_evaluator
+
+train_cfg = dict(max_epochs=max_epochs, val_interval=3, dynamic_intervals=None)
+auto_scale_lr = dict(base_batch_size=16)
+optim_wrapper = dict(
+    optimizer=dict(lr=base_lr), paramwise_cfg=dict(pose_lr_mult=6.0), clip_grad=dict(max_norm=35))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=200, by_epoch=False),
+    dict(type='CosineAnnealingLR', eta_min=base_lr * 0.01, T_max=max_epochs, by_epoch=True, convert_to_iter_based=True),
+]
+default_hooks = dict(checkpoint=dict(interval=3))
+custom_hooks = [
+    dict(type='yolox_pose.NonFiniteLossGuard'),
+    dict(type='yolox_pose.TrainingPhaseHook', num_last_epochs=num_last_epochs, priority=48),
+    dict(type='mmpose.SyncNormHook', priority=48),
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.002, gamma=200, update_buffers=True, priority=49),
+]
