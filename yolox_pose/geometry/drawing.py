@@ -119,13 +119,10 @@ def draw_poses(
     canvas, factor = _enlarged(img, zoom)
     points, opacity, hollow = _keypoint_looks(keypoints, keypoint_scores, keypoints_visible, keypoint_threshold)
     _check_lengths(points, boxes, skeleton)
+    colors = [PALETTE[i % len(PALETTE)] for i in _color_indices(len(points), points.shape[1], labels, track_ids)]
     tags = _tag_texts(len(points), scores, labels, track_ids, classes)
-    people = []
-    for i in range(len(points)):
-        box = np.asarray(boxes[i], dtype=np.float64) * np.tile(factor, 2)
-        color = PALETTE[_color_index(i, points.shape[1], labels, track_ids) % len(PALETTE)]
-        shape = points[i] * factor, opacity[i], hollow[i], box if np.isfinite(box).all() else None
-        people.append(_Person(*shape, color, _size(*shape), tags[i]))
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * np.tile(factor, 2)
+    people = [_person(*looks) for looks in zip(points * factor, opacity, hollow, boxes, colors, tags)]
     people.sort(key=lambda person: person.size)
     for person in people:
         if show_boxes and person.box is not None:
@@ -171,11 +168,13 @@ def _keypoint_looks(
     return np.where(shown[..., None], points, 0), opacity, hollow
 
 
-def _color_index(i: int, num_keypoints: int, labels: np.ndarray | None, track_ids: np.ndarray | None) -> int:
+def _color_indices(
+    n: int, num_keypoints: int, labels: np.ndarray | None, track_ids: np.ndarray | None
+) -> Sequence[int]:
     """Persons take colours in turn, tracks keep theirs, objects without keypoints have that of their class."""
     if track_ids is not None:
-        return int(track_ids[i])
-    return int(labels[i]) if num_keypoints == 0 and labels is not None else i
+        return [int(i) for i in track_ids]
+    return [int(i) for i in labels] if num_keypoints == 0 and labels is not None else range(n)
 
 
 def _tag_texts(
@@ -198,14 +197,16 @@ def _tag_texts(
     return texts
 
 
-def _size(points: np.ndarray, opacity: np.ndarray, hollow: np.ndarray, box: np.ndarray | None) -> float:
-    """Square root of the area of the box, or of the drawn keypoints' extent where there is no box."""
-    if box is None:
-        drawn = points[opacity > 0]
-        extent = np.ptp(drawn, axis=0) if len(drawn) else np.zeros(2)
-    else:
-        extent = box[2:] - box[:2]
-    return float(np.sqrt(max(extent[0], 0) * max(extent[1], 0)))
+def _person(
+    points: np.ndarray, opacity: np.ndarray, hollow: np.ndarray, box: np.ndarray, color: Color, tag: str
+) -> _Person:
+    """One person; where its box is not finite the size is that of the drawn keypoints' extent."""
+    drawn = points[opacity > 0]
+    extent = np.ptp(drawn, axis=0) if len(drawn) else np.zeros(2)
+    has_box = bool(np.isfinite(box).all())
+    if has_box:
+        extent = np.maximum(box[2:] - box[:2], 0)
+    return _Person(points, opacity, hollow, box if has_box else None, color, float(np.sqrt(extent.prod())), tag)
 
 
 def _draw_box(canvas: np.ndarray, person: _Person, box: np.ndarray) -> None:
