@@ -19,13 +19,13 @@ train_pipeline = [
     dict(type='yolox_pose.LoadBGRImage'),
     dict(type='yolox_pose.YOLOXPoseHSV'),
     dict(type='yolox_pose.YOLOXPoseFlip'),
-    dict(type='yolox_pose.LetterboxResize', input_size=input_size),
+    dict(type='yolox_pose.LetterboxResize'),
     dict(type='yolox_pose.DropTinyInstances'),
     dict(type='yolox_pose.PackYOLOXPoseInputs'),
 ]
 test_pipeline = [
     dict(type='yolox_pose.LoadBGRImage'),
-    dict(type='yolox_pose.LetterboxResize', input_size=input_size),
+    dict(type='yolox_pose.LetterboxResize'),
     dict(type='yolox_pose.PackYOLOXPoseInputs'),
 ]
 
@@ -35,14 +35,14 @@ train_dataloader = dict(
     sampler=dict(type='yolox_pose.EpochSampler'),
     dataset=dict(
         type='yolox_pose.CocoPoseDataset', data_root=data_root, ann_file='annotations/train.json',
-        data_prefix=dict(img='train/'), pipeline=train_pipeline))
+        data_prefix=dict(img='train/'), input_size=input_size, pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=batch_size,
     num_workers=0,
     sampler=dict(type='yolox_pose.EpochSampler', shuffle=False, round_up=False),
     dataset=dict(
         type='yolox_pose.CocoPoseDataset', data_root=data_root, ann_file='annotations/val.json',
-        data_prefix=dict(img='val/'), test_mode=True, pipeline=test_pipeline))
+        data_prefix=dict(img='val/'), input_size=input_size, test_mode=True, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='yolox_pose.CocoPoseMetric', ann_file=data_root + 'annotations/val.json')
 test_evaluator = val_evaluator

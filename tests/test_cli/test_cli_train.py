@@ -1,0 +1,140 @@
+"""``tools/train.py`` as users run it: in processes of its own, on a small synthetic crowd."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from crowds import data_options, make_crowd
+
+from yolox_pose.cli import run
+from yolox_pose.cli.train import build_parser, find_latest, main
+from yolox_pose.errors import UsageError
+
+CONFIG = "configs/quickstart/yolox-pose_quickstart_192.py"
+SMALL = ["train_dataloader.batch_size=4", "val_dataloader.batch_size=4", "train_dataloader.dataset.input_size=96,96",
+         "val_dataloader.dataset.input_size=96,96", "param_scheduler.0.end=3", "log_level=INFO"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    return make_crowd(tmp_path_factory.mktemp("crowd") / "data")
+
+
+def train(crowd, work_dir, *options, epochs=2, arguments=(), tool=("tools/train.py",), launcher=(), check=True):
+    """Run a small training in a process of its own."""
+    root = Path(__file__).resolve().parents[2]
+    settings = [*data_options(crowd), *SMALL, f"train_cfg.max_epochs={epochs}", "train_cfg.val_interval=2", *options]
+    command = [sys.executable, *launcher, *tool, CONFIG, "--work-dir", str(work_dir), *arguments, "--cfg-options", *settings]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
+    if check:
+        assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def weights(work_dir, epoch):
+    return torch.load(Path(work_dir) / f"epoch_{epoch}.pth", weights_only=False)
+
+
+def assert_equal(a, b, where="checkpoint"):
+    """Same nested values, tensors to the bit."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_equal(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b)):
+            assert_equal(x, y, f"{where}[{i}]")
+    else:
+        assert a == b, where
+
+
+@pytest.mark.slow
+def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(crowd, tmp_path):
+    """Also over the switch to the last phase, and with another number of workers."""
+    phase = ["custom_hooks.1.num_last_epochs=1", "train_dataloader.dataset.skip_transforms=YOLOXPoseHSV,"]
+    train(crowd, tmp_path / "whole", *phase, "default_hooks.checkpoint.max_keep_ckpts=5", epochs=3)
+    log = sorted((tmp_path / "whole").rglob("*.log"))[0].read_text()
+    assert "Epoch 3: last phase" in log
+    first = tmp_path / "whole" / "epoch_2.pth"
+    train(crowd, tmp_path / "parts", *phase, "train_dataloader.num_workers=2", epochs=3,
+          arguments=("--resume", str(first)))  # fmt: skip
+    whole, parts = weights(tmp_path / "whole", 3), weights(tmp_path / "parts", 3)
+    for key in ("state_dict", "ema_state_dict", "optimizer", "param_schedulers"):
+        assert_equal(whole[key], parts[key], key)
+    assert "Epoch 3: last phase" in sorted((tmp_path / "parts").rglob("*.log"))[-1].read_text()
+
+
+@pytest.mark.slow
+def test_mixed_precision_on_cpu_trains_and_validates(crowd, tmp_path):
+    train(crowd, tmp_path, arguments=("--amp",))
+    scalars = sorted(tmp_path.rglob("scalars.json"))[0].read_text().splitlines()
+    records = [json.loads(line) for line in scalars]
+    assert any("loss_kpt" in record for record in records)
+    assert any("coco/AP" in record for record in records)
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_count_every_image_once(crowd, tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29611")
+    done = train(crowd, tmp_path, arguments=("--launcher", "pytorch", "--device", "cpu"), launcher=launcher)
+    assert (tmp_path / "epoch_2.pth").is_file()
+    assert "images of" not in done.stderr  # the metric warns where an image is missing
+
+
+@pytest.mark.slow
+def test_the_config_runs_from_mmpose_own_tool(crowd, tmp_path):
+    import mmpose
+
+    tool = (str(Path(mmpose.__file__).parent / ".mim" / "tools" / "train.py"),)
+    train(crowd, tmp_path, epochs=1, tool=tool)
+    assert (tmp_path / "epoch_1.pth").is_file()
+
+
+BAD = {
+    "no config": (["nowhere.py"], 2, "nowhere.py"),
+    "no weights": ([CONFIG, "--load-from", "nothing.pth"], 2, "'nothing.pth' does not exist"),
+    "resume in an empty folder": ([CONFIG, "--work-dir", "{tmp}", "--resume"], 2, "there is no checkpoint in {tmp}"),
+    "resume from a missing file": ([CONFIG, "--resume", "epoch_9.pth"], 2, "'epoch_9.pth' does not exist"),
+    "no CUDA": ([CONFIG, "--device", "cuda"], 2, "torch sees no CUDA device"),
+    "malformed option": ([CONFIG, "--cfg-options", "lr"], 2, "'lr' is not of the form KEY=VALUE"),
+    "both starts": ([CONFIG, "--resume", "--load-from", "x"], 2, "exclude each other"),
+    "no batch size to scale from": ([CONFIG, "--auto-scale-lr"], 2, "auto_scale_lr.base_batch_size"),
+    "no annotations": (
+        [CONFIG, "--work-dir", "{tmp}", "--cfg-options", "train_dataloader.dataset.ann_file=gone.json"],
+        1,
+        "gone.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD, ids=list(BAD))
+def test_bad_input_is_one_clear_line(case, tmp_path, capsys):
+    arguments, code, message = BAD[case]
+    if case == "no CUDA" and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    assert run(main, [argument.format(tmp=tmp_path) for argument in arguments]) == code
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1
+    assert message.format(tmp=tmp_path) in lines[0]
+
+
+def test_help_lists_what_the_guides_name():
+    text = build_parser().format_help()
+    for option in ("--work-dir", "--resume", "--amp", "--launcher", "--auto-scale-lr", "--seed", "--cfg-options"):
+        assert option in text
+
+
+def test_latest_checkpoint_of_a_folder(tmp_path):
+    with pytest.raises(UsageError, match="no checkpoint"):
+        find_latest(tmp_path)
+    (tmp_path / "epoch_3.pth").write_bytes(b"")
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_3.pth"))
+    assert find_latest(tmp_path) == str(tmp_path / "epoch_3.pth")
