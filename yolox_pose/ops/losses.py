@@ -199,7 +199,7 @@ def yolox_losses(
     class_target = class_target * assignment.overlap[image, prior, None] ** class_target_power
     box, box_l1 = _box_losses(pos.of(predictions.boxes), pos, pos.target(targets.boxes), late)
     count = torch.full_like(box.detach(), len(image))
-    keypoint_sums: tuple[Tensor, ...] = ()
+    keypoint_sums: list[Tensor] = []
     keypoint_count = torch.zeros_like(count)
     if predictions.keypoints is not None:
         *keypoint_sums, keypoint_count = _keypoint_losses(
