@@ -1,0 +1,132 @@
+import os
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from yolox_pose.engine import (
+    AtomicCheckpointHook,
+    NonFiniteLossGuard,
+    ProgressBarHook,
+    TrainingPhaseHook,
+    YOLOXPoseOptimConstructor,
+)
+from yolox_pose.engine.checkpoint_hook import AtomicLocalBackend
+from yolox_pose.errors import YOLOXPoseError
+
+
+def make_runner(**kwargs):
+    model = SimpleNamespace(data_preprocessor=SimpleNamespace(seed=None), head=SimpleNamespace(late=False))
+    loader = SimpleNamespace(dataset=SimpleNamespace(final_epoch=None, seed=None), sampler=SimpleNamespace(seed=None))
+    runner = SimpleNamespace(
+        model=model, train_dataloader=loader, max_epochs=10, epoch=0, iter=0, max_iters=20, seed=42,
+        logger=SimpleNamespace(info=lambda text: None),
+    )  # fmt: skip
+    vars(runner).update(kwargs)
+    return runner
+
+
+@pytest.mark.parametrize("resumed_at", [0, 6, 7, 9])
+def test_the_last_phase_depends_on_the_epoch_alone(resumed_at):
+    hook, runner = TrainingPhaseHook(num_last_epochs=3), make_runner()
+    hook.before_train(runner)
+    late = []
+    for runner.epoch in range(resumed_at, 10):
+        hook.before_train_epoch(runner)
+        late.append(runner.model.head.late)
+    assert late == [epoch >= 7 for epoch in range(resumed_at, 10)]
+    assert runner.train_dataloader.dataset.final_epoch == 7
+
+
+def test_one_seed_for_data_sampler_and_batch_sizes():
+    runner = make_runner()
+    TrainingPhaseHook(3).before_train(runner)
+    loader = runner.train_dataloader
+    assert loader.dataset.seed == loader.sampler.seed == runner.model.data_preprocessor.seed == 42
+
+
+def test_no_last_phase():
+    hook, runner = TrainingPhaseHook(0), make_runner(epoch=9)
+    hook.before_train(runner)
+    hook.before_train_epoch(runner)
+    assert runner.train_dataloader.dataset.final_epoch is None
+    assert not runner.model.head.late
+
+
+def test_guard_stops_after_several_failures_in_a_row_and_names_the_images():
+    guard = NonFiniteLossGuard(patience=2, interval=1)
+    runner = make_runner()
+    guard.every_n_train_iters = lambda runner, n: True
+    batch = {"data_samples": [SimpleNamespace(metainfo={"img_id": 17})]}
+    guard.after_train_iter(runner, 0, batch, {"loss": torch.tensor(torch.nan)})
+    guard.after_train_iter(runner, 1, batch, {"loss": torch.tensor(1.0)})  # not in a row
+    guard.after_train_iter(runner, 2, batch, {"loss": torch.tensor(torch.inf)})
+    with pytest.raises(YOLOXPoseError, match=r"images \[17\].*lower the learning rate"):
+        guard.after_train_iter(runner, 3, batch, {"loss": torch.tensor(torch.nan)})
+
+
+def test_a_failed_write_leaves_the_previous_file_whole(tmp_path, monkeypatch):
+    backend, path = AtomicLocalBackend(), tmp_path / "epoch_1.pth"
+    backend.put(b"first", path)
+
+    def full_disk(descriptor):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        backend.put(b"second", path)
+    assert path.read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["epoch_1.pth"]
+
+
+def test_checkpoints_go_through_the_atomic_backend():
+    assert AtomicCheckpointHook(interval=1).backend_args == {"backend": "yolox_pose_atomic"}
+
+
+def test_progress_bar_counts_and_shows(capsys):
+    hook, runner = ProgressBarHook(), make_runner(iter=5)
+    hook.before_train(runner)
+    hook.before_train_epoch(runner)
+    for _ in range(15):
+        hook.after_train_iter(runner, 0, None, {"loss": torch.tensor(2.0)})
+    hook.after_val_epoch(runner, {"coco/AP": 0.25})
+    hook.after_train(runner)
+    shown = capsys.readouterr().err
+    assert "20/20" in shown
+    assert "loss=2.000" in shown
+    assert "AP=0.250" in shown
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        self.conv_pose = nn.Conv2d(4, 4, 1)
+        self.out_kpt = nn.Conv2d(4, 2, 1)
+        self.frozen = nn.Parameter(torch.zeros(1), requires_grad=False)
+
+
+def build(**paramwise):
+    config = {"type": "OptimWrapper", "optimizer": {"type": "AdamW", "lr": 0.1, "weight_decay": 0.5}}
+    return YOLOXPoseOptimConstructor(config, paramwise)(Model())
+
+
+def test_parameters_with_equal_settings_share_a_group():
+    groups = build(norm_decay_mult=0, bias_decay_mult=0, pose_lr_mult=6).optimizer.param_groups
+    found = {(round(group["lr"], 9), group["weight_decay"]): sum(p.numel() for p in group["params"]) for group in groups}
+    assert found == {
+        (0.1, 0.5): 12,
+        (0.1, 0.0): 4 + 8,
+        (0.6, 0.5): 16 + 8,
+        (0.6, 0.0): 4 + 2,
+    }
+
+
+def test_one_group_without_factors():
+    assert len(build().optimizer.param_groups) == 1
+
+
+def test_unknown_factor_is_named():
+    with pytest.raises(ValueError, match="unknown keys \\['pose_lr'\\]"):
+        build(pose_lr=6)

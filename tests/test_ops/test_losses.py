@@ -1,0 +1,107 @@
+import math
+
+import pytest
+import torch
+
+from yolox_pose.ops import Assignment, LossWeights, Predictions, Targets, yolox_losses
+from yolox_pose.ops.losses import visibility_targets
+
+PRIORS = torch.tensor([[0.0, 0.0, 8.0], [8.0, 0.0, 8.0], [16.0, 0.0, 8.0]])
+SIGMAS = torch.tensor([0.5, 0.5])
+ENTROPY = math.log(2)
+"""Binary cross entropy of logit 0, whatever the target."""
+
+
+def predictions(requires_grad=False):
+    """Zero logits: boxes of 8 x 8 px around the priors, keypoints on them."""
+    made = Predictions(*(torch.zeros(1, 3, *shape) for shape in ((1,), (), (4,), (4,), (2,))))
+    for tensor in made:
+        tensor.requires_grad_(requires_grad)
+    return made
+
+
+def targets(**changes):
+    """One instance: the box of prior 1, one keypoint on it, one 4 px away, area 16."""
+    values = {
+        "boxes": torch.tensor([[[4.0, -4.0, 12.0, 4.0]]]),
+        "labels": torch.zeros(1, 1, dtype=torch.long),
+        "valid": torch.ones(1, 1, dtype=torch.bool),
+        "keypoints": torch.tensor([[[[8.0, 0.0], [12.0, 0.0]]]]),
+        "visible": torch.tensor([[[2, 1]]], dtype=torch.uint8),
+        "areas": torch.tensor([[16.0]]),
+    }
+    return Targets(**{**values, **changes})
+
+
+def assignment(overlap=0.25):
+    return Assignment(torch.tensor([[-1, 0, -1]]), torch.tensor([[0.0, overlap, 0.0]]))
+
+
+def losses(**kwargs):
+    arguments = {"sigmas": SIGMAS, "late": True, **kwargs}
+    pred, truth = arguments.pop("predictions", predictions()), arguments.pop("targets", targets())
+    found = yolox_losses(pred, truth, arguments.pop("assignment", assignment()), PRIORS, **arguments)
+    return {key: value.item() for key, value in found.items()}
+
+
+def test_every_term_by_hand():
+    # exp(-16 / (2 * 16 * (2 * 0.5)^2)) = exp(-0.5) for the keypoint 4 px away
+    oks = (1 + math.exp(-0.5)) / 2
+    assert losses() == {
+        "loss_obj": pytest.approx(3 * ENTROPY),
+        "loss_cls": pytest.approx(ENTROPY),
+        "loss_bbox": pytest.approx(0.0, abs=1e-6),
+        "loss_bbox_l1": pytest.approx(0.0, abs=1e-6),
+        "loss_kpt": pytest.approx(30 * (1 - oks), rel=1e-5),
+        "loss_vis": pytest.approx(ENTROPY),
+    }
+
+
+def test_box_terms_of_a_wrong_box_by_hand():
+    # the box is twice as wide as the prediction: IoU 1/2; encoded, centre and height agree, log(2) is missing in width
+    found = losses(targets=targets(boxes=torch.tensor([[[0.0, -4.0, 16.0, 4.0]]])))
+    assert found["loss_bbox"] == pytest.approx(5 * (1 - 0.25), rel=1e-5)
+    assert found["loss_bbox_l1"] == pytest.approx(math.log(2), rel=1e-5)
+
+
+def test_class_target_is_a_power_of_the_overlap():
+    pred = predictions()._replace(classes=torch.full((1, 3, 1), 2.0))
+    for power, target in ((0.5, 0.5), (1.0, 0.25)):
+        expected = -(target * math.log(torch.sigmoid(torch.tensor(2.0))) + (1 - target) * math.log(1 - torch.sigmoid(torch.tensor(2.0))))
+        found = losses(predictions=pred, class_target_power=power)["loss_cls"]
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_ignored_priors_are_not_background_but_positives_stay():
+    ignored = torch.tensor([[True, True, False]])
+    assert losses(targets=targets(ignored=ignored))["loss_obj"] == pytest.approx(2 * ENTROPY)
+
+
+def test_smooth_l1_in_units_of_the_root_of_the_area():
+    # 4 px of sqrt(16) px = 1 unit, beta 0.1: 1 - 0.05, averaged over two labelled keypoints
+    found = losses(weights=LossWeights(keypoint_l1=2.0))
+    assert found["loss_kpt_l1"] == pytest.approx(2 * 0.95 / 2, rel=1e-5)
+
+
+def test_counts_go_through_reduce():
+    halved = losses(reduce=lambda counts: counts / 2)
+    assert halved["loss_obj"] == pytest.approx(2 * losses()["loss_obj"])
+    assert halved["loss_kpt"] == pytest.approx(2 * losses()["loss_kpt"])
+
+
+def test_nothing_positive_is_zero_with_gradients_everywhere():
+    pred = predictions(requires_grad=True)
+    nothing = Assignment(torch.full((1, 3), -1), torch.zeros(1, 3))
+    found = yolox_losses(pred, targets(), nothing, PRIORS, sigmas=SIGMAS)
+    assert {key for key, value in found.items() if value != 0} == {"loss_obj"}
+    sum(found.values()).backward()
+    assert all(tensor.grad is not None for tensor in pred)
+
+
+def test_visibility_options():
+    codes = torch.tensor([0, 1, 2])
+    assert [t.tolist() for t in visibility_targets(codes, True, "negative")] == [[0, 1, 1], [1, 1, 1]]
+    assert [t.tolist() for t in visibility_targets(codes, False, "negative")] == [[0, 0, 1], [1, 1, 1]]
+    assert [t.tolist() for t in visibility_targets(codes, True, "ignore")] == [[0, 1, 1], [0, 1, 1]]
+    with pytest.raises(ValueError, match="'drop'"):
+        visibility_targets(codes, True, "drop")
