@@ -15,18 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from yolox_pose.ops.boxes import pairwise_iou
+from yolox_pose.ops.nms import batched_nms
+
 _BLOCK = 512
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
-    """Greedy non-maximum suppression, exact, in blocks of sorted boxes.
-
-    Within a block the greedy answer is the fixed point of "kept, unless a kept box before it overlaps", which a few
-    matrix steps reach. Equal scores keep their order.
+    """Greedy non-maximum suppression, exact, in blocks of sorted boxes, so that memory stays linear in N.
 
     Args:
         boxes: Boxes xyxy in pixels, shape (N, 4).
-        scores: Shape (N,).
+        scores: Shape (N,). Equal scores keep their order.
         iou_threshold: A box goes when its IoU with a better kept one is above this.
         offset: Added to widths and heights (1 for boxes of whole pixels).
 
@@ -34,25 +34,13 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
         Indices of the kept boxes, int64, best first.
     """
     order = scores.argsort(descending=True, stable=True)
-    boxes = boxes[order].float()
+    boxes = _with_offset(boxes[order], offset)
     alive = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
-    for start in range(0, len(boxes), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        candidates = alive[block].nonzero().squeeze(1) + start
-        if not len(candidates):
-            continue
-        better = (_pairwise_iou(boxes[candidates], boxes[candidates], offset) > iou_threshold).triu(1)
-        keep = torch.ones(len(candidates), dtype=torch.bool, device=boxes.device)
-        while True:
-            settled = ~(better & keep[:, None]).any(0)
-            if torch.equal(settled, keep):
-                break
-            keep = settled
-        alive[candidates] = keep
-        rest = alive[block.stop :].nonzero().squeeze(1) + block.stop
-        if len(rest):
-            overlaps = _pairwise_iou(boxes[candidates[keep]], boxes[rest], offset) > iou_threshold
-            alive[rest] = ~overlaps.any(0)
+    for stop in range(_BLOCK, len(boxes) + _BLOCK, _BLOCK):
+        block = alive[stop - _BLOCK : stop].nonzero().squeeze(1) + stop - _BLOCK
+        alive[block] = keep = batched_nms(boxes[block], -block.double(), iou_threshold)
+        rest = alive[stop:].nonzero().squeeze(1) + stop
+        alive[rest] = ~(pairwise_iou(boxes[block[keep]], boxes[rest]) > iou_threshold).any(0)
     return order[alive]
 
 
@@ -81,7 +69,7 @@ def softnms(
     Returns:
         Indices of the returned boxes, int64, in order of selection.
     """
-    scores = scores.clone()
+    scores, grown = scores.clone(), _with_offset(boxes, offset)
     remaining = torch.arange(len(boxes))
     chosen: list[int] = []
     while len(remaining):
@@ -89,7 +77,7 @@ def softnms(
         dets[len(chosen), :4], dets[len(chosen), 4] = boxes[best], scores[best]
         chosen.append(best)
         remaining = remaining[remaining != best]
-        iou = _pairwise_iou(boxes[best : best + 1], boxes[remaining], offset)[0]
+        iou = pairwise_iou(grown[best : best + 1], grown[remaining])[0]
         scores[remaining] *= _decay(iou, iou_threshold, sigma, method)
         remaining = remaining[scores[remaining] >= min_score]
     return torch.tensor(chosen, dtype=torch.long)
@@ -112,11 +100,8 @@ def _decay(iou: Tensor, iou_threshold: float, sigma: float, method: int) -> Tens
     return torch.where(overlapping, 1 - iou if method == 1 else torch.zeros_like(iou), torch.ones_like(iou))
 
 
-def _pairwise_iou(a: Tensor, b: Tensor, offset: int) -> Tensor:
-    sides = (torch.minimum(a[:, None, 2:], b[:, 2:]) - torch.maximum(a[:, None, :2], b[:, :2]) + offset).clamp(min=0)
-    overlap = sides.prod(-1)
-    area_a, area_b = (((box[:, 2:] - box[:, :2]) + offset).prod(-1) for box in (a, b))
-    return overlap / (area_a[:, None] + area_b - overlap)
+def _with_offset(boxes: Tensor, offset: int) -> Tensor:
+    return torch.cat([boxes[:, :2], boxes[:, 2:] + offset], 1)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
