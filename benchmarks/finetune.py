@@ -25,6 +25,7 @@ SIDES = ("ours", "mmpose")
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Options of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common.add_json_option(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder with annotations/{train,val}.json and images/")
@@ -179,14 +180,20 @@ def cases(curves: dict[str, list[dict]], seeds: list[int]) -> list[dict]:
             means = {side: statistics.mean(found) if found else None for side, found in values.items()}
             lines.append(
                 common.case(
-                    f"{key} after {last[next(iter(last))]['images']} images, mean of {len(values['ours'])} seeds", unit,
-                    means["ours"], means["mmpose"], PEER_NAME, higher_is_better=better, seeds=values,
+                    f"{key} after {last[next(iter(last))]['images']} images, mean of {len(values['ours'])} seeds",
+                    unit,
+                    means["ours"],
+                    means["mmpose"],
+                    PEER_NAME,
+                    higher_is_better=better,
+                    seeds=values,
                 )  # fmt: skip
             )
     return lines
 
 
 def main() -> int:
+    """Run what is missing, then compare."""
     args = build_parser().parse_args()
     if args.one_run:
         run(args.sides[0], args.seeds[0], args)

@@ -73,9 +73,7 @@ class Skeleton:
     def sides(self) -> tuple[str, ...]:
         """``'left'``, ``'right'`` or ``'middle'`` per keypoint, from its name."""
         words = (set(name.lower().replace("-", "_").replace(" ", "_").split("_")) for name in self.names)
-        return tuple(
-            "left" if w & {"left", "l"} else "right" if w & {"right", "r"} else "middle" for w in words
-        )
+        return tuple("left" if w & {"left", "l"} else "right" if w & {"right", "r"} else "middle" for w in words)
 
     @property
     def keypoint_colors(self) -> tuple[tuple[int, int, int], ...]:

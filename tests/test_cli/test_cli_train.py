@@ -28,7 +28,17 @@ def train(crowd, work_dir, *options, epochs=2, arguments=(), tool=("tools/train.
     """Run a small training in a process of its own."""
     root = Path(__file__).resolve().parents[2]
     settings = [*data_options(crowd), *SMALL, f"train_cfg.max_epochs={epochs}", "train_cfg.val_interval=2", *options]
-    command = [sys.executable, *launcher, *tool, CONFIG, "--work-dir", str(work_dir), *arguments, "--cfg-options", *settings]
+    command = [
+        sys.executable,
+        *launcher,
+        *tool,
+        CONFIG,
+        "--work-dir",
+        str(work_dir),
+        *arguments,
+        "--cfg-options",
+        *settings,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
     if check:

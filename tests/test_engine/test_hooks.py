@@ -114,7 +114,9 @@ def build(**paramwise):
 
 def test_parameters_with_equal_settings_share_a_group():
     groups = build(norm_decay_mult=0, bias_decay_mult=0, pose_lr_mult=6).optimizer.param_groups
-    found = {(round(group["lr"], 9), group["weight_decay"]): sum(p.numel() for p in group["params"]) for group in groups}
+    found = {
+        (round(group["lr"], 9), group["weight_decay"]): sum(p.numel() for p in group["params"]) for group in groups
+    }
     assert found == {
         (0.1, 0.5): 12,
         (0.1, 0.0): 4 + 8,

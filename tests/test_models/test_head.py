@@ -152,5 +152,3 @@ def test_golden_losses(nano):
     model = build_model("nano", seed=1).eval()
     losses = losses_of(model, make_batch((1, 0, 4), seed=5), training=False)
     assert {key: value.item() for key, value in losses.items()} == pytest.approx(GOLDEN, abs=2e-3)
-
-

@@ -61,7 +61,9 @@ def test_raw_outputs_are_equal(models, batch):
         features = model.extract_feat(batch["inputs"])
         ours, theirs = model.head(features), peer(features)
     flat = [peer._flatten_predictions(outputs) for outputs in theirs]
-    for mine, other in zip((ours.classes, ours.objectness[..., None], ours.boxes, ours.keypoints, ours.visibility), flat):
+    for mine, other in zip(
+        (ours.classes, ours.objectness[..., None], ours.boxes, ours.keypoints, ours.visibility), flat
+    ):
         assert torch.equal(mine, other)
 
 

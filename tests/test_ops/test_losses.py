@@ -67,7 +67,10 @@ def test_box_terms_of_a_wrong_box_by_hand():
 def test_class_target_is_a_power_of_the_overlap():
     pred = predictions()._replace(classes=torch.full((1, 3, 1), 2.0))
     for power, target in ((0.5, 0.5), (1.0, 0.25)):
-        expected = -(target * math.log(torch.sigmoid(torch.tensor(2.0))) + (1 - target) * math.log(1 - torch.sigmoid(torch.tensor(2.0))))
+        expected = -(
+            target * math.log(torch.sigmoid(torch.tensor(2.0)))
+            + (1 - target) * math.log(1 - torch.sigmoid(torch.tensor(2.0)))
+        )
         found = losses(predictions=pred, class_target_power=power)["loss_cls"]
         assert found == pytest.approx(expected, rel=1e-5)
 

@@ -119,9 +119,10 @@ def test_detection_of_many_classes_equals_the_brute_force_reference(seed):
 def test_equals_mmpose(seed, indicator):
     """With the same settings; mmpose's penalty quantises costs outside centres to 0.008, which moves a few of them."""
     pytest.importorskip("mmengine")
-    import yolox_pose.registry  # noqa: F401
     from mmengine.structures import InstanceData
     from mmpose.models.task_modules.assigners import SimOTAAssigner, metric_calculators
+
+    import yolox_pose.registry  # noqa: F401
 
     batch = make_batch(seed, [5, 8])
     batch["labelled"][:, :, 0] = True  # mmpose has no rule for people without labelled keypoints

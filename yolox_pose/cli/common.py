@@ -31,7 +31,9 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``, ``--launcher`` and what torchrun may pass."""
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (default: auto)")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (default: auto)"
+    )
     parser.add_argument(
         "--launcher",
         choices=LAUNCHERS,
@@ -108,7 +110,9 @@ def check_device(device: str) -> str:
 
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu or install a CUDA build of torch")
+        raise UsageError(
+            "--device cuda: torch sees no CUDA device here; use --device cpu or install a CUDA build of torch"
+        )
     return "cuda" if available else "cpu"
 
 
@@ -120,7 +124,9 @@ def check_file(path: str | Path, what: str) -> Path:
     """
     file = Path(path)
     if not file.is_file():
-        raise UsageError(f"{what} {str(path)!r} does not exist" if not file.exists() else f"{what} {path} is not a file")
+        raise UsageError(
+            f"{what} {str(path)!r} does not exist" if not file.exists() else f"{what} {path} is not a file"
+        )
     return file
 
 

@@ -30,7 +30,10 @@ EXAMPLES = """examples:
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
     parser = argparse.ArgumentParser(
-        prog="train", description="Train a model.", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="train",
+        description="Train a model.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", help="config file, or the name of a config of this package")
     parser.add_argument("--work-dir", help="where logs and checkpoints go (default: work_dirs/<config name>)")
@@ -103,7 +106,9 @@ def find_latest(work_dir: str | Path) -> str:
 
     latest = find_latest_checkpoint(str(work_dir)) if Path(work_dir).is_dir() else None
     if latest is None or not Path(latest).is_file():
-        raise UsageError(f"--resume: there is no checkpoint in {work_dir}; start without --resume, or name a checkpoint")
+        raise UsageError(
+            f"--resume: there is no checkpoint in {work_dir}; start without --resume, or name a checkpoint"
+        )
     return latest
 
 

@@ -6,4 +6,10 @@ from yolox_pose.engine.optim import YOLOXPoseOptimConstructor
 from yolox_pose.engine.phase_hook import TrainingPhaseHook
 from yolox_pose.engine.progress_hook import ProgressBarHook
 
-__all__ = ["AtomicCheckpointHook", "NonFiniteLossGuard", "ProgressBarHook", "TrainingPhaseHook", "YOLOXPoseOptimConstructor"]
+__all__ = [
+    "AtomicCheckpointHook",
+    "NonFiniteLossGuard",
+    "ProgressBarHook",
+    "TrainingPhaseHook",
+    "YOLOXPoseOptimConstructor",
+]

@@ -79,9 +79,7 @@ class YOLOXHeadModule(BaseModule):
 
         def branch(depth: int) -> nn.ModuleList:
             return nn.ModuleList(
-                nn.Sequential(
-                    *(layer(width if i else width_in, width, 3, padding=1, **shared) for i in range(depth))
-                )
+                nn.Sequential(*(layer(width if i else width_in, width, 3, padding=1, **shared) for i in range(depth)))
                 for _ in range(num_levels)
             )
 
