@@ -16,6 +16,7 @@ COMMANDS = {
     "compat": ("compat", "show versions, and which gaps of the OpenMMLab stack are filled"),
     "train": ("train", "train a model, or resume a training"),
     "test": ("test", "evaluate a checkpoint"),
+    "evaluate": ("evaluate", "COCO keypoint or box AP of a predictions file"),
     "predict": ("predict", "draw poses on images and folders, and write them as JSON"),
     "dataset": ("dataset", "check, count, browse, convert or synthesize data"),
     "quickstart": ("quickstart", "synthesize data, train a small model on it, evaluate and draw it"),

@@ -16,7 +16,8 @@ from yolox_pose.evaluation.files import read_json, write_json
 
 METRICS_FILE = "metrics.json"
 PREDICTIONS_PREFIX = "predictions"
-"""``tools/test.py`` writes ``predictions.json`` and ``predictions_bbox.json``."""
+RESULT_FILES = (METRICS_FILE, f"{PREDICTIONS_PREFIX}.json", f"{PREDICTIONS_PREFIX}_bbox.json")
+"""What ``tools/test.py --out`` writes."""
 
 
 class Predictions(NamedTuple):
@@ -150,14 +151,22 @@ def check_output_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     """Refuse to write results over other results.
 
     Raises:
-        UsageError: If ``folder`` is a file, or already holds metrics and ``overwrite`` is not given.
+        UsageError: If ``folder`` is a file, or already holds results and ``overwrite`` is not given.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
-    if (folder / METRICS_FILE).exists() and not overwrite:
-        raise UsageError(f"{folder / METRICS_FILE} exists; choose another folder or give --overwrite")
+    present = [name for name in RESULT_FILES if (folder / name).exists()]
+    if present and not overwrite:
+        raise UsageError(f"{folder / present[0]} exists; choose another folder or give --overwrite")
     return folder
+
+
+def figures_table(metrics: Mapping[str, float]) -> str:
+    """Lines of name and figure, aligned; -1 is shown as a dash, because there was nothing to be found."""
+    width = max((len(name) for name in metrics), default=0)
+    shown = {name: "     -" if value == -1 else f"{value:6.4f}" for name, value in metrics.items()}
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in shown.items())
 
 
 def write_metrics(path: str | Path, metrics: Mapping[str, Any]) -> Path:

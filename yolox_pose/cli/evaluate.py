@@ -1,0 +1,93 @@
+"""Evaluate a predictions file: ``yolox-pose evaluate`` and ``tools/evaluate.py``. Needs neither torch nor a model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from yolox_pose.errors import DataError, UsageError
+from yolox_pose.evaluation.coco_eval import evaluate_boxes, evaluate_keypoints, keypoint_sigmas
+from yolox_pose.evaluation.ground_truth import GroundTruth
+from yolox_pose.evaluation.results import Predictions, figures_table, write_metrics
+
+EXAMPLES = """examples:
+  yolox-pose evaluate person_keypoints_val2017.json results/predictions.json
+  yolox-pose evaluate instances_val2017.json results/predictions_bbox.json --json box_ap.json
+  yolox-pose evaluate crowdpose_test.json predictions.json --sigmas .079 .079 .072 .072 .062 .062 .107 .107 .087 .087 \\
+      .089 .089 .079 .079
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(
+        prog="evaluate",
+        description="COCO keypoint AP or box AP of a predictions file in COCO results format.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("annotations", help="annotation file in COCO format")
+    parser.add_argument("predictions", help="list of COCO results, as tools/test.py writes it")
+    parser.add_argument(
+        "--kind",
+        choices=("auto", "keypoints", "bbox"),
+        default="auto",
+        help="what is evaluated (default: keypoints where the predictions have them, else boxes)",
+    )
+    parser.add_argument(
+        "--sigmas",
+        nargs="+",
+        type=float,
+        metavar="S",
+        help="OKS sigma of each keypoint (default: COCO's for 17 keypoints, else 1/K)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to a file")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code.
+
+    Raises:
+        UsageError: If an input file does not exist, or the output file does.
+        DataError: If a file cannot be used.
+    """
+    args = build_parser().parse_args(argv)
+    for path, what in ((args.annotations, "annotation file"), (args.predictions, "predictions file")):
+        if not Path(path).is_file():
+            raise UsageError(f"{what} not found: {path}")
+    if args.json is not None and args.json.exists() and not args.overwrite:
+        raise UsageError(f"{args.json} exists; name another file or give --overwrite")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figures = _evaluate(args)
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    metrics = {f"coco/{name}": value for name, value in figures.items()}
+    print(figures_table(metrics))
+    if args.json is not None:
+        print(f"written: {write_metrics(args.json, metrics)}")
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> dict[str, float]:
+    truth, predictions = GroundTruth.load(args.annotations), Predictions.load(args.predictions)
+    kind = args.kind
+    if kind == "auto":
+        kind = "bbox" if predictions.keypoints is None and predictions.boxes is not None else "keypoints"
+    print(
+        f"{len(predictions.scores):,} detections, {len(truth.image_ids):,} images, {len(truth.ann_ids):,} annotations"
+    )
+    if kind == "bbox":
+        return evaluate_boxes(truth, predictions)
+    sigmas = keypoint_sigmas(truth, args.sigmas)
+    if truth.num_keypoints not in (None, len(sigmas)):
+        raise DataError(
+            f"{truth.name}: annotations have {truth.num_keypoints} keypoints, --sigmas {len(sigmas)} numbers"
+        )
+    print("OKS sigmas: " + " ".join(f"{sigma:.4g}" for sigma in sigmas))
+    return evaluate_keypoints(truth, predictions, sigmas=sigmas)
