@@ -39,7 +39,8 @@ def find_preprocessing(cfg: Mapping[str, Any], dataset_meta: Mapping[str, Any]) 
     Raises:
         UsageError: If the config has no test pipeline with such a transform.
     """
-    for transform in _test_pipeline(cfg):
+    dataset = _test_dataset(cfg)
+    for transform in dataset.get("pipeline", ()):
         if str(transform.get("type", "")).split(".")[-1] == LETTERBOX_TRANSFORM:
             break
     else:
@@ -47,7 +48,7 @@ def find_preprocessing(cfg: Mapping[str, Any], dataset_meta: Mapping[str, Any]) 
             f"the config has no {LETTERBOX_TRANSFORM} in the pipeline of its test_dataloader, so the "
             "size of the network's input is not known"
         )
-    width, height = transform.get("input_size", INPUT_SIZE)
+    width, height = transform.get("input_size") or dataset.get("input_size") or INPUT_SIZE
     found = Preprocessing(
         size=(int(width), int(height)),
         centered=transform.get("centered", True),
@@ -118,12 +119,12 @@ def find_classes(model: Any) -> tuple[str, ...]:
     return ("person",) if num_classes == 1 else tuple(f"class {i}" for i in range(num_classes))
 
 
-def _test_pipeline(cfg: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Pipeline of the test data, through data sets that wrap others."""
+def _test_dataset(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings of the test data set that has the pipeline, through data sets that wrap others; else the bare pipeline."""
     for name in ("test_dataloader", "val_dataloader"):
         dataset = (cfg.get(name) or {}).get("dataset")
         while dataset:
             if dataset.get("pipeline"):
-                return dataset["pipeline"]
+                return dataset
             dataset = dataset.get("dataset")
-    return cfg.get("test_pipeline") or ()
+    return {"pipeline": cfg.get("test_pipeline") or ()}

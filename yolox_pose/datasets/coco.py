@@ -18,6 +18,7 @@ from yolox_pose.datasets.cache import ImageCache
 from yolox_pose.datasets.loading import SampleError, read_image
 from yolox_pose.datasets.records import BOX_TOLERANCE, PoseRecords, load_records, summary
 from yolox_pose.datasets.sampler import SampleKey
+from yolox_pose.datasets.transforms import LetterboxResize
 from yolox_pose.errors import DataError
 from yolox_pose.registry import DATASETS, TRANSFORMS
 from yolox_pose.skeleton import Skeleton, get_skeleton
@@ -246,8 +247,10 @@ class CocoPoseDataset(Dataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Names, links and colours in MMPose's fields, as plain lists so that checkpoints hold no other types."""
-        return dataset_metainfo(self.dataset_name, self.classes or self.records.classes, self.skeleton)
+        """Names, links and colours in MMPose's fields, and how images are padded, as plain values for checkpoints."""
+        metainfo = dataset_metainfo(self.dataset_name, self.classes or self.records.classes, self.skeleton)
+        sides = [t.centered for t in (*self.pipeline, *(self.final_pipeline or ())) if isinstance(t, LetterboxResize)]
+        return metainfo | {"preprocessing": {"centered": sides[-1]}} if sides else metainfo
 
     dataset_meta = metainfo
 

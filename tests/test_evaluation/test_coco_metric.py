@@ -1,0 +1,308 @@
+"""The registered metric: samples in, figures and files out, the same from one process or two."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from coco_sets import noisy_predictions, random_set, without_boxes
+from mmengine.evaluator import Evaluator
+from mmengine.structures import InstanceData
+
+from yolox_pose.errors import DataError
+from yolox_pose.evaluation import CocoPoseMetric, evaluate_boxes, evaluate_keypoints
+from yolox_pose.evaluation.coco_eval import BOX_FIGURES, KEYPOINT_FIGURES
+from yolox_pose.registry import METRICS
+
+PIXELS = 1e-4  # the metric rounds coordinates to 4 decimals
+
+
+@pytest.fixture
+def truth():
+    return random_set(21, images=16, categories=(5, 2), first_id=2**33)
+
+
+@pytest.fixture
+def ann_file(truth, tmp_path):
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps(truth))
+    return str(path)
+
+
+def sample(image_id, records, category_ids, convert=np.asarray):
+    """What MMEngine's evaluator passes for an image: nested dicts."""
+    xywh = np.reshape([r["bbox"] for r in records], (-1, 4))
+    points = np.reshape([r["keypoints"] for r in records], (len(records), -1, 3))
+    if not records:
+        points = np.zeros((0, 17, 3))
+    fields = {
+        "bboxes": np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1),
+        "scores": np.asarray([r["score"] for r in records], float),
+        "labels": np.asarray([category_ids.index(r["category_id"]) for r in records], int),
+        "keypoints": points[..., :2],
+        "keypoint_scores": points[..., 2],
+    }
+    return {"img_id": image_id, "pred_instances": {name: convert(value) for name, value in fields.items()}}
+
+
+def samples(truth, records, convert=np.asarray):
+    """One sample an image; labels are positions in the file's category list."""
+    categories = [c["id"] for c in truth["categories"]]
+    ids = [image["id"] for image in truth["images"]]
+    return [sample(i, [r for r in records if r["image_id"] == i], categories, convert) for i in ids]
+
+
+def evaluate(metric, batch, size=None):
+    for item in batch:
+        metric.process({}, [item])
+    return metric.evaluate(len(batch) if size is None else size)
+
+
+def expected(truth, records):
+    return {f"coco/{name}": value for name, value in evaluate_keypoints(truth, records).items()}
+
+
+def to_float_tensor(value):
+    return torch.as_tensor(value).float() if value.dtype == float else torch.as_tensor(value)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.as_tensor], ids=["numpy", "tensors"])
+def test_figures_are_those_of_the_functions(truth, ann_file, convert):
+    records = noisy_predictions(truth, 1)
+    figures = evaluate(CocoPoseMetric(ann_file), samples(truth, records, convert))
+    assert list(figures) == [f"coco/{name}" for name in KEYPOINT_FIGURES]
+    assert figures == pytest.approx(expected(truth, records), abs=1e-6)
+
+
+def test_built_from_a_config_and_fed_with_data_samples(truth, ann_file):
+    from mmpose.structures import PoseDataSample
+
+    records = noisy_predictions(truth, 1)
+    elements = []
+    for item in samples(truth, records, to_float_tensor):
+        element = PoseDataSample(metainfo={"img_id": item["img_id"]})
+        element.pred_instances = InstanceData(**item["pred_instances"])
+        elements.append(element)
+    evaluator = Evaluator(METRICS.build({"type": "CocoPoseMetric", "ann_file": ann_file}))
+    evaluator.process(elements, {})
+    figures = evaluator.evaluate(len(elements))
+    assert figures == pytest.approx(expected(truth, records), abs=1e-6)
+    metric = CocoPoseMetric(ann_file)
+    metric.process({}, elements)
+    assert metric.evaluate(len(elements)) == figures
+
+
+def test_a_metric_can_be_used_again(truth, ann_file):
+    records = noisy_predictions(truth, 1)
+    metric = CocoPoseMetric(ann_file)
+    first = evaluate(metric, samples(truth, records))
+    assert evaluate(metric, samples(truth, records[::2])) != first
+    assert evaluate(metric, samples(truth, records)) == first
+
+
+def test_labels_are_told_by_name(truth, ann_file):
+    records = noisy_predictions(truth, 1)
+    swapped = samples({**truth, "categories": truth["categories"][::-1]}, records)
+    by_argument = CocoPoseMetric(ann_file, classes=["class2", "class5"])
+    by_data_set = CocoPoseMetric(ann_file)
+    by_data_set.dataset_meta = {"classes": ("class2", "class5")}
+    for metric in (by_argument, by_data_set):
+        assert evaluate(metric, swapped) == pytest.approx(expected(truth, records), abs=1e-6)
+    only_one = [r for r in records if r["category_id"] == 2]
+    one = evaluate(
+        CocoPoseMetric(ann_file, classes=["class2"]),
+        samples({**truth, "categories": truth["categories"][1:]}, only_one),
+    )
+    reference = evaluate_keypoints(truth, only_one, category_ids=[2])
+    assert one == pytest.approx({f"coco/{k}": v for k, v in reference.items()}, abs=1e-6)
+
+
+def test_repeated_images_count_once(truth, ann_file):
+    records = noisy_predictions(truth, 1)
+    items = samples(truth, records)
+    assert evaluate(CocoPoseMetric(ann_file), [*items, *items[:3]], len(items)) == evaluate(
+        CocoPoseMetric(ann_file), items
+    )
+
+
+def test_written_predictions_give_the_same_figures(truth, ann_file, tmp_path):
+    records = noisy_predictions(truth, 1, ties=False)
+    prefix = str(tmp_path / "out" / "predictions")
+    metric = CocoPoseMetric(ann_file, outfile_prefix=prefix, metrics=("keypoints", "bbox"))
+    figures = evaluate(metric, samples(truth, records, to_float_tensor))
+    written, boxes = (json.loads(open(f"{prefix}{end}.json").read()) for end in ("", "_bbox"))
+    assert len(written) == len(boxes) == len(records)
+    assert set(written[0]) == {"image_id", "category_id", "score", "keypoints"}
+    again = {**evaluate_keypoints(truth, written), **evaluate_boxes(truth, boxes)}
+    assert {name.removeprefix("coco/"): value for name, value in figures.items()} == again
+    np.testing.assert_allclose(written[0]["keypoints"][:2], records[0]["keypoints"][:2], atol=PIXELS)
+    assert list(tmp_path.glob("out/.*")) == []
+
+
+def test_boxes_alone(truth, ann_file):
+    records = noisy_predictions(truth, 1)
+    items = samples(truth, records)
+    for item in items:
+        del item["pred_instances"]["keypoints"], item["pred_instances"]["keypoint_scores"]
+    figures = evaluate(CocoPoseMetric(ann_file, metrics="bbox"), items)
+    assert figures == pytest.approx({f"coco/{k}": v for k, v in evaluate_boxes(truth, records).items()}, abs=1e-6)
+    assert tuple(figures) == tuple(f"coco/{name}" for name in BOX_FIGURES)
+
+
+def test_format_only_needs_no_annotations(truth, tmp_path):
+    path = tmp_path / "images.json"
+    path.write_text(json.dumps({key: truth[key] for key in ("images", "categories")}))
+    records = noisy_predictions(truth, 1)
+    metric = CocoPoseMetric(str(path), format_only=True, outfile_prefix=str(tmp_path / "p"))
+    assert evaluate(metric, samples(truth, records)) == {}
+    assert len(json.loads((tmp_path / "p.json").read_text())) == len(records)
+    with pytest.raises(DataError, match="no list annotations"):
+        CocoPoseMetric(str(path))
+
+
+@pytest.mark.parametrize("mode", ["bbox", "keypoint", "bbox_keypoint"])
+def test_score_modes(truth, ann_file, tmp_path, mode):
+    instances = {
+        "bboxes": np.array([[0, 0, 5, 5.0], [0, 0, 9, 9]]),
+        "bbox_scores": np.array([0.5, 0.8]),
+        "keypoints": np.zeros((2, 17, 2)),
+        "keypoint_scores": np.array([[0.1] * 9 + [0.6] * 8, [0.1] * 17]),
+    }
+    prefix = str(tmp_path / mode)
+    metric = CocoPoseMetric(ann_file, score_mode=mode, outfile_prefix=prefix, format_only=True)
+    evaluate(metric, [{"img_id": truth["images"][0]["id"], "pred_instances": instances}])
+    expect = {"bbox": [0.5, 0.8], "keypoint": [5.7 / 17, 0.1], "bbox_keypoint": [0.5 * 0.6, 0]}[mode]
+    assert [r["score"] for r in json.loads(open(f"{prefix}.json").read())] == pytest.approx(expect)
+
+
+@pytest.fixture
+def log_lines(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        "yolox_pose.evaluation.coco_metric.print_log",
+        lambda message, logger=None, level=logging.INFO: lines.append((level, message)),
+    )
+    return lines
+
+
+def test_no_detections_are_zero_and_said(truth, ann_file, log_lines):
+    figures = evaluate(CocoPoseMetric(ann_file), samples(truth, []))
+    assert set(figures.values()) == {0.0}
+    assert [message for level, message in log_lines if level == logging.WARNING] == [
+        f"no detections to evaluate against {ann_file}"
+    ]
+
+
+def test_part_of_the_images_is_evaluated_and_said(truth, ann_file, log_lines):
+    records = noisy_predictions(truth, 1)
+    items = samples(truth, records)[:5]
+    figures = evaluate(CocoPoseMetric(ann_file), items)
+    images = [item["img_id"] for item in items]
+    own = [r for r in records if r["image_id"] in images]
+    reference = evaluate_keypoints(truth, own, image_ids=images)
+    assert figures == pytest.approx({f"coco/{k}": v for k, v in reference.items()}, abs=1e-6)
+    assert any("5 of the 16 images" in message for _, message in log_lines)
+
+
+def test_empty_ground_truth_is_minus_one_and_said(truth, tmp_path, log_lines):
+    path = tmp_path / "empty.json"
+    path.write_text(json.dumps({**truth, "annotations": []}))
+    figures = evaluate(CocoPoseMetric(str(path)), samples(truth, noisy_predictions(truth, 1)))
+    assert set(figures.values()) == {-1.0}
+    assert any("no person with labelled keypoints on the 16 images" in message for _, message in log_lines)
+
+
+def test_nothing_processed_at_all(ann_file, log_lines):
+    assert set(CocoPoseMetric(ann_file).evaluate(0).values()) == {-1.0}
+
+
+def test_wrong_settings(ann_file, tmp_path):
+    with pytest.raises(DataError, match=r"annotation file not found: .*none\.json"):
+        CocoPoseMetric(str(tmp_path / "none.json"))
+    for settings in ({"score_mode": "best"}, {"nms_mode": "oks_nms"}, {"metrics": ("segm",)}, {"metrics": ()}):
+        with pytest.raises(ValueError, match=f"CocoPoseMetric: {next(iter(settings))} must be"):
+            CocoPoseMetric(ann_file, **settings)
+    with pytest.raises(ValueError, match="outfile_prefix"):
+        CocoPoseMetric(ann_file, format_only=True)
+
+
+def test_wrong_samples(truth, ann_file):
+    metric = CocoPoseMetric(ann_file)
+    items = samples(truth, noisy_predictions(truth, 1))
+    with pytest.raises(ValueError, match="neither scores nor bbox_scores"):
+        metric.process({}, [{"img_id": 1, "pred_instances": {}}])
+    with pytest.raises(ValueError, match="no keypoints"):
+        metric.process({}, [{"img_id": 1, "pred_instances": {"scores": np.zeros(1)}}])
+    with pytest.raises(DataError, match=r"no category 'dog'; the file has 'class5', 'class2'"):
+        evaluate(CocoPoseMetric(ann_file, classes=["dog"]), items)
+    with pytest.raises(DataError, match="label 1, but .* gives 1"):
+        evaluate(CocoPoseMetric(ann_file, classes=["class5"]), items)
+    with pytest.raises(DataError, match="no image with id 3"):
+        evaluate(metric, [dict(items[0], img_id=3)])
+    with pytest.raises(DataError, match=r"annotation 1 has 51 keypoint numbers, expected 6"):
+        evaluate(CocoPoseMetric(ann_file, skeleton=["a", "b"]), items)
+
+
+WORKER = """
+import json, os, sys
+sys.path[:0] = [{tests!r}, {root!r}]
+import torch.distributed as dist
+from coco_sets import noisy_predictions
+from test_coco_metric import samples
+from yolox_pose.errors import DataError
+from yolox_pose.evaluation import CocoPoseMetric
+
+rank = int(os.environ["RANK"])
+dist.init_process_group("gloo")
+truth = json.load(open({ann!r}))
+items = samples(truth, noisy_predictions(truth, 1))
+own = items[:11] if rank == 0 else items[9:]  # unequal parts that overlap
+metric = CocoPoseMetric({ann!r})
+metric.process({{}}, own)
+figures = metric.evaluate(len(items))
+metric = CocoPoseMetric({ann!r}, classes=["dog"])
+metric.process({{}}, own)
+try:
+    metric.evaluate(len(items))
+except DataError as error:
+    figures["error"] = str(error)
+open({out!r} + f"/{{rank}}.json", "w").write(json.dumps(figures))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_agree_with_one(truth, ann_file, tmp_path, repo_root):
+    single = evaluate(CocoPoseMetric(ann_file), samples(truth, noisy_predictions(truth, 1)))
+    code = WORKER.format(
+        tests=str(repo_root / "tests" / "test_evaluation"), root=str(repo_root), ann=ann_file, out=str(tmp_path)
+    )
+    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(20000 + os.getpid() % 20000)}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**environment, "RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    errors = [worker.communicate(timeout=300)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], errors
+    for rank in range(2):  # both have the figures of a single process, and both hear of an error in the first
+        figures = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert "no category 'dog'" in figures.pop("error")
+        assert figures == single
+
+
+@pytest.mark.slow
+def test_real_people(shared_data):
+    path = shared_data / "coco_persons" / "annotations" / "val.json"
+    truth = json.loads(path.read_text())
+    records = noisy_predictions(truth, 3, noise=0.02)
+    figures = evaluate(CocoPoseMetric(str(path), metrics=("keypoints", "bbox")), samples(truth, records))
+    reference = {**evaluate_keypoints(truth, without_boxes(records)), **evaluate_boxes(truth, records)}
+    assert figures == pytest.approx({f"coco/{k}": v for k, v in reference.items()}, abs=1e-5)
