@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,9 +37,7 @@ def ann_file(truth, tmp_path):
 def sample(image_id, records, category_ids, convert=np.asarray):
     """What MMEngine's evaluator passes for an image: nested dicts."""
     xywh = np.reshape([r["bbox"] for r in records], (-1, 4))
-    points = np.reshape([r["keypoints"] for r in records], (len(records), -1, 3))
-    if not records:
-        points = np.zeros((0, 17, 3))
+    points = np.reshape([r["keypoints"] for r in records], (len(records), 17, 3))
     fields = {
         "bboxes": np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1),
         "scores": np.asarray([r["score"] for r in records], float),
@@ -60,6 +59,10 @@ def evaluate(metric, batch, size=None):
     for item in batch:
         metric.process({}, [item])
     return metric.evaluate(len(batch) if size is None else size)
+
+
+def read(path):
+    return json.loads(Path(path).read_text())
 
 
 def expected(truth, records):
@@ -134,7 +137,7 @@ def test_written_predictions_give_the_same_figures(truth, ann_file, tmp_path):
     prefix = str(tmp_path / "out" / "predictions")
     metric = CocoPoseMetric(ann_file, outfile_prefix=prefix, metrics=("keypoints", "bbox"))
     figures = evaluate(metric, samples(truth, records, to_float_tensor))
-    written, boxes = (json.loads(open(f"{prefix}{end}.json").read()) for end in ("", "_bbox"))
+    written, boxes = (read(f"{prefix}{end}.json") for end in ("", "_bbox"))
     assert len(written) == len(boxes) == len(records)
     assert set(written[0]) == {"image_id", "category_id", "score", "keypoints"}
     again = {**evaluate_keypoints(truth, written), **evaluate_boxes(truth, boxes)}
@@ -176,7 +179,7 @@ def test_score_modes(truth, ann_file, tmp_path, mode):
     metric = CocoPoseMetric(ann_file, score_mode=mode, outfile_prefix=prefix, format_only=True)
     evaluate(metric, [{"img_id": truth["images"][0]["id"], "pred_instances": instances}])
     expect = {"bbox": [0.5, 0.8], "keypoint": [5.7 / 17, 0.1], "bbox_keypoint": [0.5 * 0.6, 0]}[mode]
-    assert [r["score"] for r in json.loads(open(f"{prefix}.json").read())] == pytest.approx(expect)
+    assert [r["score"] for r in read(f"{prefix}.json")] == pytest.approx(expect)
 
 
 @pytest.fixture
