@@ -12,6 +12,8 @@ from yolox_pose import compat
 compat.install()
 
 import torch  # noqa: E402
+from mmengine.logging import MessageHub, MMLogger  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA_VARIABLE = "YOLOX_POSE_TEST_DATA"
@@ -24,6 +26,14 @@ def _seeds():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_leftovers():
+    """Forget the scope, logger and message hub of a runner: MMEngine keeps them for the whole process."""
+    yield
+    for manager in (DefaultScope, MessageHub, MMLogger):
+        manager._instance_dict.clear()
 
 
 @pytest.fixture(scope="session")
