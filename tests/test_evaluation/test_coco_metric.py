@@ -135,7 +135,7 @@ def test_repeated_images_count_once(truth, ann_file):
 def test_written_predictions_give_the_same_figures(truth, ann_file, tmp_path):
     records = noisy_predictions(truth, 1, ties=False)
     prefix = str(tmp_path / "out" / "predictions")
-    metric = CocoPoseMetric(ann_file, outfile_prefix=prefix, metrics=("keypoints", "bbox"))
+    metric = CocoPoseMetric(ann_file, outfile_prefix=prefix, metric=("keypoints", "bbox"))
     figures = evaluate(metric, samples(truth, records, to_float_tensor))
     written, boxes = (read(f"{prefix}{end}.json") for end in ("", "_bbox"))
     assert len(written) == len(boxes) == len(records)
@@ -151,7 +151,7 @@ def test_boxes_alone(truth, ann_file):
     items = samples(truth, records)
     for item in items:
         del item["pred_instances"]["keypoints"], item["pred_instances"]["keypoint_scores"]
-    figures = evaluate(CocoPoseMetric(ann_file, metrics="bbox"), items)
+    figures = evaluate(CocoPoseMetric(ann_file, metric="bbox"), items)
     assert figures == pytest.approx({f"coco/{k}": v for k, v in evaluate_boxes(truth, records).items()}, abs=1e-6)
     assert tuple(figures) == tuple(f"coco/{name}" for name in BOX_FIGURES)
 
@@ -226,7 +226,7 @@ def test_nothing_processed_at_all(ann_file, log_lines):
 def test_wrong_settings(ann_file, tmp_path):
     with pytest.raises(DataError, match=r"annotation file not found: .*none\.json"):
         CocoPoseMetric(str(tmp_path / "none.json"))
-    for settings in ({"score_mode": "best"}, {"nms_mode": "oks_nms"}, {"metrics": ("segm",)}, {"metrics": ()}):
+    for settings in ({"score_mode": "best"}, {"nms_mode": "oks_nms"}, {"metric": ("segm",)}, {"metric": ()}):
         with pytest.raises(ValueError, match=f"CocoPoseMetric: {next(iter(settings))} must be"):
             CocoPoseMetric(ann_file, **settings)
     with pytest.raises(ValueError, match="outfile_prefix"):
@@ -306,6 +306,6 @@ def test_real_people(shared_data):
     path = shared_data / "coco_persons" / "annotations" / "val.json"
     truth = json.loads(path.read_text())
     records = noisy_predictions(truth, 3, noise=0.02)
-    figures = evaluate(CocoPoseMetric(str(path), metrics=("keypoints", "bbox")), samples(truth, records))
+    figures = evaluate(CocoPoseMetric(str(path), metric=("keypoints", "bbox")), samples(truth, records))
     reference = {**evaluate_keypoints(truth, without_boxes(records)), **evaluate_boxes(truth, records)}
     assert figures == pytest.approx({f"coco/{k}": v for k, v in reference.items()}, abs=1e-5)

@@ -105,7 +105,9 @@ def _metrics(config: Config) -> list[Any]:
     """Settings of this package's metrics."""
     evaluators = config.test_evaluator
     if isinstance(evaluators, Mapping):
-        evaluators = evaluators.get("metrics", [evaluators]) if "ann_file" not in evaluators else [evaluators]
+        evaluators = evaluators.get("metrics", evaluators)  # MMEngine's own evaluator, or a metric
+    if isinstance(evaluators, Mapping):
+        evaluators = [evaluators]
     return [metric for metric in evaluators if _is_a(metric, "CocoPoseMetric")]
 
 

@@ -32,7 +32,8 @@ class CocoPoseMetric(BaseMetric):
     Args:
         ann_file: Annotations in COCO format.
         skeleton: The K keypoints: a name, a dict of :class:`~yolox_pose.skeleton.Skeleton` fields, a skeleton.
-        metrics: What is evaluated: ``'keypoints'`` and ``'bbox'``.
+        metric: What is evaluated: ``'keypoints'``, ``'bbox'`` or a list of them (named as in MMDetection; a setting
+            ``metrics`` would be taken by MMEngine for that of its evaluator).
         format_only: Only write the predictions (the file then needs no annotations).
         outfile_prefix: If given, ``PREFIX.json`` and ``PREFIX_bbox.json`` are written, in COCO results format.
         score_mode: Score of a detection: ``'bbox'``, that of its box; ``'keypoint'``, the mean of its keypoint scores;
@@ -56,7 +57,7 @@ class CocoPoseMetric(BaseMetric):
         self,
         ann_file: str,
         skeleton: str | Mapping[str, Any] | Skeleton | Sequence[str] = "coco",
-        metrics: Sequence[str] = ("keypoints",),
+        metric: str | Sequence[str] = "keypoints",
         format_only: bool = False,
         outfile_prefix: str | None = None,
         score_mode: str = "bbox",
@@ -68,9 +69,9 @@ class CocoPoseMetric(BaseMetric):
         collect_device: str = "cpu",
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-        if not self.metrics or not set(self.metrics) <= set(KINDS):
-            raise ValueError(f"CocoPoseMetric: metrics must be of {', '.join(KINDS)}, found {metrics!r}")
+        self.kinds = (metric,) if isinstance(metric, str) else tuple(metric)
+        if not self.kinds or not set(self.kinds) <= set(KINDS):
+            raise ValueError(f"CocoPoseMetric: metric must be of {', '.join(KINDS)}, found {metric!r}")
         if score_mode not in _SCORES:
             raise ValueError(f"CocoPoseMetric: score_mode must be one of {', '.join(_SCORES)}, found {score_mode!r}")
         if nms_mode != "none":
@@ -104,10 +105,8 @@ class CocoPoseMetric(BaseMetric):
                 found[name] = value
         if found["scores"] is None:
             raise ValueError("CocoPoseMetric: pred_instances have neither scores nor bbox_scores")
-        if "keypoints" in self.metrics and "keypoints" not in found:
-            raise ValueError(
-                "CocoPoseMetric: pred_instances have no keypoints; metrics=('bbox',) evaluates boxes alone"
-            )
+        if "keypoints" in self.kinds and "keypoints" not in found:
+            raise ValueError("CocoPoseMetric: pred_instances have no keypoints; metric='bbox' evaluates boxes alone")
         return found
 
     def evaluate(self, size: int) -> dict[str, float]:
@@ -165,9 +164,9 @@ class CocoPoseMetric(BaseMetric):
                 f"{len(image_ids)} of the {total} images of {truth.name} evaluated; figures are of these alone"
             )
         chosen = {"image_ids": image_ids, "category_ids": category_ids.tolist()}
-        if "keypoints" in self.metrics:
+        if "keypoints" in self.kinds:
             figures.update(_logged(evaluate_keypoints, truth, predictions, sigmas=self.sigmas, **chosen))
-        if "bbox" in self.metrics:
+        if "bbox" in self.kinds:
             figures.update(_logged(evaluate_boxes, truth, predictions, **chosen))
         return figures
 
