@@ -65,11 +65,12 @@ def evaluate_keypoints(
         _warn(f"{truth.name}: no person with labelled keypoints on the {len(images)} images evaluated")
         return dict.fromkeys(KEYPOINT_FIGURES, -1.0)
     detections = _usable(detections, "keypoints", truth, images, categories)
-    if len(detections.scores):
-        found = detections.keypoints.shape[1]
-        if found != len(sigmas):
+    keypoints = detections.keypoints
+    if keypoints is not None and len(keypoints):
+        if keypoints.shape[1] != len(sigmas):
+            found = keypoints.shape[1]
             raise DataError(f"the detections have {found} keypoints, the annotations ({truth.name}) {len(sigmas)}")
-        detections = detections.select((detections.keypoints[..., 2] > 0).any(axis=1))
+        detections = detections.select(np.any(keypoints[..., 2] > 0, axis=1))
         detections = _best_per_image(detections, MAX_KEYPOINT_DETECTIONS)
     return _keypoint_average(annotations, detections, sigmas, images, categories)
 
@@ -252,8 +253,10 @@ def _box_average(
     if np.isnan(boxes).any():
         row = rows[np.isnan(boxes).any(axis=1)][0]
         raise DataError(f"{truth.name}: annotation {truth.ann_ids[row]} has no bbox")
+    dataset = _numbered_dataset(images, categories)
     coco = hotcoco.COCO.from_arrays(
-        **_numbered_dataset(images, categories),
+        dataset["images"],
+        dataset["categories"],
         image_ids=_numbers(truth.image_ids[truth.image_index[rows]], images),
         category_ids=_numbers(truth.category_ids[rows], categories),
         boxes=boxes,
@@ -294,7 +297,8 @@ def _match(coco: Any, results: Any, kind: str, sigmas: list[float] | None = None
         evaluation.params = params
     evaluation.evaluate()
     evaluation.accumulate()
-    return np.asarray(evaluation.eval["precision"])[..., -1], np.asarray(evaluation.eval["recall"])[..., -1]
+    tables: Any = evaluation.eval
+    return np.asarray(tables["precision"])[..., -1], np.asarray(tables["recall"])[..., -1]
 
 
 def _averages(values: np.ndarray) -> list[float]:

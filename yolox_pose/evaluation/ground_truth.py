@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -157,11 +156,11 @@ def _unique_ids(items: Sequence[Mapping[str, Any]], name: str, what: str) -> np.
     seen: set[int] = set()
     for item in items:
         key = item.get("id")
-        if not isinstance(key, Integral) or abs(key) >= 2**63:
+        if not isinstance(key, (int, np.integer)) or abs(int(key)) >= 2**63:
             raise DataError(f"{name}: {what} id {key!r} is not an integer of 64 bits")
         if key in seen:
             raise DataError(f"{name}: {what} id {key} occurs twice")
-        seen.add(key)
+        seen.add(int(key))
     return np.asarray([item["id"] for item in items], np.int64)
 
 

@@ -41,7 +41,9 @@ class Predictions(NamedTuple):
         """The detections at ``rows`` (indices or a mask), in that order."""
         if rows.dtype == bool and rows.all():
             return self
-        return Predictions(*(None if column is None else column[rows] for column in self))
+        ids, categories, scores, *others = self
+        keypoints, boxes = (None if column is None else column[rows] for column in others)
+        return Predictions(ids[rows], categories[rows], scores[rows], keypoints, boxes)
 
     @classmethod
     def load(cls, source: PredictionsSource) -> Predictions:
@@ -61,7 +63,9 @@ class Predictions(NamedTuple):
         """One table out of several; without any part, an empty one without keypoints and boxes."""
         if not parts:
             return _from_records([], "predictions")
-        return cls(*(None if any(c is None for c in column) else np.concatenate(column) for column in zip(*parts)))
+        ids, categories, scores, *others = zip(*parts)
+        keypoints, boxes = (None if any(c is None for c in column) else np.concatenate(column) for column in others)
+        return cls(np.concatenate(ids), np.concatenate(categories), np.concatenate(scores), keypoints, boxes)
 
 
 PredictionsSource = str | Path | Sequence[Mapping[str, Any]] | Predictions
