@@ -14,7 +14,7 @@ from yolox_pose.cli import run
 from yolox_pose.cli.test import build_parser, main
 from yolox_pose.evaluation import evaluate_boxes, evaluate_keypoints
 
-CONFIG = "configs/quickstart/yolox-pose_quickstart_192.py"
+CONFIG = "configs/quickstart/yolox-pose_quickstart_160.py"
 SMALL = ["test_dataloader.batch_size=2", "test_dataloader.dataset.input_size=96,96", "model.test_cfg.score_thr=0",
          "model.test_cfg.max_per_img=30"]  # fmt: skip
 

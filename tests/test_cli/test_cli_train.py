@@ -14,7 +14,7 @@ from yolox_pose.cli import run
 from yolox_pose.cli.train import build_parser, find_latest, main
 from yolox_pose.errors import UsageError
 
-CONFIG = "configs/quickstart/yolox-pose_quickstart_192.py"
+CONFIG = "configs/quickstart/yolox-pose_quickstart_160.py"
 SMALL = ["train_dataloader.batch_size=4", "val_dataloader.batch_size=4", "train_dataloader.dataset.input_size=96,96",
          "val_dataloader.dataset.input_size=96,96", "param_scheduler.0.end=3", "log_level=INFO"]  # fmt: skip
 

@@ -61,6 +61,7 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
         ("unlabelled", "share of people with a box but without keypoints"),
         ("least-shown", "people of whom a smaller share is seen are left out"),
         ("clutter", "mean number of things behind the people"),
+        ("variety", "share of people in any pose and facing any way; the others stand facing the viewer"),
     ):
         group.add_argument(f"--{name}", type=float, metavar="X", help=text)
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same pictures (default: 0)")

@@ -28,7 +28,7 @@ def synthesize(args: argparse.Namespace) -> int:
     """Make a synthetic data set."""
     from yolox_pose.datasets.synthetic import synthesize_crowd
 
-    names = ("heights", "occlusion", "person_free", "crowd_regions", "unlabelled", "least_shown", "clutter")
+    names = ("heights", "occlusion", "person_free", "crowd_regions", "unlabelled", "least_shown", "clutter", "variety")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     fixed = {name: getattr(args, name) for name in ("train", "val", "size", "people", "seed", "workers")}
     made = synthesize_crowd(args.out, **fixed, **options)

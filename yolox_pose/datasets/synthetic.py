@@ -31,7 +31,7 @@ from yolox_pose.errors import UsageError
 from yolox_pose.progress import track
 from yolox_pose.skeleton import COCO_PERSON
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised whenever the same seed would give other pictures than before."""
 
 METADATA_NAME = "synthetic.json"
@@ -66,6 +66,7 @@ class CrowdOptions:
         unlabelled: Share of people with a box and a mask but no keypoints.
         least_shown: A person of whom a smaller share is seen (of what is inside the picture) is left out of it.
         clutter: Mean number of things behind the people.
+        variety: Share of people in any pose and facing any way; the others stand facing the viewer.
     """
 
     size: tuple[int, int] = (192, 192)
@@ -77,6 +78,7 @@ class CrowdOptions:
     unlabelled: float = 0.02
     least_shown: float = 0.3
     clutter: float = 6.0
+    variety: float = 1.0
 
     def __post_init__(self) -> None:
         low, high = self.people
@@ -88,7 +90,7 @@ class CrowdOptions:
             raise UsageError(f"clutter must not be negative, found {self.clutter}")
         if not 0 < self.heights[0] <= self.heights[1] <= 2:
             raise UsageError(f"heights must be two shares of the picture's height, found {self.heights}")
-        for name in ("occlusion", "person_free", "crowd_regions", "unlabelled", "least_shown"):
+        for name in ("occlusion", "person_free", "crowd_regions", "unlabelled", "least_shown", "variety"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must be between 0 and 1, found {getattr(self, name)}")
 
@@ -147,7 +149,7 @@ def _place_people(rng: np.random.Generator, options: CrowdOptions, count: int) -
             for x in columns
         ]
         x = float(columns[int(np.argmin(crowding))])
-        actor = scenes.random_actor(rng, x, options.size, options.heights, float(nearness))
+        actor = scenes.random_actor(rng, x, options.size, options.heights, float(nearness), options.variety)
         role = "unlabelled" if rng.random() < options.unlabelled else "person"
         placed.append(replace(actor, role=role))
     return placed
@@ -165,7 +167,7 @@ def _crowd(rng: np.random.Generator, options: CrowdOptions) -> list[scenes.Actor
     crowd = []
     for nearness in np.sort(rng.uniform(-0.4, -0.3, rng.integers(*_CROWD_FIGURES))):
         x = float(middle + rng.uniform(-1, 1) * spread)
-        actor = scenes.random_actor(rng, x, options.size, small, float(nearness))
+        actor = scenes.random_actor(rng, x, options.size, small, float(nearness), options.variety)
         crowd.append(replace(actor, role="crowd"))
     return crowd
 

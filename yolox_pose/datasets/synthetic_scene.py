@@ -35,6 +35,8 @@ HAIRS: tuple[Color, ...] = ((25, 22, 20), (35, 50, 75), (45, 80, 130), (90, 160,
 
 POSES = ("standing", "walking", "running", "arms raised", "waving", "sitting", "hands on hips", "bending", "reaching")
 _POSE_SHARES = (0.22, 0.2, 0.08, 0.12, 0.08, 0.12, 0.07, 0.04, 0.07)
+_PLAIN_YAW = 0.25
+"""Spread in radians of the facing direction of people who stand facing the viewer."""
 _PATTERNS = ("plain", "stripes", "bars", "checks", "dots")
 
 
@@ -90,9 +92,10 @@ def _random_yaw(rng: np.random.Generator) -> float:
     return float(np.pi + rng.normal(0, 0.35))
 
 
-def random_pose(rng: np.random.Generator) -> Pose:
-    """A pose of one of the kinds in :data:`POSES`."""
-    kind = str(rng.choice(POSES, p=_POSE_SHARES))
+def random_pose(rng: np.random.Generator, variety: float = 1.0) -> Pose:
+    """A pose of one of the kinds in :data:`POSES`; with probability ``1 - variety`` standing and facing the viewer."""
+    plain = rng.random() >= variety
+    kind = "standing" if plain else str(rng.choice(POSES, p=_POSE_SHARES))
     arms = [Limb(rng.normal(0, 0.12), rng.uniform(0.08, 0.35), abs(rng.normal(0.2, 0.2))) for _ in range(2)]
     legs = [Limb(rng.normal(0, 0.06), rng.uniform(0.0, 0.14), abs(rng.normal(0, 0.06))) for _ in range(2)]
     lean = rng.normal(0.03, 0.04)
@@ -111,7 +114,7 @@ def random_pose(rng: np.random.Generator) -> Pose:
     return Pose(
         arms=(arms[0], arms[1]),
         legs=(legs[0], legs[1]),
-        yaw=_random_yaw(rng),
+        yaw=float(rng.normal(0, _PLAIN_YAW)) if plain else _random_yaw(rng),
         lean=float(lean),
         tilt=float(rng.normal(0, 0.05)),
         head_yaw=float(np.clip(rng.normal(0, 0.3), -0.8, 0.8)),
@@ -296,13 +299,18 @@ def random_prop(rng: np.random.Generator, size: tuple[int, int], nearness: float
 
 
 def random_actor(
-    rng: np.random.Generator, x: float, size: tuple[int, int], heights: tuple[float, float], nearness: float
+    rng: np.random.Generator,
+    x: float,
+    size: tuple[int, int],
+    heights: tuple[float, float],
+    nearness: float,
+    variety: float = 1.0,
 ) -> Actor:
     """A person whose feet are near column ``x``; ``heights`` are standing heights as shares of H."""
     height = size[1]
     tall = (heights[0] + (heights[1] - heights[0]) * nearness) * height * rng.uniform(0.9, 1.1)
     foot_y = ground_line(size, nearness) + rng.normal(0, 0.015) * height
-    pose, look = random_pose(rng), random_look(rng)
+    pose, look = random_pose(rng, variety), random_look(rng)
     figure = build_figure(
         pose,
         look,
