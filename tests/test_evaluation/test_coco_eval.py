@@ -5,12 +5,13 @@ import math
 import subprocess
 import sys
 import warnings
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 from coco_sets import exact_predictions, noisy_predictions, random_set, without_boxes
 
-from yolox_pose.errors import DataError
+from yolox_pose.errors import DataError, YOLOXPoseError
 from yolox_pose.evaluation.coco_eval import BOX_FIGURES, KEYPOINT_FIGURES, evaluate_boxes, evaluate_keypoints
 from yolox_pose.evaluation.ground_truth import GroundTruth
 from yolox_pose.evaluation.results import Predictions, box_records, keypoint_records
@@ -322,3 +323,14 @@ def test_evaluating_files_imports_no_torch(repo_root):
     code = "import sys; from yolox_pose.evaluation import evaluate_keypoints as e; assert e; print(sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], cwd=repo_root, capture_output=True, text=True, check=True)
     assert not {"'torch'", "'mmengine'"} & set(modules.stdout.strip("[]\n").split(", "))
+
+
+def test_missing_engine_is_one_line_with_the_command_that_mends_it(monkeypatch):
+    monkeypatch.setattr("yolox_pose.dependencies.metadata.version", _not_installed)
+    monkeypatch.setattr("yolox_pose.dependencies.find_spec", lambda name: None)
+    with pytest.raises(YOLOXPoseError, match="^hotcoco is missing; mend it with: yolox-pose install"):
+        evaluate(tiny_set(), [detection()])
+
+
+def _not_installed(name):
+    raise PackageNotFoundError(name)

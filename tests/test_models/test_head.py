@@ -1,3 +1,4 @@
+import copy
 import sys
 from pathlib import Path
 
@@ -145,6 +146,36 @@ def test_scores_start_near_the_prior(nano):
 
 def test_counts_of_a_single_process():
     assert mean_counts(torch.tensor([5.0, 0.0])).tolist() == [5.0, 1.0]
+
+
+def test_the_mean_gradient_of_two_processes_is_that_of_one_with_the_whole_batch(monkeypatch):
+    model = build_model("nano").double().eval()
+    batch = make_batch((1, 6))
+    halves = [{key: values[i : i + 1] for key, values in batch.items()} for i in range(2)]
+    seen = []
+
+    def count(counts):
+        seen.append(counts.clone())
+        return counts
+
+    monkeypatch.setattr("yolox_pose.models.head.mean_counts", count)
+    for half in halves:
+        losses_in_double(model, half)
+    total = sum(seen)
+    assert total.min() > 1
+    gradients = []
+    for part, divisor in ((batch, 1), (halves[0], 2), (halves[1], 2)):
+        monkeypatch.setattr("yolox_pose.models.head.mean_counts", lambda counts, n=divisor: total / n)
+        model.zero_grad()
+        sum(losses_in_double(model, part).values()).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    whole, first, second = gradients
+    assert torch.allclose((first + second) / 2, whole, rtol=1e-4, atol=1e-6)
+
+
+def losses_in_double(model, batch):
+    made = model.data_preprocessor(copy.deepcopy(batch))
+    return model(made["inputs"].double(), made["data_samples"], mode="loss")
 
 
 def test_golden_losses(nano):
