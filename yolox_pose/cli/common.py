@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,7 @@ def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (
     Raises:
         UsageError: If the file does not exist, cannot be read as a config or an option does not fit it.
     """
+    warnings.filterwarnings("ignore", message=r".*torch\.cuda\.amp\.autocast", category=FutureWarning)  # of mmdet 3.3.0
     from yolox_pose import registry  # noqa: F401  (fills the gaps of the stack first)
     from yolox_pose.cli.paths import find_config
 
