@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from yolox_pose.dependencies import TRAINING, require
 from yolox_pose.errors import DataError
 from yolox_pose.evaluation.files import paused_gc
 from yolox_pose.evaluation.ground_truth import AREA_PER_BOX, GroundTruth, GroundTruthSource
@@ -228,7 +230,7 @@ def _keypoint_average(
     categories: list[int],
 ) -> dict[str, float]:
     """Match and average; all ids in ``annotations`` are numbers already, those of ``detections`` are the file's."""
-    import hotcoco
+    hotcoco = _engine()
 
     coco = hotcoco.COCO({**_numbered_dataset(images, categories), "annotations": annotations})
     columns = {
@@ -246,7 +248,7 @@ def _keypoint_average(
 def _box_average(
     truth: GroundTruth, detections: Predictions, images: list[int], categories: list[int]
 ) -> dict[str, float]:
-    import hotcoco
+    hotcoco = _engine()
 
     rows = truth.rows(images, categories)
     boxes = truth.boxes[rows]
@@ -286,9 +288,19 @@ def _numbered_dataset(images: list[int], categories: list[int]) -> dict[str, lis
     }
 
 
+def _engine() -> Any:
+    """The module hotcoco, imported when first needed.
+
+    Raises:
+        MissingDependencyError: If it is not installed.
+    """
+    require(dependency for dependency in TRAINING if dependency.module == "hotcoco")
+    return import_module("hotcoco")
+
+
 def _match(coco: Any, results: Any, kind: str, sigmas: list[float] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Precision (T, R, C, S) and recall (T, C, S) at the largest number of detections; -1 where undefined."""
-    import hotcoco
+    hotcoco = _engine()
 
     evaluation = hotcoco.COCOeval(coco, results, kind)
     if sigmas is not None:
