@@ -201,7 +201,7 @@ def test_stats_count_what_the_file_holds(crowd, capsys):
     figures = json.loads(capsys.readouterr().out)
     codes = np.array([a["keypoints"][2::3] for a in people if a["num_keypoints"]])
     assert figures["images"] == 6 and figures["instances"] == len(people)
-    assert figures["instances_without_keypoints"] == 1
+    assert figures["instances_without_keypoints"] == sum(a["num_keypoints"] == 0 for a in people) >= 1
     assert figures["crowd_regions"] == len(content["annotations"]) - len(people)
     for k, name in enumerate(COCO_PERSON.names):
         expected = {"visible": 2, "hidden": 1, "unlabelled": 0}

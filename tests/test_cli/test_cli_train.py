@@ -11,6 +11,7 @@ import torch
 from crowds import data_options, make_crowd
 
 from yolox_pose.cli import run
+from yolox_pose.cli.common import parse_options
 from yolox_pose.cli.train import build_parser, find_latest, main
 from yolox_pose.errors import UsageError
 
@@ -134,6 +135,11 @@ def test_bad_input_is_one_clear_line(case, tmp_path, capsys):
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(lines) == 1
     assert message.format(tmp=tmp_path) in lines[0]
+
+
+def test_options_keep_the_spaces_of_paths():
+    options = parse_options(["a.data_root=/my photos/x", "lr=0.1", "size=[96, 64]", "betas=0.9,0.99"])
+    assert options == {"a.data_root": "/my photos/x", "lr": 0.1, "size": [96, 64], "betas": [0.9, 0.99]}
 
 
 def test_help_lists_what_the_guides_name():

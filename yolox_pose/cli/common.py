@@ -55,9 +55,13 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     bad = [option for option in options if not option.partition("=")[0] or "=" not in option]
     if bad:
         raise UsageError(f"--cfg-options: {bad[0]!r} is not of the form KEY=VALUE")
+    pairs = [option.split("=", 1) for option in options]
+    # MMEngine drops spaces, which paths may have; in lists they mean nothing
+    with_spaces = {key: value for key, value in pairs if " " in value and value[0] not in "[(\"'"}
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--options", nargs="*", action=DictAction)
-    return parser.parse_args(["--options", *options]).options or {}
+    others = [f"{key}={value}" for key, value in pairs if key not in with_spaces]
+    return {**(parser.parse_args(["--options", *others]).options or {}), **with_spaces}
 
 
 def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (), seed: int | None = None) -> Config:
