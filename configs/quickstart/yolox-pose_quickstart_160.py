@@ -4,7 +4,7 @@
 _base_ = ['../_base_/default_runtime.py', '../_base_/yolox-pose_s.py']
 
 data_root = 'quickstart/data/'
-max_epochs = 12
+max_epochs = 9
 batch_size = 16
 input_size = (160, 160)
 
@@ -49,7 +49,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='yolox_pose.CocoPoseMetric', ann_file=data_root + 'annotations/val.json')
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=4)
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=3)
 val_cfg = dict()
 test_cfg = dict()
 

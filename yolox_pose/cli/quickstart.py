@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from yolox_pose.errors import YOLOXPoseError
 
 CONFIG = "quickstart/yolox-pose_quickstart_160"
 TRAIN_IMAGES, VAL_IMAGES = 1000, 150
-CROWD = {"size": (160, 160), "heights": (0.45, 0.8), "occlusion": (0.1,), "variety": (0.25,), "clutter": (3,)}
+CROWD = {"size": (160, 160), "heights": (0.45, 0.8), "occlusion": (0.1,), "variety": (0.1,), "clutter": (3,)}
 """Options of ``dataset synthesize``: people mostly stand facing the viewer, so that minutes of training are enough."""
 NUM_PICTURES = 12
 """Held-out images that are drawn."""
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     steps = Steps()
     steps.run(
         "data", "dataset", "synthesize", data, "--train", str(args.train_images), "--val", str(args.val_images),
-        "--seed", str(args.seed), *_crowd_options(),
+        "--seed", str(args.seed), "--workers", str(min(os.cpu_count() or 1, 8)), *_crowd_options(),
     )  # fmt: skip
     resume = ["--resume"] if (work / "last_checkpoint").is_file() else []
     steps.run("training", "train", CONFIG, "--work-dir", work, *resume, *common)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -51,7 +52,7 @@ class ProgressBarHook(Hook):
     ) -> None:
         """Advance the bar."""
         if outputs and "loss" in outputs:
-            loss = float(outputs["loss"])
+            loss = float(torch.as_tensor(outputs["loss"]).detach())
             self.loss = loss if self.loss is None else self.loss + self.smoothing * (loss - self.loss)
         self._show()
         self.bar.update()
