@@ -165,7 +165,7 @@ def test_damaged_images_are_found_when_decoded(crowd, capsys):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot be read as JSON"),
+        ("{", "not valid JSON"),
         ("[]", "not a COCO annotation file"),
         ('{"images": []}', "'categories' is missing"),
     ],

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolox_pose.datasets.loading import SampleError, is_complete, read_image
+from yolox_pose.datasets.loading import SampleError, read_image
 from yolox_pose.errors import DataError
 
 
@@ -45,18 +45,6 @@ def test_truncated_files_are_refused(tmp_path, picture, suffix, kept):
     with pytest.raises(SampleError, match=r"image .*a\.\w+ \(id 7\) is") as error:
         read_image(path, image_id=7)
     assert "\n" not in str(error.value)
-
-
-def test_end_marker_of_a_thumbnail_does_not_count(tmp_path, picture):
-    ok, thumbnail = cv2.imencode(".jpg", picture[::4, ::4])
-    body = thumbnail.tobytes()
-    segment = b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
-    ok, encoded = cv2.imencode(".jpg", picture)
-    data = encoded.tobytes()
-    with_thumbnail = data[:2] + segment + data[2:]
-    assert is_complete(data) and is_complete(with_thumbnail)
-    assert not is_complete(data[:-200]) and not is_complete(with_thumbnail[:-200])
-    assert is_complete(with_thumbnail + b"trailer of a phone")
 
 
 def test_other_bad_files(tmp_path, picture):

@@ -68,7 +68,7 @@ def test_thumbnail_in_the_header_does_not_hide_a_truncation(tmp_path):
     thumbnail = b"\xff\xe1" + (len(data) + 2).to_bytes(2, "big") + data  # an APP1 segment that holds a whole JPEG
     nested = data[:2] + thumbnail + data[2:]
     assert is_complete(nested) and not is_complete(nested[: len(thumbnail) + len(data) // 2 + 300])
-    assert is_complete(nested + b"trailer of a camera")
+    assert is_complete(nested + b"trailer of a camera with a start of scan \xff\xda")
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\xff\xd8\xff\xd9", b"GIF89a"])

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from yolox_pose.errors import DataError
+from yolox_pose.geometry.images import is_complete
 
 READ_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 """Three BGR channels also from grey files; EXIF orientation ignored, because COCO annotations were made without it."""
@@ -25,36 +26,6 @@ class SampleError(DataError):
         if message.startswith("Caught "):
             message = message.strip().splitlines()[-1].partition(": ")[2]
         super().__init__(message)
-
-
-def is_complete(data: bytes | np.ndarray) -> bool:
-    """Whether an encoded JPEG or PNG file has its end; other formats are not looked into.
-
-    cv2 decodes a truncated JPEG without an error and fills the rest with grey. The end marker ``FFD9`` is searched
-    behind the headers, because an embedded thumbnail has one of its own.
-    """
-    data = bytes(data)
-    if data[:2] == b"\xff\xd8":
-        return data.find(b"\xff\xd9", _jpeg_scan_start(data)) >= 0
-    if data[:4] == b"\x89PNG":
-        return data.rfind(b"IEND") >= 0
-    return True
-
-
-def _jpeg_scan_start(data: bytes) -> int:
-    """Offset of the first scan (marker ``FFDA``), or the length of the data where there is none."""
-    position = 2
-    while position + 4 <= len(data):
-        if data[position] != 0xFF:
-            return len(data)
-        marker = data[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker == 0xDA:
-            return position
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return len(data)
 
 
 def read_image(path: str | Path, *, image_id: int | None = None, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -78,7 +49,7 @@ def read_image(path: str | Path, *, image_id: int | None = None, size: tuple[int
         raise SampleError(f"{name} is missing") from None
     except OSError as error:
         raise SampleError(f"{name} cannot be read: {error.strerror or error}") from None
-    if not is_complete(data):
+    if not is_complete(data.tobytes()):
         raise SampleError(f"{name} is truncated")
     try:
         img = cv2.imdecode(data, READ_FLAGS) if data.size else None

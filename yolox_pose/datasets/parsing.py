@@ -6,12 +6,9 @@ Each ``_check_*`` function looks at one field of all images or annotations at on
 
 from __future__ import annotations
 
-import gc
-import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from yolox_pose.datasets.columns import Bad, integer_column, number_column, numb
 from yolox_pose.datasets.crowd import crowd_rle, merge_rles
 from yolox_pose.datasets.records import DEFAULT_AREA_SHARE, PackedBytes, PoseRecords, Problem, ReadOptions
 from yolox_pose.errors import DataError
+from yolox_pose.files import read_json
 
 BOX_ROUNDING = 0.01
 """Pixels beyond the image that are not even worth counting: COCO writes boxes with two decimals."""
@@ -83,13 +81,7 @@ def read_coco_json(path: str | Path) -> dict[str, list[dict]]:
     Raises:
         DataError: If the file is missing, is no JSON, or one of the lists is not a list of objects.
     """
-    try:
-        with open(path, "rb") as stream, _without_garbage_collection():
-            content = json.load(stream)
-    except FileNotFoundError:
-        raise DataError(f"annotation file not found: {path}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON: {str(error).splitlines()[0]}") from None
+    content = read_json(path, "annotation file")
     if not isinstance(content, dict):
         raise DataError(f"{path}: not a COCO annotation file: holds a {type(content).__name__}, not an object")
     for key in ("images", "annotations", "categories"):
@@ -98,18 +90,6 @@ def read_coco_json(path: str | Path) -> dict[str, list[dict]]:
             found = "is missing" if key not in content else "is not a list of objects"
             raise DataError(f"{path}: not a COCO annotation file: {key!r} {found}")
     return content
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Millions of new objects without garbage among them load a third faster when nobody searches them for some."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _Images:

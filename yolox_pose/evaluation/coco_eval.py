@@ -19,9 +19,9 @@ import numpy as np
 
 from yolox_pose.dependencies import TRAINING, require
 from yolox_pose.errors import DataError
-from yolox_pose.evaluation.files import paused_gc
 from yolox_pose.evaluation.ground_truth import AREA_PER_BOX, GroundTruth, GroundTruthSource
 from yolox_pose.evaluation.results import Predictions, PredictionsSource, to_xywh
+from yolox_pose.files import paused_gc
 from yolox_pose.skeleton import COCO_PERSON
 
 KEYPOINT_FIGURES = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from yolox_pose.errors import DataError
-from yolox_pose.evaluation.files import read_json
+from yolox_pose.files import read_json
 
 AREA_PER_BOX = 0.53
 """Area of a person over that of its box, where the annotation has no area (MMPose, xtcocotools ``use_area=False``)."""

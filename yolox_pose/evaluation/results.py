@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.evaluation.files import read_json, write_json
+from yolox_pose.files import read_json, write_json
 
 METRICS_FILE = "metrics.json"
 PREDICTIONS_PREFIX = "predictions"

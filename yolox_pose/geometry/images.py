@@ -41,13 +41,31 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def is_complete(data: bytes) -> bool:
-    """Tell whether a JPEG or PNG has its end; cv2 fills the rest of a truncated JPEG with grey and does not say so.
+    """Whether an encoded JPEG or PNG file has its end; other formats are not looked into.
 
-    A thumbnail in the header has an end marker of its own: the last one must come after the last start of a scan.
+    cv2 decodes a truncated JPEG without an error and fills the rest with grey. The end marker ``FFD9`` is searched
+    behind the headers, because an embedded thumbnail has one of its own, and not at the end of the file, because phones
+    append data of their own.
     """
     if data.startswith(b"\xff\xd8"):
-        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+        return data.find(b"\xff\xd9", _jpeg_scan_start(data)) >= 0
     return not data.startswith(b"\x89PNG") or b"IEND" in data
+
+
+def _jpeg_scan_start(data: bytes) -> int:
+    """Offset of the first scan (marker ``FFDA``), or the length of the data where there is none."""
+    position = 2
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:
+            return len(data)
+        marker = data[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        if marker == 0xDA:
+            return position
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return len(data)
 
 
 def to_bgr(array: np.ndarray) -> np.ndarray:
