@@ -1,5 +1,5 @@
 # MMPose 1.3.2's built-in YOLOX-Pose on a nano body, for small data: its data set, transforms, head, losses and assigner
-# with their published settings. Its head has no depthwise form. Paths and sizes are filled in by benchmarks/finetune.py.
+# with their published settings. Its head has no depthwise form. Paths and sizes are filled in by benchmarks/train_quality.py.
 default_scope = 'mmpose'
 custom_imports = dict(imports=['yolox_pose.registry'], allow_failed_imports=False)
 env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))

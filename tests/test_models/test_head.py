@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from models_common import SIZES, build_model, losses_of, make_batch  # noqa: E402
 
 from yolox_pose.errors import DataError  # noqa: E402
-from yolox_pose.models import YOLOXPoseDecoupledHead  # noqa: E402
+from yolox_pose.models import YOLOXHeadModule, YOLOXPoseDecoupledHead  # noqa: E402
 from yolox_pose.models.head import mean_counts  # noqa: E402
 
 PARAMETERS = {
@@ -48,6 +48,16 @@ def test_nano_is_depthwise_throughout(nano):
         if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size == (3, 3) and layer.groups == 1
     ]
     assert dense == ["backbone.stem.conv.conv"]
+
+
+def test_keypoint_branch_can_have_plain_convolutions_alone():
+    module = YOLOXHeadModule(1, 17, widen_factor=0.25, use_depthwise=True, pose_depthwise=False)
+    dense = {
+        name.partition(".")[0]
+        for name, layer in module.named_modules()
+        if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size == (3, 3) and layer.groups == 1
+    }
+    assert dense == {"conv_pose"}
 
 
 @pytest.mark.parametrize("counts", [(0, 0), (0, 3), (1, 12)], ids=str)

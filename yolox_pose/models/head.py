@@ -49,6 +49,8 @@ class YOLOXHeadModule(BaseModule):
         pose_stacked_convs: Convolutions of the keypoint branch.
         num_levels: Feature maps.
         use_depthwise: Depthwise separable convolutions throughout (nano).
+        pose_depthwise: The same for the keypoint branch alone; None as ``use_depthwise``. Plain convolutions learn poses
+            from fewer images, at more parameters.
         norm_cfg: Normalisation layer.
         act_cfg: Activation.
     """
@@ -64,6 +66,7 @@ class YOLOXHeadModule(BaseModule):
         pose_stacked_convs: int = 4,
         num_levels: int = 3,
         use_depthwise: bool = False,
+        pose_depthwise: bool | None = None,
         norm_cfg: Mapping[str, Any] | None = None,
         act_cfg: Mapping[str, Any] | None = None,
         init_cfg: Mapping[str, Any] | None = None,
@@ -71,13 +74,13 @@ class YOLOXHeadModule(BaseModule):
         super().__init__(init_cfg=init_cfg)
         self.num_keypoints = num_keypoints
         width_in, width = int(in_channels * widen_factor), int(feat_channels * widen_factor)
-        layer = DepthwiseSeparableConvModule if use_depthwise else ConvModule
         shared = {
             "norm_cfg": dict(norm_cfg or {"type": "BN", "momentum": 0.03, "eps": 0.001}),
             "act_cfg": dict(act_cfg or {"type": "SiLU", "inplace": True}),
         }
 
-        def branch(depth: int) -> nn.ModuleList:
+        def branch(depth: int, depthwise: bool = use_depthwise) -> nn.ModuleList:
+            layer = DepthwiseSeparableConvModule if depthwise else ConvModule
             return nn.ModuleList(
                 nn.Sequential(*(layer(width if i else width_in, width, 3, padding=1, **shared) for i in range(depth)))
                 for _ in range(num_levels)
@@ -89,7 +92,7 @@ class YOLOXHeadModule(BaseModule):
         self.conv_cls, self.conv_reg = branch(stacked_convs), branch(stacked_convs)
         self.out_cls, self.out_bbox, self.out_obj = output(num_classes), output(4), output(1)
         if num_keypoints:
-            self.conv_pose = branch(pose_stacked_convs)
+            self.conv_pose = branch(pose_stacked_convs, use_depthwise if pose_depthwise is None else pose_depthwise)
             self.out_kpt, self.out_kpt_vis = output(2 * num_keypoints), output(num_keypoints)
 
     def init_weights(self) -> None:

@@ -1,27 +1,39 @@
-"""Fine-tunes ours and mmpose's built-in YOLOX-Pose in turns: same weights file, data, image size, epochs, batch and seeds.
+"""Fine-tunes ours and mmpose's built-in YOLOX-Pose side by side: same weights, data, image size, epochs, batch and seeds.
 
 Each side takes what fits from the detector's weights and uses its own data path, head, losses and settings; both are
-evaluated by the same code on the same images. A run that was interrupted goes on where it was, a finished one is kept.
-Prints AP over images and seconds, and with --plot draws the curves.
+evaluated by the same code on the same images. The two runs of a seed go at the same time, each in a process with one
+thread, and their seconds are processor time of that process: other load on the machine meets both alike and does not
+count. A run that was interrupted goes on at its last epoch, a finished one is kept, so that a budget can be longer than
+one sitting. Prints AP over images and seconds, and with --plot draws the curves.
+
+A ratio of AP is given where the peer reaches AP 0.05 with at least two seeds, with an interval from a paired bootstrap
+over the validation images; below that AP is close to noise and the figures stand for themselves.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import common
+import numpy as np
 
 OURS = common.ROOT / "configs" / "finetune" / "yolox-pose_nano_1xb16-30e_custom-416.py"
 PEER = common.ROOT / "benchmarks" / "peers" / "mmpose_yoloxpose_nano.py"
 PEER_NAME = "mmpose 1.3.2 yoloxpose"
 SIDES = ("ours", "mmpose")
+CLAIM_AP = 0.05
+"""AP of the peer from which on a ratio is given."""
+INTERVAL = (2.5, 97.5)
+"""Percentiles of the bootstrap that are reported."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,14 +42,14 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_json_option(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder with annotations/{train,val}.json and images/")
     parser.add_argument("--weights", type=Path, required=True, help="YOLOX-nano detector in MMDetection's layout")
-    parser.add_argument("--out", type=Path, default=Path("work_dirs/finetune"), help="folder of the runs")
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/train_quality"), help="folder of the runs")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--val-interval", type=int, default=2)
     parser.add_argument("--size", type=int, default=256, help="side of the network's input in pixels")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--bootstrap", type=int, default=200, help="resamplings of the validation images")
     parser.add_argument("--plot", type=Path, help="PNG of the curves")
     parser.add_argument("--cfg-options", nargs="+", default=[], help="changes to our config")
     parser.add_argument("--one-run", action="store_true", help=argparse.SUPPRESS)
@@ -65,6 +77,11 @@ def with_segmentation(source: Path, target: Path) -> Path:
     return target.resolve()
 
 
+def val_annotations(args: argparse.Namespace) -> Path:
+    """Annotation file that both sides are evaluated with."""
+    return args.data / "annotations" / "val.json"
+
+
 def load(side: str, args: argparse.Namespace) -> Any:
     """Config of a side with everything filled in that both share."""
     from yolox_pose.cli.common import load_config
@@ -75,7 +92,7 @@ def load(side: str, args: argparse.Namespace) -> Any:
         dataset = loader.dataset
         dataset.data_root, dataset.ann_file = str(args.data), f"annotations/{split}.json"
         dataset.data_prefix = {"img": "images/"}
-        loader.num_workers, loader.persistent_workers = args.workers, args.workers > 0
+        loader.num_workers, loader.persistent_workers = 0, False
         if side == "ours":
             dataset.input_size = size
         else:
@@ -83,7 +100,7 @@ def load(side: str, args: argparse.Namespace) -> Any:
             completed = args.out / "annotations" / f"{split}.json"
             dataset.ann_file = str(with_segmentation(args.data / "annotations" / f"{split}.json", completed))
     config.train_dataloader.batch_size = args.batch
-    config.val_evaluator.ann_file = str(args.data / "annotations" / "val.json")
+    config.val_evaluator.ann_file = str(val_annotations(args))
     config.train_cfg.update(max_epochs=args.epochs, val_interval=args.val_interval)
     for scheduler in config.param_scheduler:
         if "T_max" in scheduler:
@@ -102,19 +119,24 @@ def run(side: str, seed: int, args: argparse.Namespace) -> None:
     config = load(side, args)
     work = args.out / f"{side}-{seed}"
     config.work_dir, config.randomness = str(work), {"seed": seed}
+    config.val_evaluator.outfile_prefix = str(work / "predictions")
+    import torch
     from mmengine.hooks import Hook
     from mmengine.runner import Runner
 
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # both sides: fresh branches start with numbers that are slow without
+
     class Curve(Hook):
-        """Seconds of training alone and the figures of every evaluation."""
+        """Processor seconds of training alone and the figures of every evaluation."""
 
         seconds, start = 0.0, 0.0
 
         def before_train_epoch(self, runner) -> None:
-            self.start = time.perf_counter()
+            self.start = time.process_time()
 
         def after_train_epoch(self, runner) -> None:
-            self.seconds += time.perf_counter() - self.start
+            self.seconds += time.process_time() - self.start
 
         def before_save_checkpoint(self, runner, checkpoint) -> None:
             checkpoint["curve_seconds"] = self.seconds
@@ -157,7 +179,7 @@ def plot(curves: dict[str, list[dict]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True)
-    for axis, key, label in zip(axes, ("images", "seconds"), ("training images seen", "seconds of training")):
+    for axis, key, label in zip(axes, ("images", "seconds"), ("training images seen", "processor seconds of training")):
         for name, points in curves.items():
             color = "tab:orange" if name.startswith("ours") else "tab:blue"
             axis.plot([p[key] for p in points], [p["AP"] for p in points], "o-", color=color, label=name)
@@ -170,26 +192,106 @@ def plot(curves: dict[str, list[dict]], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def cases(curves: dict[str, list[dict]], seeds: list[int]) -> list[dict]:
-    """AP at the end and seconds of training: the mean over seeds, and every seed's own figure."""
-    last = {name: points[-1] for name, points in curves.items() if points}
-    lines = []
-    for key, unit, better in (("AP", "keypoint AP", True), ("seconds", "s", False)):
-        values = {side: [last[f"{side}-{s}"][key] for s in seeds if f"{side}-{s}" in last] for side in SIDES}
-        if values["ours"]:
-            means = {side: statistics.mean(found) if found else None for side, found in values.items()}
-            lines.append(
-                common.case(
-                    f"{key} after {last[next(iter(last))]['images']} images, mean of {len(values['ours'])} seeds",
-                    unit,
-                    means["ours"],
-                    means["mmpose"],
-                    PEER_NAME,
-                    higher_is_better=better,
-                    seeds=values,
-                )  # fmt: skip
-            )
+def resampled_ap(file: Path, annotations: dict, draws: Sequence[np.ndarray]) -> list[float]:
+    """Keypoint AP of a predictions file on resampled images.
+
+    Args:
+        file: COCO keypoint results.
+        annotations: Content of the annotation file.
+        draws: Image ids of each resampling, drawn with replacement; an image that is drawn twice counts twice.
+    """
+    from yolox_pose.evaluation import evaluate_keypoints
+
+    truth, found = by_image(annotations["annotations"]), by_image(json.loads(file.read_text()))
+    values = []
+    for draw in draws:
+        numbered = list(enumerate(draw.tolist(), 1))
+        renamed = [{**a, "image_id": new} for new, old in numbered for a in truth.get(old, ())]
+        content = {
+            "images": [{"id": new} for new, _ in numbered],
+            "categories": annotations["categories"],
+            "annotations": [{**a, "id": i} for i, a in enumerate(renamed, 1)],
+        }
+        predictions = [{**p, "image_id": new} for new, old in numbered for p in found.get(old, ())]
+        values.append(evaluate_keypoints(content, predictions)["AP"])
+    return values
+
+
+def by_image(records: Iterable[dict]) -> dict[int, list[dict]]:
+    """Records under their image's id."""
+    grouped: dict[int, list[dict]] = {}
+    for record in records:
+        grouped.setdefault(record["image_id"], []).append(record)
+    return grouped
+
+
+def bootstrap_ratio(args: argparse.Namespace) -> list[float]:
+    """Interval of (mean AP of ours) / (mean AP of the peer) over resamplings of the validation images, paired."""
+    annotations = json.loads(val_annotations(args).read_text())
+    ids = np.array([image["id"] for image in annotations["images"]])
+    rng = np.random.default_rng(0)
+    draws = [rng.choice(ids, len(ids)) for _ in range(args.bootstrap)]
+    means = {
+        side: np.mean(
+            [resampled_ap(args.out / f"{side}-{s}" / "predictions.json", annotations, draws) for s in args.seeds],
+            axis=0,
+        )
+        for side in SIDES
+    }
+    return np.percentile(means["ours"] / np.maximum(means["mmpose"], 1e-9), INTERVAL).round(3).tolist()
+
+
+def seconds_to_reach(points: list[dict], ap: float) -> float | None:
+    """Processor seconds after which a curve first has this AP."""
+    return next((point["seconds"] for point in points if point["AP"] >= ap), None)
+
+
+def cases(curves: dict[str, list[dict]], args: argparse.Namespace) -> list[dict]:
+    """AP at the end, seconds of training and seconds to the peer's AP: means over seeds, and every seed's own figure."""
+    seeds = [s for s in args.seeds if all(curves.get(f"{side}-{s}") for side in SIDES)]
+    if not seeds:
+        return []
+    last = {side: [curves[f"{side}-{s}"][-1] for s in seeds] for side in SIDES}
+    ap, seconds = ({side: [point[key] for point in last[side]] for side in SIDES} for key in ("AP", "seconds"))
+    what = f"after {last['ours'][0]['images']} images, mean of {len(seeds)} seeds"
+    means = {side: statistics.mean(values) for side, values in ap.items()}
+    lines = [
+        common.case(f"keypoint AP {what}", "AP", means["ours"], means["mmpose"], PEER_NAME, higher_is_better=True, seeds=ap),
+        common.case(
+            f"training {what}", "processor seconds", *map(statistics.mean, seconds.values()), PEER_NAME, seeds=seconds
+        ),
+    ]  # fmt: skip
+    if means["mmpose"] < CLAIM_AP or len(seeds) < 2:
+        lines[0] |= {"ratio": None, "note": f"no ratio of AP: the peer is below {CLAIM_AP}, or there is one seed only"}
+    else:
+        lines[0]["interval"] = bootstrap_ratio(args)
+    reached = [seconds_to_reach(curves[f"ours-{s}"], means["mmpose"]) for s in seeds]
+    if None not in reached:
+        lines.append(
+            common.case(
+                "training until ours has the peer's mean AP",
+                "processor seconds",
+                statistics.mean(reached),
+                statistics.mean(seconds["mmpose"]),
+                PEER_NAME,
+                seeds={"ours": reached, "mmpose": seconds["mmpose"]},
+            )  # fmt: skip
+        )
     return lines
+
+
+def finish(seed: int, args: argparse.Namespace) -> None:
+    """Run the sides of a seed that are not at their last epoch, at the same time, one thread each."""
+    running = []
+    for side in args.sides:
+        points = read_curve(args.out / f"{side}-{seed}")
+        if points and points[-1]["epoch"] >= args.epochs:
+            continue
+        command = [sys.executable, __file__, *sys.argv[1:], "--one-run", "--sides", side, "--seeds", str(seed)]
+        running.append(subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}))
+    codes = [process.wait() for process in running]
+    if any(codes):
+        raise SystemExit(f"a run of seed {seed} failed; its log is in {args.out}")
 
 
 def main() -> int:
@@ -198,13 +300,8 @@ def main() -> int:
     if args.one_run:
         run(args.sides[0], args.seeds[0], args)
         return 0
-    for seed in args.seeds:
-        for side in args.sides:
-            points = read_curve(args.out / f"{side}-{seed}")
-            if points and points[-1]["epoch"] >= args.epochs:
-                continue
-            command = [sys.executable, __file__, *sys.argv[1:], "--one-run", "--sides", side, "--seeds", str(seed)]
-            subprocess.run(command, check=True)
+    for seed in common.progress(args.seeds, lambda seed: f"seed {seed}: {' and '.join(args.sides)}"):
+        finish(seed, args)
     curves = {f"{side}-{seed}": read_curve(args.out / f"{side}-{seed}") for side in SIDES for seed in args.seeds}
     curves = {name: points for name, points in curves.items() if points}
     if args.plot:
@@ -212,7 +309,7 @@ def main() -> int:
     settings = {"epochs": args.epochs, "size": args.size, "batch": args.batch, "seeds": args.seeds}
     packages = ("torch", "mmengine-lite", "mmcv-lite", "mmdet", "mmpose", "numpy", "hotcoco")
     common.report(
-        "finetune", cases(curves, args.seeds), packages=packages, json_file=args.json, settings=settings, curves=curves
+        "train_quality", cases(curves, args), packages=packages, json_file=args.json, settings=settings, curves=curves
     )
     return 0
 
