@@ -1,9 +1,16 @@
 """Registered model classes; importing this package registers them."""
 
-import mmdet.models  # noqa: F401  (registers mmdet.CSPDarknet and mmdet.YOLOXPAFPN)
+import mmdet.models  # noqa: F401  (registers mmdet.CSPDarknet, mmdet.Darknet and mmdet.YOLOXPAFPN)
 
+from yolox_pose.models.darknet_neck import YOLOXDarknetNeck
 from yolox_pose.models.data_preprocessor import YOLOXPoseDataPreprocessor
 from yolox_pose.models.estimator import YOLOXPoseEstimator
 from yolox_pose.models.head import YOLOXHeadModule, YOLOXPoseDecoupledHead
 
-__all__ = ["YOLOXHeadModule", "YOLOXPoseDataPreprocessor", "YOLOXPoseDecoupledHead", "YOLOXPoseEstimator"]
+__all__ = [
+    "YOLOXDarknetNeck",
+    "YOLOXHeadModule",
+    "YOLOXPoseDataPreprocessor",
+    "YOLOXPoseDecoupledHead",
+    "YOLOXPoseEstimator",
+]
