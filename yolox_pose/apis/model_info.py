@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from yolox_pose.classes import CLASS_LISTS
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import PAD_VALUE
 from yolox_pose.skeleton import Skeleton, get_skeleton
@@ -114,7 +115,9 @@ def find_classes(model: Any) -> tuple[str, ...]:
         dataset.get("classes"),
         (dataset.get("metainfo") or {}).get("classes"),
     ):
-        if candidate and not isinstance(candidate, str) and len(candidate) == num_classes:
+        if isinstance(candidate, str):
+            candidate = CLASS_LISTS.get(candidate)
+        if candidate and len(candidate) == num_classes:
             return tuple(str(name) for name in candidate)
     return ("person",) if num_classes == 1 else tuple(f"class {i}" for i in range(num_classes))
 

@@ -8,12 +8,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
+from yolox_pose.classes import get_classes
 from yolox_pose.datasets.cache import ImageCache
 from yolox_pose.datasets.loading import SampleError, read_image
 from yolox_pose.datasets.records import BOX_TOLERANCE, PoseRecords, load_records, summary
@@ -40,11 +42,13 @@ class CocoPoseDataset(Dataset):
         data_root: Folder that relative paths start from.
         data_prefix: ``img``: folder of the images, relative to ``data_root`` unless absolute.
         skeleton: As for :func:`~yolox_pose.skeleton.get_skeleton`; None for boxes alone.
-        classes: Class names in label order; None takes all categories in file order.
+        classes: As for :func:`~yolox_pose.classes.get_classes`; None takes all categories in file order.
         input_size: Width and height of the network's input, given to every transform of the pipelines that takes an
             ``input_size`` and does not name its own; None leaves them their own.
         skip_transforms: Class names of transforms that are left out of the pipelines, so that a config can switch one
             off without repeating the list.
+        transform_options: Settings of single transforms by class name, such as
+            ``dict(YOLOXPoseAffine=dict(scale_range=(0.5, 1.5)))``, in place of those in the pipelines; likewise.
         pipeline: Transforms, as configs or callables.
         final_pipeline: Transforms of the last epochs; None for the same.
         seed: Non-negative seed of the augmentation.
@@ -71,9 +75,10 @@ class CocoPoseDataset(Dataset):
         data_prefix: Mapping[str, str] | None = None,
         *,
         skeleton: str | Mapping | Skeleton | Sequence[str] | None = "coco",
-        classes: Sequence[str] | None = ("person",),
+        classes: str | Sequence[str] | None = ("person",),
         input_size: Sequence[int] | None = None,
         skip_transforms: Sequence[str] = (),
+        transform_options: Mapping[str, Mapping[str, Any]] | None = None,
         pipeline: Sequence[dict | Callable] = (),
         final_pipeline: Sequence[dict | Callable] | None = None,
         seed: int = 0,
@@ -94,8 +99,8 @@ class CocoPoseDataset(Dataset):
         self.ann_file = os.path.join(data_root, ann_file)
         self.image_root = os.path.join(data_root, (data_prefix or {}).get("img", ""))
         self.skeleton = None if skeleton is None else get_skeleton(skeleton)
-        self.classes = None if classes is None else tuple(classes)
-        build = partial(build_pipeline, input_size=input_size, skip=skip_transforms)
+        self.classes = None if classes is None else get_classes(classes)
+        build = partial(build_pipeline, input_size=input_size, skip=skip_transforms, options=transform_options or {})
         self.pipeline = build(pipeline)
         self.final_pipeline = None if final_pipeline is None else build(final_pipeline)
         self.final_epoch: int | None = None
@@ -256,7 +261,10 @@ class CocoPoseDataset(Dataset):
 
 
 def build_pipeline(
-    transforms: Sequence[dict | Callable], input_size: Sequence[int] | None = None, skip: Sequence[str] = ()
+    transforms: Sequence[dict | Callable],
+    input_size: Sequence[int] | None = None,
+    skip: Sequence[str] = (),
+    options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> list[Callable]:
     """Build transforms from configs; callables stay as they are.
 
@@ -264,11 +272,13 @@ def build_pipeline(
         transforms: Configs or callables.
         input_size: Default ``input_size`` of the transforms that take one.
         skip: Class names of transforms to leave out.
+        options: Settings by class name, in place of those of the configs.
 
     Raises:
-        ValueError: If a name in ``skip`` is not registered: a slip that would leave the transform in.
+        ValueError: If a name in ``skip`` or ``options`` is not registered: a slip that would change nothing.
     """
     skipped = {_transform_class(name) for name in skip}
+    changed = {_transform_class(name): settings for name, settings in options.items()}
     built = []
     for transform in transforms:
         if isinstance(transform, dict):
@@ -277,7 +287,7 @@ def build_pipeline(
                 continue
             takes_size = "input_size" in inspect.signature(cls).parameters
             defaults = {"input_size": tuple(input_size)} if takes_size and input_size is not None else None
-            transform = TRANSFORMS.build(transform, default_args=defaults)
+            transform = TRANSFORMS.build({**transform, **changed.get(cls, {})}, default_args=defaults)
         built.append(transform)
     return built
 

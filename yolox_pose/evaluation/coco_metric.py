@@ -12,6 +12,7 @@ from mmengine.dist import all_gather_object, broadcast_object_list, is_main_proc
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from yolox_pose.classes import get_classes
 from yolox_pose.errors import DataError, YOLOXPoseError
 from yolox_pose.evaluation.coco_eval import evaluate_boxes, evaluate_keypoints
 from yolox_pose.evaluation.ground_truth import GroundTruth
@@ -42,8 +43,8 @@ class CocoPoseMetric(BaseMetric):
         keypoint_score_thr: See ``score_mode`` (0.2 as in MMPose).
         nms_mode: ``'none'``: the model has suppressed doubles already.
         sigmas: The K OKS constants; by default the skeleton's.
-        classes: Class names in label order, to be found among the file's categories; by default those of the data set
-            (``dataset_meta['classes']``), else the file's categories in its order.
+        classes: As for :func:`~yolox_pose.classes.get_classes`, to be found among the file's categories; by default those
+            of the data set (``dataset_meta['classes']``), else the file's categories in its order.
         prefix: Figures are called ``PREFIX/AP`` and so on.
         collect_device: As of every MMEngine metric; the results of all processes are gathered through the backend
             that is in use.
@@ -64,7 +65,7 @@ class CocoPoseMetric(BaseMetric):
         keypoint_score_thr: float = 0.2,
         nms_mode: str = "none",
         sigmas: Sequence[float] | None = None,
-        classes: Sequence[str] | None = None,
+        classes: str | Sequence[str] | None = None,
         prefix: str | None = "coco",
         collect_device: str = "cpu",
     ) -> None:
@@ -82,7 +83,7 @@ class CocoPoseMetric(BaseMetric):
         self.format_only, self.outfile_prefix = format_only, outfile_prefix
         self.skeleton = get_skeleton(skeleton)
         self.sigmas = self.skeleton.sigmas if sigmas is None else tuple(float(s) for s in sigmas)
-        self.classes = None if classes is None else tuple(classes)
+        self.classes = None if classes is None else get_classes(classes)
         self.ground_truth = GroundTruth.load(ann_file, require_annotations=not format_only)
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:

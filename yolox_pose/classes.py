@@ -1,0 +1,40 @@
+"""Named lists of object classes, in label order. A ``classes`` setting is such a name or a list of names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+COCO_CLASSES = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
+    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
+    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
+    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
+    "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
+    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
+"""The 80 categories of COCO's ``instances_*.json`` in the order of their ids, which is that of all published weights."""
+
+CLASS_LISTS: dict[str, tuple[str, ...]] = {"coco": COCO_CLASSES}
+
+
+def get_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
+    """Turn a ``classes`` setting into names in label order.
+
+    Args:
+        classes: A name from :data:`CLASS_LISTS`, or the class names themselves.
+
+    Raises:
+        ValueError: If there is no list of that name, or a class is named twice.
+    """
+    if isinstance(classes, str):
+        if classes not in CLASS_LISTS:
+            raise ValueError(
+                f"unknown list of classes {classes!r}; known: {', '.join(sorted(CLASS_LISTS))}, or give a list of names"
+            )
+        return CLASS_LISTS[classes]
+    names = tuple(classes)
+    if len(set(names)) < len(names):
+        raise ValueError(f"classes: {next(name for name in names if names.count(name) > 1)!r} is named twice")
+    return names
