@@ -16,13 +16,16 @@ from yolox_pose.registry import MODELS
 SIZES = ("nano", "tiny", "s", "m", "l", "x")
 
 
-def size_config(size):
-    return Config.fromfile(find_config(f"yolox-pose_{size}_8xb32-300e_coco"))
+POSE = "yolox-pose_{}_8xb32-300e_coco"
 
 
-def build_model(size="nano", *, seed=0, preprocessor=None, **head):
+def size_config(size, name=POSE):
+    return Config.fromfile(find_config(name.format(size)))
+
+
+def build_model(size="nano", *, seed=0, preprocessor=None, name=POSE, **head):
     init_default_scope("yolox_pose")
-    config = copy.deepcopy(size_config(size).model)
+    config = copy.deepcopy(size_config(size, name).model)
     config.data_preprocessor.random_size = None
     config.data_preprocessor.update(preprocessor or {})
     config.head.update(head)
