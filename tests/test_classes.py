@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from yolox_pose.classes import COCO_CLASSES, get_classes
+from yolox_pose.classes import COCO_CLASSES, default_category_ids, get_classes
 
 
 def test_names_and_lists():
@@ -22,3 +22,9 @@ def test_order_is_that_of_the_published_file(shared_data, name):
     file = shared_data / name / "annotations" / "instances_val2017.json"
     categories = sorted(json.loads(file.read_text())["categories"], key=lambda category: category["id"])
     assert tuple(category["name"] for category in categories) == COCO_CLASSES
+    assert tuple(category["id"] for category in categories) == default_category_ids(COCO_CLASSES)
+
+
+def test_other_categories_count_from_one():
+    assert default_category_ids(["cat", "dog"]) == (1, 2)
+    assert default_category_ids(COCO_CLASSES)[::79] == (1, 90)

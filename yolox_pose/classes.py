@@ -16,6 +16,9 @@ COCO_CLASSES = (
 )  # fmt: skip
 """The 80 categories of COCO's ``instances_*.json`` in the order of their ids, which is that of all published weights."""
 
+COCO_UNUSED_IDS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+"""Ids of 1 to 90 that COCO's ``instances_*.json`` skip."""
+
 CLASS_LISTS: dict[str, tuple[str, ...]] = {"coco": COCO_CLASSES}
 
 
@@ -38,3 +41,10 @@ def get_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ValueError(f"classes: {next(name for name in names if names.count(name) > 1)!r} is named twice")
     return names
+
+
+def default_category_ids(classes: Sequence[str]) -> tuple[int, ...]:
+    """Category id of each label where no annotation file gives them: COCO's own for its 80 classes, else 1 to C."""
+    if tuple(classes) == COCO_CLASSES:
+        return tuple(i for i in range(1, 91) if i not in COCO_UNUSED_IDS)
+    return tuple(range(1, len(classes) + 1))

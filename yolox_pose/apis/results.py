@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from yolox_pose.classes import default_category_ids
 from yolox_pose.errors import UsageError
 from yolox_pose.geometry.drawing import draw_poses
 from yolox_pose.geometry.images import read_image
@@ -100,7 +101,7 @@ class PoseResult:
         Args:
             image_id: Id of the image. Where it is None the name of the file without its ending is taken, as a number if it
                 is one (COCO's images are named by their ids).
-            category_ids: COCO category id of each label; None counts from 1.
+            category_ids: COCO category id of each label; None takes COCO's own for its 80 classes, else counts from 1.
             boxes: Whether entries have ``bbox`` (x, y, w, h). None: only where there are no keypoints, because COCO tools
                 take the area of persons from ``bbox`` where it is there, which changes AP by size.
 
@@ -110,11 +111,11 @@ class PoseResult:
         if image_id is None:
             image_id = self.image_id
         with_boxes = boxes if boxes is not None else self.keypoints.shape[1] == 0
+        if category_ids is None:
+            category_ids = default_category_ids(self.classes)
         entries = []
         for i in range(len(self)):
-            label = int(self.labels[i])
-            category = category_ids[label] if category_ids is not None else label + 1
-            entry: dict[str, Any] = {"image_id": image_id, "category_id": int(category)}
+            entry: dict[str, Any] = {"image_id": image_id, "category_id": int(category_ids[int(self.labels[i])])}
             if self.keypoints.shape[1]:
                 triples = np.concatenate([self.keypoints[i], self.keypoint_scores[i][:, None]], axis=1)
                 entry["keypoints"] = _rounded(triples, COORDINATE_DIGITS)
