@@ -266,6 +266,15 @@ def test_one_input_size_for_a_pipeline_and_transforms_left_out_by_name(coco_fold
         dataset(coco_folder(), skip_transforms=("NoSuchTransform",), **options)
 
 
+def test_settings_of_a_transform_by_its_name(coco_folder):
+    pipeline = [{"type": "yolox_pose.YOLOXPoseAffine", "scale_range": (0.5, 1.0), "max_shear": 3.0}]
+    options = {"YOLOXPoseAffine": {"scale_range": (0.1, 2.0)}}
+    (changed,) = dataset(coco_folder(), pipeline=pipeline, transform_options=options).pipeline
+    assert changed.scale_range == (0.1, 2.0) and changed.max_shear == 3.0
+    with pytest.raises((ValueError, KeyError), match="NoSuchTransform"):
+        dataset(coco_folder(), pipeline=pipeline, transform_options={"NoSuchTransform": {}})
+
+
 def test_wrong_settings_of_transforms():
     from yolox_pose.datasets.transforms import as_range, as_size
 

@@ -35,8 +35,9 @@ class Part(NamedTuple):
     Attributes:
         name: Its name.
         parameters: Number of trained values.
-        macs: Multiply-accumulate operations of its convolutions and matrix products for one image. What batch norm,
-            activations and pooling cost is not counted: below 1 %.
+        macs: Multiply-accumulate operations of its convolutions and matrix products for one image. Activations, pooling
+            and batch norm, which is folded away when a model is deployed, are not counted (MMEngine counts batch norm:
+            about 0.5 %, in the depthwise nano 3 %).
     """
 
     name: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from yolox_pose.cli.common import load_config
 from yolox_pose.errors import UsageError
-from yolox_pose.evaluation.files import write_json
+from yolox_pose.files import write_json
 
 if TYPE_CHECKING:
     from mmengine.config import Config
