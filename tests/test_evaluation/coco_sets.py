@@ -100,6 +100,27 @@ def original_keypoints(coco_class, eval_class, truth, records, sigmas=None):
     return dict(zip(KEYPOINT_FIGURES, evaluation.stats.tolist()))
 
 
+def noisy_boxes(truth, seed, noise=0.15, extra=1.5):
+    """Box detections around the annotated objects: doubles, wrong classes and false alarms in other images."""
+    rng = np.random.default_rng(seed)
+    categories = [category["id"] for category in truth["categories"]]
+    image_ids = [image["id"] for image in truth["images"]]
+    records = []
+    for ann in truth["annotations"]:
+        x, y, w, h = ann["bbox"]
+        for _ in range(rng.poisson(extra)):
+            shift = rng.normal(0, noise, 4) * [w, h, w, h]
+            records.append(
+                {
+                    "image_id": int(ann["image_id"] if rng.uniform() < 0.9 else rng.choice(image_ids)),
+                    "category_id": int(ann["category_id"] if rng.uniform() < 0.9 else rng.choice(categories)),
+                    "bbox": [float(v) for v in (x + shift[0], y + shift[1], *np.maximum((w, h) + shift[2:], 1))],
+                    "score": float(rng.uniform()),
+                }
+            )
+    return records
+
+
 def original_boxes(coco_class, eval_class, truth, records):
     """mAP, 50, 75, small, medium, large of pycocotools."""
     with contextlib.redirect_stdout(io.StringIO()):

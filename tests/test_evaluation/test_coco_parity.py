@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from coco_sets import (
     exact_predictions,
+    noisy_boxes,
     noisy_predictions,
     original_boxes,
     original_keypoints,
@@ -146,3 +147,13 @@ def test_real_annotations(original, shared_data):
     theirs = original_keypoints(*original, truth, _comparable(records, original))
     assert 0.05 < theirs["AP"] < 0.95
     _assert_equal(evaluate_keypoints(truth, records), theirs)
+
+
+@pytest.mark.slow
+def test_real_boxes_of_eighty_classes(shared_data):
+    truth = json.loads((shared_data / "coco_mini" / "annotations" / "instances_val2017.json").read_text())
+    records = noisy_boxes(truth, 0)
+    assert len({record["category_id"] for record in records}) > 60
+    ours, theirs = evaluate_boxes(truth, records), original_boxes(*_pycocotools(), truth, records)
+    assert 0.05 < theirs[0] < 0.95
+    np.testing.assert_allclose([ours[name] for name in BOX_FIGURES], theirs, rtol=0, atol=1e-6)
