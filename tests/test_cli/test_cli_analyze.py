@@ -10,7 +10,12 @@ import torch
 from yolox_pose.cli import run
 from yolox_pose.cli.analyze import main
 
-PUBLISHED_POSE = {"tiny": (416, 6.05, 4.40), "s": (640, 10.73, 18.34), "m": (640, 29.30, 47.99), "l": (640, 61.27, 97.60)}
+PUBLISHED_POSE = {
+    "tiny": (416, 6.05, 4.40),
+    "s": (640, 10.73, 18.34),
+    "m": (640, 29.30, 47.99),
+    "l": (640, 61.27, 97.60),
+}
 """Input, parameters (M), GMACs of mmpose's models, counted by MMEngine."""
 PUBLISHED_BOXES = {
     "nano": (416, 0.91, 1.08, 0.04),
@@ -60,7 +65,9 @@ def test_detectors_are_as_published(figures, size):
 
 def test_operations_by_hand(figures, tmp_path):
     """The box branch of a head of one 1x1 output layer each: out_bbox and out_obj on 4 x 6, 2 x 3 and 1 x 2 cells."""
-    found = figures("yolox_nano_8xb8-300e_coco", "--size", "32", "64", "--cfg-options", "model.head.head_module.stacked_convs=0")
+    found = figures(
+        "yolox_nano_8xb8-300e_coco", "--size", "32", "64", "--cfg-options", "model.head.head_module.stacked_convs=0"
+    )
     parts = {part["name"]: part for part in found["parts"]}
     cells = 4 * 8 + 2 * 4 + 1 * 2
     assert parts["head: box and objectness branch"] == {

@@ -39,7 +39,9 @@ def zoo(tmp_path_factory):
     folder.content["categories"] = [{"id": 9 - 3 * i, "name": name} for i, name in enumerate(CLASSES)]
     folder.content["annotations"] = []
     for i in range(8):
-        x, y, w, h = (int(v) for v in (rng.integers(4, 30), rng.integers(4, 20), rng.integers(20, 60), rng.integers(16, 40)))
+        x, y, w, h = (
+            int(v) for v in (rng.integers(4, 30), rng.integers(4, 20), rng.integers(20, 60), rng.integers(16, 40))
+        )
         img = np.zeros((64, 96, 3), np.uint8)
         cv2.rectangle(img, (x, y), (x + w - 1, y + h - 1), COLORS[CLASSES[i % 3]], -1)
         cv2.imwrite(str(folder.root / "images" / f"{i + 1}.png"), img)

@@ -73,7 +73,9 @@ def analyze_model(args: argparse.Namespace) -> int:
     parts = measure(config.model, (height, width), config.get("default_scope", "yolox_pose"))
     everything = total(parts)
     print(f"{args.config}, one image of {height} x {width} (height x width)\n{parts_table(parts, everything)}")
-    print("MACs: multiply-accumulate operations of convolutions and matrix products; FLOPs, as published, are twice that")
+    print(
+        "MACs: multiply-accumulate operations of convolutions and matrix products; FLOPs, as published, are twice that"
+    )
     if args.json is not None:
         content = {
             "config": args.config,
