@@ -3,11 +3,12 @@
 #   python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --load-from yolox_nano.pth \
 #       --cfg-options data_root=DIR ... (docs/training.md has the whole command)
 #
-# Differences from the 300-epoch recipe, and why: no mosaic, affine and mixup (too few epochs for them to pay), a low rate
-# for what the detector has learned and thirty times that for the new keypoint branch, which has plain instead of
-# depthwise convolutions (they learn from fewer images), k from IoU (the boxes are good from the first step, so every
-# person gets many positives while the keypoints are still far off), a keypoint L1 beside OKS (which is flat there), a
-# gradient clip that does not hold everything back, an EMA that follows within a short run, a fixed batch size.
+# Differences from the 300-epoch recipe, and why: no mosaic, affine and mixup (too few epochs for them to pay), the first
+# layers stay as they are and the rest of the detector learns at a low rate (else its boxes get worse before poses get
+# good), thirty times that for the new keypoint branch, which has plain instead of depthwise convolutions (they learn from
+# fewer images), k from IoU (the boxes are good from the first step, so every person gets many positives while the
+# keypoints are still far off), a keypoint L1 beside OKS (which is flat there), a gradient clip that does not hold
+# everything back, an EMA that follows within a short run, a fixed batch size.
 _base_ = '../yolox-pose/yolox-pose_nano_8xb32-300e_coco.py'
 
 max_epochs, num_last_epochs = 30, 10
@@ -15,6 +16,7 @@ base_lr = 0.0002
 
 model = dict(
     data_preprocessor=dict(random_size=None),
+    backbone=dict(frozen_stages=1),
     head=dict(
         head_module=dict(pose_depthwise=False), assigner=dict(dynamic_k='iou'), loss_weights=dict(keypoint_l1=3.0)))
 
