@@ -178,17 +178,22 @@ def write_metrics(path: str | Path, metrics: Mapping[str, Any]) -> Path:
     return write_json(path, {key: float(value) for key, value in metrics.items()}, indent=2)
 
 
-def write_predictions(prefix: str | Path, predictions: Predictions) -> list[Path]:
+def write_predictions(prefix: str | Path, predictions: Predictions, poses: Predictions | None = None) -> list[Path]:
     """Write ``PREFIX.json`` in COCO results format: keypoints, or boxes where there are no keypoints.
 
     Where there are both, the boxes go to ``PREFIX_bbox.json``, in the same order.
+
+    Args:
+        prefix: Path without the ending.
+        predictions: All detections.
+        poses: Those of them that have keypoints; None for all.
 
     Returns:
         The paths of the files written.
     """
     if predictions.keypoints is None:
         return [write_json(f"{prefix}.json", box_records(predictions))]
-    written = [write_json(f"{prefix}.json", keypoint_records(predictions))]
+    written = [write_json(f"{prefix}.json", keypoint_records(predictions if poses is None else poses))]
     if predictions.boxes is not None:
         written.append(write_json(f"{prefix}_bbox.json", box_records(predictions)))
     return written
