@@ -32,10 +32,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--weights", type=Path, required=True, help="YOLOX-nano detector in MMDetection's layout")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/joint"), help="folder of the run")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--size", type=int, default=320, help="side of the network's input in training")
+    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--size", type=int, default=256, help="side of the network's input in training")
     parser.add_argument("--test-size", type=int, default=416, help="side of the network's input in both evaluations")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--warmup", type=int, default=40, help="iterations of a growing rate (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--margin", type=float, default=0.005, help="what box AP may lose (default: %(default)s)")
@@ -67,6 +68,7 @@ def options(args: argparse.Namespace) -> list[str]:
             f"{evaluator}.keypoint_ann_file={args.data / 'annotations' / 'person_keypoints_val2017.json'}",
         ]
     lines += [
+        f"param_scheduler.0.end={args.warmup}",
         f"train_dataloader.batch_size={args.batch}",
         f"train_cfg.max_epochs={args.epochs}",
         f"param_scheduler.1.T_max={args.epochs}",
@@ -127,7 +129,7 @@ def main() -> int:
     figures["start, padded right and bottom"] = evaluate(args.weights, "start_top_left", args, padded[1])
     checkpoint, seconds = train(args)
     figures["trained"] = evaluate(checkpoint, "trained", args)
-    names = ("epochs", "size", "test_size", "batch", "seed", "margin", "cfg_options")
+    names = ("epochs", "size", "test_size", "batch", "warmup", "seed", "margin", "cfg_options")
     settings = {name: getattr(args, name) for name in names}
     packages = ("torch", "mmengine-lite", "mmcv-lite", "mmdet", "mmpose", "numpy", "hotcoco")
     lines = cases(figures, args)

@@ -99,12 +99,16 @@ def _column(records: Sequence[Mapping[str, Any]], key: str, name: str) -> np.nda
 
 
 def _keypoints(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray | None:
-    if not records or "keypoints" not in records[0]:
+    """(N, K, 3); a record that has a ``bbox`` instead of keypoints gets keypoints of score 0, which never count."""
+    first = next((i for i, record in enumerate(records) if "keypoints" in record), None)
+    if first is None:
         return None
-    length = len(records[0]["keypoints"])
+    length = len(records[first]["keypoints"])
     if length == 0 or length % 3:
-        raise DataError(f"{name}: record 0 has {length} keypoint numbers, expected x, y, score of each keypoint")
-    return _table(records, "keypoints", length, name).reshape(len(records), -1, 3)
+        raise DataError(f"{name}: record {first} has {length} keypoint numbers, expected x, y, score of each keypoint")
+    nothing = [0.0] * length
+    filled = [{"keypoints": nothing} if "keypoints" not in r and "bbox" in r else r for r in records]
+    return _table(filled, "keypoints", length, name).reshape(len(records), -1, 3)
 
 
 def _boxes(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray | None:
