@@ -58,10 +58,12 @@ def tool(name, *arguments):
 
 @pytest.fixture(scope="module")
 def trained(images, tmp_path_factory):
-    """Work dir of two epochs of the fine-tuning config, and the log."""
+    """Work dir of an epoch of the fine-tuning config from a detector's weights, and the log."""
     folder = tmp_path_factory.mktemp("joint")
-    changes = ["train_cfg.max_epochs=2", "train_cfg.val_interval=2", "train_dataloader.batch_size=4"]
-    done = tool("tools/train.py", CONFIG, "--work-dir", folder, "--cfg-options", *data_options(images), *changes)
+    changes = ["train_cfg.max_epochs=1", "train_cfg.val_interval=1", "train_dataloader.batch_size=8"]
+    weights = images.parent / "weights" / "yolox_nano_coco_mmdet.pth"
+    start = ("--work-dir", folder, "--load-from", weights, "--cfg-options")
+    done = tool("tools/train.py", CONFIG, *start, *data_options(images), *changes)
     return folder, done.stdout + done.stderr
 
 
@@ -74,11 +76,23 @@ def test_training_reports_the_merge_and_evaluates_both(trained):
 
 
 @pytest.mark.slow
+def test_fewer_classes(images, tmp_path):
+    changes = ["model.head.num_classes=2", "model.head.keypoint_classes=0,", "train_cfg.max_epochs=1"]
+    changes += ["train_cfg.val_interval=1", "train_dataloader.batch_size=8"]
+    for loader in ("train", "val", "test"):
+        dataset = f"{loader}_dataloader.dataset"
+        changes += [f"{dataset}.classes=person,chair", f"{dataset}.other_categories=ignore"]
+    done = tool("tools/train.py", CONFIG, "--work-dir", tmp_path, "--cfg-options", *data_options(images), *changes)
+    assert "132 keypoint lists matched by annotation id" in done.stdout + done.stderr
+    assert (tmp_path / "epoch_1.pth").is_file()
+
+
+@pytest.mark.slow
 def test_evaluation_prints_both_figures_and_writes_both_files(trained, images, tmp_path):
     out = tmp_path / "results"
-    checkpoint = trained[0] / "epoch_2.pth"
+    checkpoint = trained[0] / "epoch_1.pth"
     arguments = (CONFIG, checkpoint, "--out", out, "--work-dir", tmp_path / "log", "--cfg-options")
-    done = tool("tools/test.py", *arguments, *data_options(images), "model.test_cfg.score_thr=0.0001")
+    done = tool("tools/test.py", *arguments, *data_options(images))
     assert "coco/AP  " in done.stdout and "coco/bbox_mAP  " in done.stdout
     metrics, poses, boxes = (
         json.loads((out / f"{name}.json").read_text()) for name in ("metrics", "predictions", "predictions_bbox")

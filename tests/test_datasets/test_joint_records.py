@@ -185,9 +185,10 @@ def test_settings_that_contradict_each_other(files):
     ):
         with pytest.raises(ValueError, match=message):
             files.load(**options)
-    (files.folder.root / "keypoints.json").unlink()
+    instances, keypoints = files.paths()
+    keypoints.unlink()
     with pytest.raises(DataError, match=r"annotation file not found: .*keypoints\.json"):
-        load_records(files.folder.root / "instances.json", classes=None, keypoint_file=files.folder.root / "keypoints.json")
+        load_records(instances, classes=None, keypoint_file=keypoints)
 
 
 def one_file(files):

@@ -121,7 +121,8 @@ def _match_boxes(instances: PoseRecords, people: PoseRecords, rows: np.ndarray, 
         image_id = int(people.image_ids[i])
         if image_id not in index_of:
             continue
-        own, theirs = (np.arange(part.start, part.stop) for part in (people.rows(i), instances.rows(index_of[image_id])))
+        parts = people.rows(i), instances.rows(index_of[image_id])
+        own, theirs = (np.arange(part.start, part.stop) for part in parts)
         own, theirs = own[rows[own] < 0], theirs[free[theirs]]
         iou = _pairwise_iou(people.boxes[own], instances.boxes[theirs])
         iou[labels[own, None] != instances.labels[theirs]] = 0
