@@ -12,11 +12,11 @@ model = dict(head=dict(num_classes=80, keypoint_classes=(0, )))
 train_dataloader = dict(
     dataset=dict(
         ann_file='annotations/instances_train.json', keypoint_file='annotations/person_keypoints_train.json',
-        classes=None, keypoint_classes=('person', )))
+        classes='coco', keypoint_classes=('person', )))
 val_dataloader = dict(
     dataset=dict(
         ann_file='annotations/instances_val.json', keypoint_file='annotations/person_keypoints_val.json',
-        classes=None, keypoint_classes=('person', )))
+        classes='coco', keypoint_classes=('person', )))
 test_dataloader = val_dataloader
 val_evaluator = dict(
     ann_file='data/custom/annotations/instances_val.json',

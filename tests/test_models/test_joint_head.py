@@ -225,7 +225,7 @@ def test_joint_configs_are_the_pose_configs_with_more_classes(size):
         data = joint[loader].dataset
         assert data.ann_file == f"annotations/instances_{key}2017.json"
         assert data.keypoint_file == f"annotations/person_keypoints_{key}2017.json"
-        assert data.classes is None and data.keypoint_classes == ("person",)
+        assert data.classes == "coco" and data.keypoint_classes == ("person",)
         assert data.input_size == pose[loader].dataset.input_size
     assert joint.train_dataloader.dataset.skip_transforms == pose.train_dataloader.dataset.skip_transforms
     assert joint.val_evaluator == joint.test_evaluator and set(joint.val_evaluator.metric) == {"keypoints", "bbox"}
