@@ -16,6 +16,7 @@ model = dict(
         act_cfg=dict(type='SiLU', inplace=True)),
     head=dict(
         type='yolox_pose.YOLOXPoseDecoupledHead', num_classes={num_classes}, skeleton={skeleton},
+        keypoint_classes={keypoint_classes},
         head_module=dict(widen_factor=0.125)),
     test_cfg=dict(score_thr=0.01, nms_pre=300, nms_thr=0.65, max_per_img=20))
 test_dataloader = dict(dataset=dict(
@@ -28,13 +29,19 @@ test_dataloader = dict(dataset=dict(
 
 
 def write_config(
-    folder: Path, *, skeleton="coco", num_classes=1, size=(128, 96), centered=True, name="tiny.py"
+    folder: Path,
+    *,
+    skeleton="coco",
+    num_classes=1,
+    keypoint_classes=None,
+    size=(128, 96),
+    centered=True,
+    name="tiny.py",
 ) -> Path:
     """Write the config of a tiny model; ``skeleton=None`` is plain detection."""
     path = Path(folder) / name
-    path.write_text(
-        CONFIG.format(skeleton=repr(skeleton), num_classes=num_classes, size=repr(size), centered=repr(centered))
-    )
+    settings = {"skeleton": skeleton, "keypoint_classes": keypoint_classes, "size": size, "centered": centered}
+    path.write_text(CONFIG.format(num_classes=num_classes, **{key: repr(value) for key, value in settings.items()}))
     return path
 
 

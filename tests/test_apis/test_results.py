@@ -110,3 +110,34 @@ def test_save_refuses_unknown_formats(tmp_path):
     with pytest.raises(UsageError, match="cannot be written as '.xyz'"):
         make().save(tmp_path / "new" / "a.xyz")
     assert not (tmp_path / "new").exists()
+
+
+def make_joint(**changes):
+    """A person, with keypoints, between two objects without."""
+    return make(
+        3, labels=np.array([2, 1, 0]), classes=("dog", "person", "cup"), keypoint_classes=(1,),
+        keypoint_scores=np.array([[0, 0], [0.5, 0.75], [0, 0]], np.float32), **changes,
+    )  # fmt: skip
+
+
+def test_keypoints_of_some_classes():
+    joint = make_joint()
+    assert joint.is_joint and joint.has_keypoints.tolist() == [False, True, False]
+    assert not make().is_joint and make().has_keypoints.tolist() == [True, True]
+    detection = make(num_keypoints=0, keypoint_classes=())
+    assert not detection.is_joint and detection.has_keypoints.tolist() == [False, False]
+
+
+def test_joint_entries_have_boxes_and_keypoints_where_the_class_has_them():
+    entries = make_joint().to_coco(1, category_ids=[18, 1, 47])
+    assert [e["category_id"] for e in entries] == [47, 1, 18]
+    assert ["keypoints" in e for e in entries] == [False, True, False]
+    assert all("bbox" in e for e in entries)
+    assert not any("bbox" in e for e in make_joint().to_coco(1, boxes=False))
+
+
+def test_joint_results_are_drawn_without_the_skeletons_of_objects():
+    options = {"keypoint_threshold": 0.0, "show_boxes": False, "show_tags": False}
+    person = make(1, keypoints=make_joint().keypoints[1:2], keypoint_scores=make_joint().keypoint_scores[1:2],
+                  boxes=make_joint().boxes[1:2], labels=np.array([1]))  # fmt: skip
+    np.testing.assert_array_equal(make_joint().plot(**options), person.plot(**options))

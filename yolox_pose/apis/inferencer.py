@@ -56,6 +56,9 @@ class PoseInferencer:
         keep_images: Whether results of files hold the decoded image; else it is read again when it is asked for.
 
     Attributes:
+        skeleton: Of the keypoints; None for plain detection.
+        classes: Class names in label order.
+        keypoint_classes: Labels of the classes that have keypoints.
         skipped: Files that the last call could not read, filled while its results are taken.
 
     Raises:
@@ -88,6 +91,7 @@ class PoseInferencer:
         self.preprocessing = find_preprocessing(model.cfg, model.dataset_meta)
         self.skeleton = find_skeleton(model)
         self.classes = find_classes(model)
+        self.keypoint_classes: tuple[int, ...] = model.head.keypoint_classes
         self.keep_images = keep_images
         self.skipped: list[Skipped] = []
 
@@ -164,6 +168,7 @@ class PoseInferencer:
             labels=_numpy(found.labels, np.int64),
             skeleton=self.skeleton,
             classes=self.classes,
+            keypoint_classes=self.keypoint_classes,
             path=image.source.path,
             size=(width, height),
             held_image=image.pixels if held else None,

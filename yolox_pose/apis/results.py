@@ -30,13 +30,15 @@ class PoseResult:
     """Persons found in one image, best first.
 
     Attributes:
-        keypoints: (n, K, 2) float32 pixels of the source image; K is 0 for plain detection.
-        keypoint_scores: (n, K) float32, 0 to 1.
+        keypoints: (n, K, 2) float32 pixels of the source image, 0 for classes without keypoints; K is 0 for plain
+            detection.
+        keypoint_scores: (n, K) float32, 0 to 1; 0 for classes without keypoints.
         boxes: (n, 4) float32 xyxy pixels of the source image.
         scores: (n,) float32, 0 to 1.
         labels: (n,) int64 indices into ``classes``.
         skeleton: Of the K keypoints; None for plain detection.
         classes: Class names.
+        keypoint_classes: Labels of the classes that have keypoints; None for all.
         track_ids: (n,) int64 where persons are tracked, else None.
         path: File of the image, or None where it came as an array.
         size: (w, h) of the source image.
@@ -49,6 +51,7 @@ class PoseResult:
     labels: np.ndarray
     skeleton: Skeleton | None = None
     classes: tuple[str, ...] = ("person",)
+    keypoint_classes: tuple[int, ...] | None = None
     track_ids: np.ndarray | None = None
     path: Path | None = None
     size: tuple[int, int] | None = None
@@ -56,6 +59,19 @@ class PoseResult:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    @property
+    def has_keypoints(self) -> np.ndarray:
+        """(n,) bool, whether each detection is of a class with keypoints."""
+        if self.keypoints.shape[1] == 0 or self.keypoint_classes is None:
+            return np.full(len(self), self.keypoints.shape[1] > 0)
+        return np.isin(self.labels, self.keypoint_classes)
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether some classes of the model have keypoints and others have none."""
+        classes = range(len(self.classes)) if self.keypoint_classes is None else self.keypoint_classes
+        return self.keypoints.shape[1] > 0 and len(classes) < len(self.classes)
 
     @property
     def image(self) -> np.ndarray:
@@ -81,7 +97,7 @@ class PoseResult:
             (H, W, 3) uint8 BGR.
         """
         arrays = {
-            "keypoints": self.keypoints,
+            "keypoints": np.where(self.has_keypoints[:, None, None], self.keypoints, np.nan),
             "keypoint_scores": self.keypoint_scores,
             "boxes": self.boxes,
             "scores": self.scores,
@@ -102,21 +118,22 @@ class PoseResult:
             image_id: Id of the image. Where it is None the name of the file without its ending is taken, as a number if it
                 is one (COCO's images are named by their ids).
             category_ids: COCO category id of each label; None takes COCO's own for its 80 classes, else counts from 1.
-            boxes: Whether entries have ``bbox`` (x, y, w, h). None: only where there are no keypoints, because COCO tools
-                take the area of persons from ``bbox`` where it is there, which changes AP by size.
+            boxes: Whether entries have ``bbox`` (x, y, w, h). None: not where all classes have keypoints, because COCO
+                tools take the area of persons from ``bbox`` where it is there, which changes AP by size. Detections of
+                classes without keypoints have no ``keypoints``.
 
         Raises:
             ValueError: If there is neither an id nor a file name.
         """
         if image_id is None:
             image_id = self.image_id
-        with_boxes = boxes if boxes is not None else self.keypoints.shape[1] == 0
+        with_boxes = boxes if boxes is not None else self.keypoints.shape[1] == 0 or self.is_joint
         if category_ids is None:
             category_ids = default_category_ids(self.classes)
-        entries = []
+        entries, has_keypoints = [], self.has_keypoints
         for i in range(len(self)):
             entry: dict[str, Any] = {"image_id": image_id, "category_id": int(category_ids[int(self.labels[i])])}
-            if self.keypoints.shape[1]:
+            if has_keypoints[i]:
                 triples = np.concatenate([self.keypoints[i], self.keypoint_scores[i][:, None]], axis=1)
                 entry["keypoints"] = _rounded(triples, COORDINATE_DIGITS)
             if with_boxes:

@@ -81,6 +81,18 @@ def _add_source(parser: argparse.ArgumentParser, *, optional: bool = False) -> N
     parser.add_argument(
         "--classes", nargs="+", metavar="NAME", help="classes in label order, others are ignored (default: all)"
     )
+    parser.add_argument(
+        "--keypoint-file",
+        type=Path,
+        metavar="FILE",
+        help="second file of the same images, whose keypoints belong to instances of the first",
+    )
+    parser.add_argument(
+        "--keypoint-classes",
+        nargs="+",
+        metavar="NAME",
+        help="classes that have keypoints (default: all of the file that has the keypoints)",
+    )
 
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
@@ -145,3 +157,4 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--classes", nargs="+", metavar="NAME", help="class names in label order (default: person, or the file's)"
     )
+    parser.set_defaults(keypoint_file=None, keypoint_classes=None)

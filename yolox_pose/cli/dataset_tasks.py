@@ -55,9 +55,10 @@ def read_source(args: argparse.Namespace, *, require_annotations: bool = False) 
 
     Raises:
         UsageError: If the file or the image folder does not exist.
-        DataError: If the file is no COCO file at all.
+        DataError: If the file, or that of the keypoints, is no COCO file at all.
     """
-    from yolox_pose.datasets.parsing import parse_annotations, read_coco_json
+    from yolox_pose.datasets.joint import parse_records
+    from yolox_pose.datasets.parsing import read_coco_json
     from yolox_pose.datasets.records import read_options
 
     path = check_file(args.annotations, "annotation file")
@@ -65,17 +66,23 @@ def read_source(args: argparse.Namespace, *, require_annotations: bool = False) 
         raise UsageError(f"--images {args.images} is not a folder")
     content = read_coco_json(path)
     classes = tuple(args.classes) if args.classes else None
-    names, skeleton = keypoints_of(content, classes, args.keypoints)
+    crowds = sum(annotation.get("iscrowd") in (1, True) for annotation in content["annotations"])
+    if args.keypoint_file is not None:
+        content = read_coco_json(check_file(args.keypoint_file, "keypoint file"))
+    names, skeleton = keypoints_of(content, tuple(args.keypoint_classes or ()) or classes, args.keypoints)
+    if args.keypoint_file is not None and not names:
+        raise UsageError(f"--keypoint-file {args.keypoint_file} has no keypoints")
+    del content
     options = read_options(
         num_keypoints=len(names),
         classes=classes,
         image_root=args.images,
         other_categories="ignore",
         require_annotations=require_annotations,
+        keypoint_classes=args.keypoint_classes,
+        keypoint_file=args.keypoint_file,
     )
-    crowds = sum(annotation.get("iscrowd") in (1, True) for annotation in content["annotations"])
-    del content
-    records, problems = parse_annotations(path, options)
+    records, problems = parse_records(path, options)
     return Source(records, problems, names, skeleton, crowds)
 
 

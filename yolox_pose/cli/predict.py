@@ -211,7 +211,7 @@ def _predict(
     seconds = time.perf_counter() - start
     if args.json is not None and images:
         _write_json(args.json, entries)
-    found = f"{persons} {'persons' if pose.skeleton is not None else 'objects'}"
+    found = f"{persons} {'persons' if len(pose.keypoint_classes) == len(pose.classes) else 'objects'}"
     _report(args, images, found, len(pose.skipped), seconds)
     return 0 if images else DataError.exit_code
 

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from yolox_pose.classes import get_classes
 from yolox_pose.datasets.cache import ImageCache
 from yolox_pose.datasets.loading import SampleError, read_image
-from yolox_pose.datasets.records import BOX_TOLERANCE, PoseRecords, load_records, summary
+from yolox_pose.datasets.records import BOX_TOLERANCE, MERGE_IOU, PoseRecords, load_records, summary
 from yolox_pose.datasets.sampler import SampleKey
 from yolox_pose.datasets.transforms import LetterboxResize
 from yolox_pose.errors import DataError
@@ -43,6 +43,11 @@ class CocoPoseDataset(Dataset):
         data_prefix: ``img``: folder of the images, relative to ``data_root`` unless absolute.
         skeleton: As for :func:`~yolox_pose.skeleton.get_skeleton`; None for boxes alone.
         classes: As for :func:`~yolox_pose.classes.get_classes`; None takes all categories in file order.
+        keypoint_file: A second annotation file of the same images, whose keypoints are merged into the instances of
+            ``ann_file`` (:func:`~yolox_pose.datasets.joint.merge_keypoints`); a path as ``ann_file`` is.
+        keypoint_classes: Names of the classes that have keypoints; None for all classes of the file that has the
+            keypoints.
+        merge_iou: Least IoU of two boxes that are merged although their annotation ids differ.
         input_size: Width and height of the network's input, given to every transform of the pipelines that takes an
             ``input_size`` and does not name its own; None leaves them their own.
         skip_transforms: Class names of transforms that are left out of the pipelines, so that a config can switch one
@@ -76,6 +81,9 @@ class CocoPoseDataset(Dataset):
         *,
         skeleton: str | Mapping | Skeleton | Sequence[str] | None = "coco",
         classes: str | Sequence[str] | None = ("person",),
+        keypoint_file: str | None = None,
+        keypoint_classes: Sequence[str] | None = None,
+        merge_iou: float = MERGE_IOU,
         input_size: Sequence[int] | None = None,
         skip_transforms: Sequence[str] = (),
         transform_options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -100,6 +108,9 @@ class CocoPoseDataset(Dataset):
         self.image_root = os.path.join(data_root, (data_prefix or {}).get("img", ""))
         self.skeleton = None if skeleton is None else get_skeleton(skeleton)
         self.classes = None if classes is None else get_classes(classes)
+        self.keypoint_file = None if keypoint_file is None else os.path.join(data_root, keypoint_file)
+        self.keypoint_classes = None if keypoint_classes is None else tuple(keypoint_classes)
+        self.merge_iou = merge_iou
         build = partial(build_pipeline, input_size=input_size, skip=skip_transforms, options=transform_options or {})
         self.pipeline = build(pipeline)
         self.final_pipeline = None if final_pipeline is None else build(final_pipeline)
@@ -140,8 +151,11 @@ class CocoPoseDataset(Dataset):
             other_categories=self.other_categories,
             box_tolerance=self.box_tolerance,
             require_annotations=not self.test_mode,
+            keypoint_classes=self.keypoint_classes,
+            keypoint_file=self.keypoint_file,
+            merge_iou=self.merge_iou,
         )
-        self.classes = records.classes
+        self.classes, self.keypoint_classes = records.classes, records.keypoint_classes
         self._records = records.select(self._chosen(records))
         if not len(self._records):
             raise DataError(f"{self.ann_file}: no image is left after the filters")
@@ -253,7 +267,9 @@ class CocoPoseDataset(Dataset):
     @property
     def metainfo(self) -> dict[str, Any]:
         """Names, links and colours in MMPose's fields, and how images are padded, as plain values for checkpoints."""
-        metainfo = dataset_metainfo(self.dataset_name, self.classes or self.records.classes, self.skeleton)
+        if self.classes is None or self.keypoint_file is not None:
+            self.full_init()  # the files say which classes there are
+        metainfo = dataset_metainfo(self.dataset_name, self.classes or (), self.skeleton, self.keypoint_classes)
         sides = [t.centered for t in (*self.pipeline, *(self.final_pipeline or ())) if isinstance(t, LetterboxResize)]
         return metainfo | {"preprocessing": {"centered": sides[-1]}} if sides else metainfo
 
@@ -300,17 +316,22 @@ def _transform_class(name: str | type) -> type:
     return cls
 
 
-def dataset_metainfo(name: str, classes: Sequence[str], skeleton: Skeleton | None) -> dict[str, Any]:
+def dataset_metainfo(
+    name: str, classes: Sequence[str], skeleton: Skeleton | None, keypoint_classes: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Metainfo of a data set in the fields that MMPose's visualizer and metrics read.
 
     Args:
         name: Name of the data set.
         classes: Class names in label order.
         skeleton: Keypoints, or None for boxes alone.
+        keypoint_classes: Names of the classes that have keypoints; None, which leaves the field out, for all.
     """
-    metainfo = {"dataset_name": name, "classes": list(classes)}
+    metainfo: dict[str, Any] = {"dataset_name": name, "classes": list(classes)}
     if skeleton is None:
         return metainfo
+    if keypoint_classes is not None:
+        metainfo["keypoint_classes"] = list(keypoint_classes)
     names = skeleton.names
     return metainfo | {
         "num_keypoints": skeleton.num_keypoints,

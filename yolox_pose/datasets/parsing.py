@@ -199,6 +199,10 @@ def _check_categories(
     if absent:
         report.whole_file("category", f"class {absent[0]!r} is not among the file's categories {show(names, 80)}")
         return None, classes
+    unknown = [name for name in options.keypoint_classes or () if name not in classes]
+    if unknown:
+        report.whole_file("category", f"class {unknown[0]!r} of keypoint_classes is not among {show(classes, 80)}")
+        return None, classes
     label_of = {i: classes.index(name) if name in classes else -1 for i, name in zip(ids.tolist(), names)}
     _check_other_categories(dict(zip(ids.tolist(), names)), label_of, annotations, options, report)
     _check_category_keypoints(categories, label_of, annotations, options, report)
@@ -232,11 +236,15 @@ def _check_category_keypoints(
     if not options.num_keypoints:
         return
     for category in categories:
-        if label_of[category["id"]] < 0:
+        if label_of[category["id"]] < 0 or not options.has_keypoints(category["name"]):
             continue
         what, names = f"category {category['name']!r} (id {category['id']})", category.get("keypoints")
         if not names and annotations and not _any_keypoints(annotations, category["id"]):
-            report.whole_file("category", f"{what} has no keypoints, the skeleton has {options.num_keypoints}")
+            report.whole_file(
+                "category",
+                f"{what} has no keypoints, the skeleton has {options.num_keypoints}; if it should have none, name the "
+                "classes that have keypoints in keypoint_classes",
+            )
         elif isinstance(names, list) and names and len(names) != options.num_keypoints:
             report.whole_file(
                 "category", f"{what} has {len(names)} keypoints, the skeleton has {options.num_keypoints}"
@@ -260,7 +268,8 @@ def _build(
     sizes = images.sizes[image_index]
     people = rows[~is_crowd[rows]]
     boxes = _check_boxes(annotations, people, sizes, options.box_tolerance, report)
-    keypoints = _check_keypoints(annotations, people, sizes, options.num_keypoints, report)
+    posed = np.array([options.has_keypoints(name) for name in classes], dtype=bool)[labels[people]]
+    keypoints = _check_keypoints(annotations, people, posed, sizes, options.num_keypoints, report)
     areas = _check_areas(annotations, people, boxes, report)
     crowds = _check_crowds(annotations, rows[is_crowd[rows]], image_index, images.sizes, report)
     kept = np.flatnonzero(report.good[people] & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
@@ -281,6 +290,7 @@ def _build(
         crowds=PackedBytes(crowds.get(i, b"") for i in range(len(images.ids))),
         classes=classes,
         counts=+report.counts,
+        keypoint_classes=options.keypoint_classes,
     )
 
 
@@ -344,14 +354,17 @@ def _check_boxes(
 
 
 def _check_keypoints(
-    annotations: list[dict], rows: np.ndarray, sizes: np.ndarray, num_keypoints: int, report: _Report
+    annotations: list[dict], rows: np.ndarray, posed: np.ndarray, sizes: np.ndarray, num_keypoints: int, report: _Report
 ) -> np.ndarray:
-    """(len(rows), K, 3) float64 x, y and visibility code; people without a keypoint list are unlabelled."""
+    """(len(rows), K, 3) float64 x, y and visibility code; people without a keypoint list are unlabelled.
+
+    ``posed`` (len(rows),) says which rows are of a class with keypoints; the lists of others are not looked at.
+    """
     width = 3 * num_keypoints
     if not num_keypoints:
         return np.zeros((len(rows), 0, 3))
-    lists = [annotations[row].get("keypoints") for row in rows.tolist()]
-    absent = np.array([values is None for values in lists], dtype=bool)
+    lists = [annotations[row].get("keypoints") if has else None for row, has in zip(rows.tolist(), posed.tolist())]
+    absent = np.array([values is None for values in lists], dtype=bool) & posed
     report.counts["people without a keypoint list"] += int((absent & report.good[rows]).sum())
     flat, bad = number_rows([[0.0] * width if values is None else values for values in lists], width)
     report.column(bad, rows, "keypoints", f"keypoints ({num_keypoints} x 3)")

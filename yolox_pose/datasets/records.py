@@ -25,6 +25,8 @@ DEFAULT_AREA_SHARE = 0.53
 """Part of its box that a person covers where the file has no area (mmpose's ``base_coco_style_dataset.py``)."""
 BOX_TOLERANCE = 2.0
 """Pixels by which a box may reach beyond its image: rounding in real files. It is clipped and counted."""
+MERGE_IOU = 0.7
+"""Least IoU of the boxes that one object has in two annotation files which number it differently."""
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +93,7 @@ class PoseRecords:
         crowds: N compressed RLE strings of the union of the crowd regions; empty where an image has none.
         classes: C class names.
         counts: What was mended, ignored or skipped while reading, by kind.
+        keypoint_classes: Names of those classes that have keypoints; None for all.
     """
 
     image_ids: np.ndarray
@@ -106,6 +109,7 @@ class PoseRecords:
     crowds: PackedBytes
     classes: tuple[str, ...]
     counts: Counter = field(default_factory=Counter)
+    keypoint_classes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """N, the number of images."""
@@ -166,6 +170,13 @@ class ReadOptions(NamedTuple):
     other_categories: str = "error"
     box_tolerance: float = BOX_TOLERANCE
     require_annotations: bool = True
+    keypoint_classes: tuple[str, ...] | None = None
+    keypoint_file: Path | None = None
+    merge_iou: float = MERGE_IOU
+
+    def has_keypoints(self, name: str) -> bool:
+        """Whether the instances of a class have keypoints."""
+        return self.keypoint_classes is None or name in self.keypoint_classes
 
 
 def read_options(
@@ -176,10 +187,19 @@ def read_options(
     other_categories: str = "error",
     box_tolerance: float = BOX_TOLERANCE,
     require_annotations: bool = True,
+    keypoint_classes: Sequence[str] | None = None,
+    keypoint_file: str | Path | None = None,
+    merge_iou: float = MERGE_IOU,
 ) -> ReadOptions:
     """Check the options of :func:`load_records` and put them together."""
     if other_categories not in ("error", "ignore"):
         raise ValueError(f"other_categories must be 'error' or 'ignore', not {other_categories!r}")
+    if isinstance(keypoint_classes, str):
+        raise ValueError(f"keypoint_classes is a list of names, not {keypoint_classes!r}")
+    if keypoint_file is not None and not num_keypoints:
+        raise ValueError("keypoint_file needs a skeleton: boxes alone are read from the annotation file")
+    if not 0 < merge_iou <= 1:
+        raise ValueError(f"merge_iou must be above 0 and at most 1, not {merge_iou}")
     return ReadOptions(
         num_keypoints,
         None if classes is None else tuple(classes),
@@ -187,6 +207,9 @@ def read_options(
         other_categories,
         box_tolerance,
         require_annotations,
+        None if keypoint_classes is None else tuple(keypoint_classes),
+        None if keypoint_file is None else Path(keypoint_file),
+        merge_iou,
     )
 
 
@@ -200,16 +223,19 @@ def load_records(ann_file: str | Path, *, on_error: str = "raise", **options: An
         **options: ``num_keypoints`` (K; 0 for boxes alone), ``classes`` (names in label order; None takes all
             categories in file order), ``image_root`` (folder of the images; their existence is checked unless None),
             ``other_categories`` (``'error'`` or ``'ignore'`` annotations of categories that are not in ``classes``),
-            ``box_tolerance`` (pixels by which a box may reach beyond its image), ``require_annotations``.
+            ``box_tolerance`` (pixels by which a box may reach beyond its image), ``require_annotations``,
+            ``keypoint_classes`` (names of the classes that have keypoints; None for all), ``keypoint_file`` (a second
+            file of the same images that holds the keypoints of the instances in ``ann_file``), ``merge_iou`` (see
+            :func:`yolox_pose.datasets.joint.merge_keypoints`).
 
     Raises:
         DataError: If the file cannot be read or, with ``on_error='raise'``, anything in it is wrong.
     """
-    from yolox_pose.datasets.parsing import parse_annotations
+    from yolox_pose.datasets.joint import parse_records
 
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}")
-    records, problems = parse_annotations(ann_file, read_options(**options))
+    records, problems = parse_records(ann_file, read_options(**options))
     fatal = [problem for problem in problems if problem.image_id is None and problem.ann_id is None]
     if records is None or problems and (on_error == "raise" or fatal):
         first, others = (fatal or problems)[0], len(problems) - 1
@@ -235,11 +261,11 @@ def find_problems(ann_file: str | Path, *, decode_images: bool = False, **option
         The problems in file order: those of the whole file first, then images, then annotations. A file that cannot
         be read at all gives one problem of kind ``file``.
     """
-    from yolox_pose.datasets.parsing import parse_annotations
+    from yolox_pose.datasets.joint import parse_records
 
     checked = read_options(**options)
     try:
-        records, problems = parse_annotations(ann_file, checked)
+        records, problems = parse_records(ann_file, checked)
     except DataError as error:
         text = str(error).removeprefix(f"{ann_file}: ")
         return [Problem(str(ann_file), "file", text)]

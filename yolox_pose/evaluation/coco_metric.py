@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,15 +28,21 @@ short and gives exactly the figures that were reported. It is about what float32
 
 @METRICS.register_module()
 class CocoPoseMetric(BaseMetric):
-    """COCO keypoint AP (and box AP) of the images that were evaluated, each counted once.
+    """COCO keypoint AP and box AP, in one pass, of the images that were evaluated, each counted once.
 
     Args:
         ann_file: Annotations in COCO format.
+        keypoint_ann_file: Annotations of the keypoints, where they are in another file of the same images: boxes of all
+            classes are then evaluated against ``ann_file``, keypoints against this one.
+        keypoint_classes: Names of the classes that have keypoints; by default those of the data set
+            (``dataset_meta['keypoint_classes']``), else those whose categories have keypoints, else all. Detections of
+            other classes are left out of keypoint results.
         skeleton: The K keypoints: a name, a dict of :class:`~yolox_pose.skeleton.Skeleton` fields, a skeleton.
         metric: What is evaluated: ``'keypoints'``, ``'bbox'`` or a list of them (named as in MMDetection; a setting
             ``metrics`` would be taken by MMEngine for that of its evaluator).
         format_only: Only write the predictions (the file then needs no annotations).
-        outfile_prefix: If given, ``PREFIX.json`` and ``PREFIX_bbox.json`` are written, in COCO results format.
+        outfile_prefix: If given, ``PREFIX.json`` (keypoints of the classes that have them) and ``PREFIX_bbox.json`` (boxes
+            of all classes) are written, in COCO results format.
         score_mode: Score of a detection: ``'bbox'``, that of its box; ``'keypoint'``, the mean of its keypoint scores;
             ``'bbox_keypoint'``, the product of the box score and the mean of the keypoint scores above
             ``keypoint_score_thr``.
@@ -59,6 +65,8 @@ class CocoPoseMetric(BaseMetric):
         ann_file: str,
         skeleton: str | Mapping[str, Any] | Skeleton | Sequence[str] = "coco",
         metric: str | Sequence[str] = "keypoints",
+        keypoint_ann_file: str | None = None,
+        keypoint_classes: Sequence[str] | None = None,
         format_only: bool = False,
         outfile_prefix: str | None = None,
         score_mode: str = "bbox",
@@ -84,7 +92,13 @@ class CocoPoseMetric(BaseMetric):
         self.skeleton = get_skeleton(skeleton)
         self.sigmas = self.skeleton.sigmas if sigmas is None else tuple(float(s) for s in sigmas)
         self.classes = None if classes is None else get_classes(classes)
+        self.keypoint_classes = None if keypoint_classes is None else tuple(keypoint_classes)
         self.ground_truth = GroundTruth.load(ann_file, require_annotations=not format_only)
+        self.keypoint_truth = self.ground_truth
+        if keypoint_ann_file is not None:
+            self.keypoint_truth = GroundTruth.load(keypoint_ann_file, require_annotations=not format_only)
+            if not np.array_equal(self.ground_truth.image_ids, self.keypoint_truth.image_ids):
+                raise DataError(f"{ann_file} and {keypoint_ann_file} are not of the same images")
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Keep the detections of a batch.
@@ -148,38 +162,48 @@ class CocoPoseMetric(BaseMetric):
         by_image: dict[int, dict[str, np.ndarray]] = {}
         for image_id, detections in results:
             by_image.setdefault(image_id, detections)
-        category_ids = self._category_ids()
+        names = self._class_names()
+        category_ids = _category_ids(self.ground_truth, names)
         predictions = Predictions.concatenate(
             [self._columns(image_id, found, category_ids) for image_id, found in sorted(by_image.items())]
         )
+        posed = self._posed(names)
+        pose_ids = _category_ids(self.keypoint_truth, [names[label] for label in posed])
+        poses = _translated(predictions, category_ids[posed], pose_ids)
         if self.outfile_prefix is not None:
-            for path in write_predictions(self.outfile_prefix, predictions):
+            for path in write_predictions(self.outfile_prefix, predictions, poses):
                 print_log(f"predictions written to {path}", logger="current")
-        return {} if self.format_only else self._figures(predictions, list(by_image), category_ids)
-
-    def _figures(self, predictions: Predictions, image_ids: list[int], category_ids: np.ndarray) -> dict[str, float]:
-        truth, figures = self.ground_truth, {}
-        if not set(image_ids) >= set(truth.image_ids.tolist()):
-            total = len(truth.image_ids)
-            _log_warning(
-                f"{len(image_ids)} of the {total} images of {truth.name} evaluated; figures are of these alone"
-            )
-        chosen = {"image_ids": image_ids, "category_ids": category_ids.tolist()}
+        if self.format_only:
+            return {}
+        self._warn_of_missing(by_image)
+        figures: dict[str, float] = {}
         if "keypoints" in self.kinds:
-            figures.update(_logged(evaluate_keypoints, truth, predictions, sigmas=self.sigmas, **chosen))
+            chosen = {"image_ids": list(by_image), "category_ids": pose_ids.tolist()}
+            figures.update(_logged(evaluate_keypoints, self.keypoint_truth, poses, sigmas=self.sigmas, **chosen))
         if "bbox" in self.kinds:
-            figures.update(_logged(evaluate_boxes, truth, predictions, **chosen))
+            chosen = {"image_ids": list(by_image), "category_ids": category_ids.tolist()}
+            figures.update(_logged(evaluate_boxes, self.ground_truth, predictions, **chosen))
         return figures
 
-    def _category_ids(self) -> np.ndarray:
-        """(C,) int64 category id of each label."""
-        ids = {name: category for category, name in self.ground_truth.categories.items()}
-        classes = self.classes or (self.dataset_meta or {}).get("classes") or list(ids)
-        absent = [name for name in classes if name not in ids]
-        if absent:
-            known = ", ".join(map(repr, ids))
-            raise DataError(f"{self.ground_truth.name}: no category {absent[0]!r}; the file has {known or 'none'}")
-        return np.asarray([ids[name] for name in classes], np.int64)
+    def _warn_of_missing(self, image_ids: Iterable[int]) -> None:
+        truth = self.ground_truth
+        missing = len(set(truth.image_ids.tolist()) - set(image_ids))
+        if missing:
+            total = len(truth.image_ids)
+            _log_warning(
+                f"{total - missing} of the {total} images of {truth.name} evaluated; figures are of these alone"
+            )
+
+    def _class_names(self) -> list[str]:
+        """The C class names in label order."""
+        return list(self.classes or (self.dataset_meta or {}).get("classes") or self.ground_truth.categories.values())
+
+    def _posed(self, names: Sequence[str]) -> list[int]:
+        """Labels of the classes that have keypoints."""
+        truth = self.keypoint_truth
+        wanted = self.keypoint_classes or (self.dataset_meta or {}).get("keypoint_classes")
+        wanted = wanted or [truth.categories[category] for category in truth.keypoint_categories()] or names
+        return [label for label, name in enumerate(names) if name in wanted]
 
     def _columns(self, image_id: int, found: Mapping[str, np.ndarray], category_ids: np.ndarray) -> Predictions:
         count = len(found["scores"])
@@ -195,6 +219,27 @@ class CocoPoseMetric(BaseMetric):
             boxes = found["bboxes"].round(PIXEL_DECIMALS)
         score = _SCORES[self.score_mode](found, self.keypoint_score_thr)
         return Predictions(np.full(count, image_id, np.int64), category_ids[labels], score, keypoints, boxes)
+
+
+def _category_ids(truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
+    """(C,) int64 category ids that a file has for class names.
+
+    Raises:
+        DataError: If it does not have one of them.
+    """
+    ids = {name: category for category, name in truth.categories.items()}
+    absent = [name for name in names if name not in ids]
+    if absent:
+        known = ", ".join(map(repr, ids))
+        raise DataError(f"{truth.name}: no category {absent[0]!r}; the file has {known or 'none'}")
+    return np.asarray([ids[name] for name in names], np.int64)
+
+
+def _translated(predictions: Predictions, category_ids: np.ndarray, new_ids: np.ndarray) -> Predictions:
+    """The predictions of some categories, under the ids that another file has for them."""
+    table = dict(zip(category_ids.tolist(), new_ids.tolist()))
+    chosen = predictions.select(np.isin(predictions.category_ids, category_ids))
+    return chosen._replace(category_ids=np.asarray([table[i] for i in chosen.category_ids.tolist()], np.int64))
 
 
 def _get(sample: Any, name: str) -> Any:

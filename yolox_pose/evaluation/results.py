@@ -99,12 +99,16 @@ def _column(records: Sequence[Mapping[str, Any]], key: str, name: str) -> np.nda
 
 
 def _keypoints(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray | None:
-    if not records or "keypoints" not in records[0]:
+    """(N, K, 3); a record that has a ``bbox`` instead of keypoints gets keypoints of score 0, which never count."""
+    first = next((i for i, record in enumerate(records) if "keypoints" in record), None)
+    if first is None:
         return None
-    length = len(records[0]["keypoints"])
+    length = len(records[first]["keypoints"])
     if length == 0 or length % 3:
-        raise DataError(f"{name}: record 0 has {length} keypoint numbers, expected x, y, score of each keypoint")
-    return _table(records, "keypoints", length, name).reshape(len(records), -1, 3)
+        raise DataError(f"{name}: record {first} has {length} keypoint numbers, expected x, y, score of each keypoint")
+    nothing = [0.0] * length
+    filled = [{"keypoints": nothing} if "keypoints" not in r and "bbox" in r else r for r in records]
+    return _table(filled, "keypoints", length, name).reshape(len(records), -1, 3)
 
 
 def _boxes(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray | None:
@@ -178,17 +182,22 @@ def write_metrics(path: str | Path, metrics: Mapping[str, Any]) -> Path:
     return write_json(path, {key: float(value) for key, value in metrics.items()}, indent=2)
 
 
-def write_predictions(prefix: str | Path, predictions: Predictions) -> list[Path]:
+def write_predictions(prefix: str | Path, predictions: Predictions, poses: Predictions | None = None) -> list[Path]:
     """Write ``PREFIX.json`` in COCO results format: keypoints, or boxes where there are no keypoints.
 
     Where there are both, the boxes go to ``PREFIX_bbox.json``, in the same order.
+
+    Args:
+        prefix: Path without the ending.
+        predictions: All detections.
+        poses: Those of them that have keypoints; None for all.
 
     Returns:
         The paths of the files written.
     """
     if predictions.keypoints is None:
         return [write_json(f"{prefix}.json", box_records(predictions))]
-    written = [write_json(f"{prefix}.json", keypoint_records(predictions))]
+    written = [write_json(f"{prefix}.json", keypoint_records(predictions if poses is None else poses))]
     if predictions.boxes is not None:
         written.append(write_json(f"{prefix}_bbox.json", box_records(predictions)))
     return written

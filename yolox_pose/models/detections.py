@@ -34,7 +34,7 @@ class Detections(NamedTuple):
         scores: (n,).
         labels: (n,) int64.
         keypoints: (n, K, 2), or None without the keypoint branch.
-        keypoint_scores: (n, K) visibility probabilities, or None.
+        keypoint_scores: (n, K) visibility probabilities, 0 for classes without keypoints, or None.
     """
 
     boxes: Tensor
@@ -45,7 +45,12 @@ class Detections(NamedTuple):
 
 
 @torch.no_grad()
-def detect(predictions: Predictions, priors: Tensor, settings: TestSettings = TestSettings()) -> list[Detections]:
+def detect(
+    predictions: Predictions,
+    priors: Tensor,
+    settings: TestSettings = TestSettings(),
+    has_keypoints: Tensor | None = None,
+) -> list[Detections]:
     """Score, select, decode and suppress.
 
     Each prior stands for its best class; boxes of different classes do not suppress each other.
@@ -54,6 +59,7 @@ def detect(predictions: Predictions, priors: Tensor, settings: TestSettings = Te
         predictions: Raw outputs of a batch.
         priors: (N, 3).
         settings: What is kept.
+        has_keypoints: (C,) bool, which classes have keypoints; None for all.
 
     Returns:
         The detections of each image.
@@ -79,6 +85,8 @@ def detect(predictions: Predictions, priors: Tensor, settings: TestSettings = Te
         if pose is not None:
             keypoints = decode_keypoints(pose[0][image, keep], priors[index[image, keep]])
             keypoint_scores = pose[1][image, keep].float().sigmoid()
+            if has_keypoints is not None:
+                keypoint_scores = keypoint_scores * has_keypoints[labels[image, keep]][:, None]
         found.append(
             Detections(boxes[image, keep], scores[image, keep], labels[image, keep], keypoints, keypoint_scores)
         )

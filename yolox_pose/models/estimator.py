@@ -71,7 +71,8 @@ def to_source(instances: InstanceData, metainfo: Mapping[str, Any]) -> InstanceD
     """Undo the letterbox: from pixels of the network's input to pixels of the source image.
 
     Args:
-        instances: ``bboxes`` (n, 4) and, for pose, ``keypoints`` (n, K, 2); changed in place.
+        instances: ``bboxes`` (n, 4) and, for pose, ``keypoints`` (n, K, 2); changed in place. Where ``keypoint_scores``
+            (n, K) are there and all 0, a detection has no keypoints: their coordinates become 0.
         metainfo: ``letterbox``, ``(sx, sy, left, top)`` of the map ``source * (sx, sy) + (left, top)``, and
             ``ori_shape``, (height, width) of the source image, to which boxes are clipped.
     """
@@ -83,4 +84,6 @@ def to_source(instances: InstanceData, metainfo: Mapping[str, Any]) -> InstanceD
     instances.bboxes = boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
     if "keypoints" in instances:
         instances.keypoints = (instances.keypoints - shift) / scale
+    if "keypoint_scores" in instances:
+        instances.keypoints = instances.keypoints * (instances.keypoint_scores > 0).any(-1)[:, None, None]
     return instances

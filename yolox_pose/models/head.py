@@ -147,17 +147,22 @@ def mean_counts(counts: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class YOLOXPoseDecoupledHead(BaseModule):
-    """YOLOX head for pose (one class with keypoints), detection (no keypoints) or both.
+    """YOLOX head for pose (all classes have keypoints), detection (none has) or both.
+
+    Instances of classes without keypoints train the keypoint branch as little as people without labelled keypoints do,
+    and their detections have keypoint scores of 0.
 
     Args:
         num_classes: C.
         skeleton: Name or description of the keypoints (see :func:`yolox_pose.skeleton.get_skeleton`); None builds no
             keypoint branch: plain detection.
+        keypoint_classes: Labels of the classes that have keypoints; None for all (with a skeleton).
         head_module: Further arguments of :class:`YOLOXHeadModule`.
         strides: Pixels per cell of each level.
         assigner: Fields of :class:`yolox_pose.ops.SimOTASettings` that differ from its defaults.
         loss_weights: Fields of :class:`yolox_pose.ops.LossWeights` that differ from its defaults.
-        class_target_power: The class target is the overlap to this power. Defaults to 0.5 for pose, 1 for detection.
+        class_target_power: The class target is the overlap to this power. Defaults to 0.5 for classes with keypoints, 1
+            for others.
         hidden_is_visible: Whether visibility code 1 trains as visible.
         unlabelled: ``'negative'`` or ``'ignore'``: what code 0 is for the visibility loss.
 
@@ -169,6 +174,7 @@ class YOLOXPoseDecoupledHead(BaseModule):
         self,
         num_classes: int = 1,
         skeleton: str | Mapping | Skeleton | None = "coco",
+        keypoint_classes: Sequence[int] | None = None,
         head_module: Mapping[str, Any] | None = None,
         strides: Sequence[int] = (8, 16, 32),
         assigner: Mapping[str, Any] | None = None,
@@ -182,6 +188,7 @@ class YOLOXPoseDecoupledHead(BaseModule):
         self.skeleton = None if skeleton is None else get_skeleton(skeleton)
         self.num_classes, self.strides = num_classes, tuple(strides)
         self.num_keypoints = self.skeleton.num_keypoints if self.skeleton else 0
+        self.keypoint_classes = _keypoint_classes(keypoint_classes, num_classes, self.num_keypoints)
         self.head_module = YOLOXHeadModule(
             num_classes, self.num_keypoints, num_levels=len(self.strides), **(head_module or {})
         )
@@ -189,13 +196,14 @@ class YOLOXPoseDecoupledHead(BaseModule):
         if self.skeleton is None:
             self.assigner = self.assigner._replace(dynamic_k="iou")
         self.loss_weights = _settings(LossWeights, loss_weights, "loss_weights")
-        if class_target_power is None:
-            class_target_power = 0.5 if self.skeleton else 1.0
-        self.class_target_power = class_target_power
         self.hidden_is_visible, self.unlabelled = hidden_is_visible, unlabelled
         self.late = False  # the L1 loss of the last epochs; set by the training-phase hook
         sigmas = torch.tensor(self.skeleton.sigmas if self.skeleton else ())
         self.register_buffer("sigmas", sigmas, persistent=False)
+        posed = torch.tensor([label in self.keypoint_classes for label in range(num_classes)])
+        self.register_buffer("has_keypoints", posed, persistent=False)
+        power = 1.0 - 0.5 * posed if class_target_power is None else torch.full((num_classes,), class_target_power)
+        self.register_buffer("class_target_power", power, persistent=False)
 
     def forward(self, features: Sequence[Tensor]) -> Predictions:
         """Raw flattened outputs."""
@@ -218,7 +226,7 @@ class YOLOXPoseDecoupledHead(BaseModule):
             DataError: If a label or the number of keypoints does not fit the head.
         """
         predictions, priors = self.forward(features), self.priors(features)
-        targets = collect_targets(data_samples, priors, self.num_keypoints)
+        targets = collect_targets(data_samples, priors, self.num_keypoints, self.has_keypoints)
         self._check(targets, data_samples)
         with torch.autocast(device_type=priors.device.type, enabled=False):
             assignment = self.assign(predictions, priors, targets)
@@ -272,7 +280,7 @@ class YOLOXPoseDecoupledHead(BaseModule):
             One ``InstanceData`` an image, sorted by score.
         """
         settings = _settings(TestSettings, test_cfg, "test_cfg")
-        detections = detect(self.forward(features), self.priors(features), settings)
+        detections = detect(self.forward(features), self.priors(features), settings, self.has_keypoints)
         return [_to_instances(found) for found in detections]
 
     def _check(self, targets: Targets, data_samples: Sequence) -> None:
@@ -287,6 +295,22 @@ class YOLOXPoseDecoupledHead(BaseModule):
                 f"does not fit a model of {self.num_classes} class(es); check 'classes' of the data set and "
                 "'num_classes' of the head"
             )
+
+
+def _keypoint_classes(labels: Sequence[int] | None, num_classes: int, num_keypoints: int) -> tuple[int, ...]:
+    """Labels of the classes that have keypoints, ascending.
+
+    Raises:
+        ValueError: If one is no label, or there are no keypoints at all.
+    """
+    if labels is None:
+        return tuple(range(num_classes)) if num_keypoints else ()
+    wrong = [label for label in labels if isinstance(label, bool) or label not in range(num_classes)]
+    if wrong:
+        raise ValueError(f"keypoint_classes: {wrong[0]!r} is not a label of a head of {num_classes} class(es)")
+    if labels and not num_keypoints:
+        raise ValueError("keypoint_classes are given, but the head has no skeleton")
+    return tuple(sorted(set(labels)))
 
 
 def _settings(kind: type, values: Mapping | None, name: str) -> Any:

@@ -38,7 +38,9 @@ def _ignored_priors(masks: Sequence[Tensor | None], priors: Tensor) -> Tensor | 
     return ignored
 
 
-def collect_targets(data_samples: Sequence, priors: Tensor, num_keypoints: int) -> Targets:
+def collect_targets(
+    data_samples: Sequence, priors: Tensor, num_keypoints: int, has_keypoints: Tensor | None = None
+) -> Targets:
     """Pad the annotations of a batch.
 
     Args:
@@ -46,6 +48,8 @@ def collect_targets(data_samples: Sequence, priors: Tensor, num_keypoints: int) 
             ``keypoints_visible``, ``areas``) and, where the image has crowd regions, ``gt_fields.ignore_mask``.
         priors: (N, 3).
         num_keypoints: K of the head; 0 leaves the keypoint targets out.
+        has_keypoints: (C,) bool on the device of the priors, which classes have keypoints: instances of the others
+            count as not labelled, whatever their annotations hold. None for all.
 
     Raises:
         DataError: If an image's keypoints are not K.
@@ -67,10 +71,14 @@ def collect_targets(data_samples: Sequence, priors: Tensor, num_keypoints: int) 
             "visible": _pad([one.keypoints_visible for one in instances], most).to(device),
             "areas": _pad([one.areas for one in instances], most).to(device),
         }
+    labels = _pad([one.labels for one in instances], most).to(device)
+    if num_keypoints and has_keypoints is not None:
+        known = labels.clamp(0, len(has_keypoints) - 1)  # a label that fits no class is refused by the head
+        pose["visible"] = pose["visible"] * has_keypoints[known][..., None]
     masks = [sample.gt_fields.ignore_mask if "gt_fields" in sample else None for sample in data_samples]
     return Targets(
         boxes=_pad([one.bboxes for one in instances], most).to(device),
-        labels=_pad([one.labels for one in instances], most).to(device),
+        labels=labels,
         valid=(torch.arange(most) < counts[:, None]).to(device, non_blocking=True),
         ignored=_ignored_priors(masks, priors),
         **pose,

@@ -155,7 +155,7 @@ def yolox_losses(
     *,
     sigmas: Tensor | None = None,
     weights: LossWeights = LossWeights(),
-    class_target_power: float = 0.5,
+    class_target_power: float | Tensor = 0.5,
     late: bool = False,
     hidden_is_visible: bool = True,
     unlabelled: str = "negative",
@@ -174,7 +174,8 @@ def yolox_losses(
         priors: (N, 3).
         sigmas: (K,) OKS constants, with the keypoint branch only.
         weights: Weights of the terms.
-        class_target_power: The class target is ``overlap ** class_target_power`` (0.5 for pose, 1 for detection).
+        class_target_power: The class target is ``overlap ** class_target_power`` (0.5 for classes with keypoints, 1 for
+            others): one number, or (C,) one a class.
         late: Whether the L1 loss of the last epochs is on.
         hidden_is_visible: See :func:`visibility_targets`.
         unlabelled: See :func:`visibility_targets`.
@@ -195,8 +196,10 @@ def yolox_losses(
     if targets.ignored is not None:
         objectness = objectness * ~(targets.ignored & (assignment.instance < 0))
     class_logits = pos.of(predictions.classes)
-    class_target = F.one_hot(pos.target(targets.labels), class_logits.shape[-1])
-    class_target = class_target * assignment.overlap[image, prior, None] ** class_target_power
+    labels = pos.target(targets.labels)
+    power = class_target_power[labels] if isinstance(class_target_power, Tensor) else class_target_power
+    class_target = F.one_hot(labels, class_logits.shape[-1])
+    class_target = class_target * (assignment.overlap[image, prior] ** power)[:, None]
     box, box_l1 = _box_losses(pos.of(predictions.boxes), pos, pos.target(targets.boxes), late)
     count = torch.full_like(box.detach(), len(image))
     keypoint_sums: list[Tensor] = []

@@ -1,0 +1,30 @@
+# Fine-tune one nano model for boxes and keypoints, from the weights of a YOLOX-nano detector of the same classes:
+#
+#   python tools/train.py configs/joint/yolox-joint_nano_1xb16-30e_custom-416.py --load-from yolox_nano.pth \
+#       --cfg-options train_dataloader.dataset.data_root=DIR ... (docs/joint.md has the whole command)
+#
+# The recipe for poses on small data, but the detector, whose boxes are an aim of their own here, learns half as fast; the
+# new keypoint branch as fast as there.
+_base_ = '../finetune/yolox-pose_nano_1xb16-30e_custom-416.py'
+
+base_lr = 0.0001
+model = dict(head=dict(num_classes=80, keypoint_classes=(0, )))
+train_dataloader = dict(
+    dataset=dict(
+        ann_file='annotations/instances_train.json', keypoint_file='annotations/person_keypoints_train.json',
+        classes='coco', keypoint_classes=('person', )))
+val_dataloader = dict(
+    dataset=dict(
+        ann_file='annotations/instances_val.json', keypoint_file='annotations/person_keypoints_val.json',
+        classes='coco', keypoint_classes=('person', )))
+test_dataloader = val_dataloader
+val_evaluator = dict(
+    ann_file='data/custom/annotations/instances_val.json',
+    keypoint_ann_file='data/custom/annotations/person_keypoints_val.json',
+    metric=('keypoints', 'bbox'))
+test_evaluator = val_evaluator
+optim_wrapper = dict(optimizer=dict(lr=base_lr), paramwise_cfg=dict(pose_lr_mult=60.0))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=200, by_epoch=False),
+    dict(type='CosineAnnealingLR', eta_min=base_lr * 0.01, T_max=30, by_epoch=True, convert_to_iter_based=True),
+]
