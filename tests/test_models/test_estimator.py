@@ -10,9 +10,9 @@ from mmengine.structures import InstanceData
 sys.path.insert(0, str(Path(__file__).parent))
 from models_common import build_model, make_batch  # noqa: E402
 
+from yolox_pose.checkpoints.fitting import adapt_state_dict  # noqa: E402
 from yolox_pose.compat.torch_load import load  # noqa: E402
 from yolox_pose.geometry.letterbox import fit_letterbox  # noqa: E402
-from yolox_pose.models.checkpoints import adapt_state_dict, rename_mmdet_key  # noqa: E402
 from yolox_pose.models.detections import TestSettings, detect  # noqa: E402
 from yolox_pose.models.estimator import to_source  # noqa: E402
 from yolox_pose.ops import Predictions, grid_priors  # noqa: E402
@@ -77,11 +77,6 @@ def test_no_detections_are_empty_results(nano):
     nano.test_cfg["score_thr"] = 0.01
     assert found.bboxes.shape == (0, 4)
     assert found.keypoints.shape == (0, 17, 2)
-
-
-def test_names_of_mmdet_heads():
-    assert rename_mmdet_key("bbox_head.multi_level_conv_reg.2.bias") == "head.head_module.out_bbox.2.bias"
-    assert rename_mmdet_key("backbone.stem.conv.conv.weight") == "backbone.stem.conv.conv.weight"
 
 
 def test_a_detector_starts_a_pose_model(nano):

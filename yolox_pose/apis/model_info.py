@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from yolox_pose.checkpoints.origin import LETTERBOX_TRANSFORM, adopt_letterbox, is_letterbox, stored_preprocessing
 from yolox_pose.classes import CLASS_LISTS
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import PAD_VALUE
 from yolox_pose.skeleton import Skeleton, get_skeleton
-
-logger = logging.getLogger(__name__)
-
-LETTERBOX_TRANSFORM = "LetterboxResize"
-"""Name of the transform of a config's test pipeline that says how images are fitted into the network's input."""
 
 INPUT_SIZE = (640, 640)
 """The transform's own default."""
@@ -35,30 +30,25 @@ class Preprocessing(NamedTuple):
 
 
 def find_preprocessing(cfg: Mapping[str, Any], dataset_meta: Mapping[str, Any]) -> Preprocessing:
-    """Find the letterbox of a config's test pipeline; the padding side stored in a checkpoint wins, with a log line.
+    """Find the letterbox of a config's test pipeline; what a checkpoint says of the padding wins, with a log line.
 
     Raises:
         UsageError: If the config has no test pipeline with such a transform.
     """
     dataset = _test_dataset(cfg)
-    for transform in dataset.get("pipeline", ()):
-        if str(transform.get("type", "")).split(".")[-1] == LETTERBOX_TRANSFORM:
-            break
-    else:
+    transform = next((dict(t) for t in dataset.get("pipeline", ()) if is_letterbox(t)), None)
+    if transform is None:
         raise UsageError(
             f"the config has no {LETTERBOX_TRANSFORM} in the pipeline of its test_dataloader, so the "
             "size of the network's input is not known"
         )
+    adopt_letterbox(transform, stored_preprocessing(dataset_meta))
     width, height = transform.get("input_size") or dataset.get("input_size") or INPUT_SIZE
-    found = Preprocessing(
+    return Preprocessing(
         size=(int(width), int(height)),
         centered=transform.get("centered", True),
         pad_value=transform.get("pad_value", PAD_VALUE),
     )
-    centered = dict(dataset_meta.get("preprocessing") or {}).get("centered", found.centered)
-    if centered != found.centered:
-        logger.warning("padding is %s, as the checkpoint was trained", "centred" if centered else "right and bottom")
-    return found._replace(centered=centered)
 
 
 def find_skeleton(model: Any) -> Skeleton | None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
+from yolox_pose.checkpoints.files import Checkpoint, read_checkpoint
+from yolox_pose.checkpoints.fitting import check_complete, fit_weights
+from yolox_pose.checkpoints.origin import adopt_normalization, stored_preprocessing
 from yolox_pose.cli.common import load_config
-from yolox_pose.compat.torch_load import load
-from yolox_pose.errors import DataError, UsageError
+from yolox_pose.errors import UsageError
 from yolox_pose.registry import MODELS, SCOPE
 
 from mmengine.config import Config  # isort: skip  (after the registry, which fills gaps of the stack)
@@ -70,49 +71,32 @@ def load_model(
         raise UsageError(f"config {cfg.filename or ''} has no 'model'")
     if checkpoint is not None and not Path(checkpoint).is_file():
         raise UsageError(f"checkpoint {os.fspath(checkpoint)} does not exist")
-    init_default_scope(cfg.get("default_scope", SCOPE))
-    model = MODELS.build(cfg.model)
-    model.cfg, model.dataset_meta = cfg, {}
     if checkpoint is None:
         logger.warning("no checkpoint was given: the weights are random, and so is what is found")
     else:
-        model.dataset_meta = load_weights(model, checkpoint)
+        found = read_checkpoint(checkpoint)
+        cfg = copy.deepcopy(cfg)
+        adopt_normalization(cfg.model.setdefault("data_preprocessor", {}), stored_preprocessing(found.dataset_meta))
+    init_default_scope(cfg.get("default_scope", SCOPE))
+    model = MODELS.build(cfg.model)
+    model.cfg, model.dataset_meta = cfg, {}
+    if checkpoint is not None:
+        load_weights(model, found)
+        model.dataset_meta = found.dataset_meta
     return model.to(target).eval()
 
 
-def load_weights(model: nn.Module, checkpoint: str | os.PathLike[str]) -> dict[str, Any]:
-    """Load the weights of a checkpoint, all of them.
-
-    Returns:
-        ``dataset_meta`` of the checkpoint, an empty dict if it has none.
+def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Load all weights of a model from a checkpoint of any layout; what the model does not have is told.
 
     Raises:
-        DataError: If the file is no checkpoint or does not hold all weights of the model.
+        DataError: If the checkpoint does not hold all weights of the model.
     """
-    name = os.fspath(checkpoint)
-    content = load(name)
-    weights = content.get("state_dict", content.get("model", content)) if isinstance(content, Mapping) else None
-    if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise DataError(f"checkpoint {name} holds no weights (a 'state_dict' of tensors)")
-    _load_all(model, dict(weights), name)
-    meta = content.get("meta")
-    found = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
-    return dict(found) if isinstance(found, Mapping) else {}
-
-
-def _load_all(model: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
-    """Load weights into a model; parameters that are missing or of another shape are an error, extra ones a warning."""
     own = model.state_dict()
-    wrong = [key for key in weights if key in own and weights[key].shape != own[key].shape]
-    fitting = {key: value for key, value in weights.items() if key not in wrong}
-    outcome = model.load_state_dict(fitting, strict=False)
-    missing = [key for key in outcome.missing_keys if key not in wrong]
-    if missing or wrong:
-        parts = [f"{len(missing)} are missing (such as '{missing[0]}')"] if missing else []
-        parts += [f"{len(wrong)} have another shape (such as '{wrong[0]}')"] if wrong else []
-        raise DataError(
-            f"checkpoint {name} does not fit the model of the config: of its {len(own)} tensors {' and '.join(parts)}"
+    fit = fit_weights(checkpoint.weights, own, remap=False)
+    check_complete(fit, own, checkpoint.weights, checkpoint.name)
+    model.load_state_dict(fit.weights, strict=False)
+    if fit.unused:
+        logger.warning(
+            "checkpoint %s: %d tensors are not used, such as '%s'", checkpoint.name, len(fit.unused), fit.unused[0]
         )
-    if outcome.unexpected_keys:
-        keys = outcome.unexpected_keys
-        logger.warning("checkpoint %s: %d tensors are not used, such as '%s'", name, len(keys), keys[0])

@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", help="config file, or the name of a config of this package")
-    parser.add_argument("checkpoint", help="weights to evaluate")
+    parser.add_argument("checkpoint", help="weights to evaluate, of any layout that is known")
     parser.add_argument("--out", metavar="DIR", help="write metrics.json and the predictions (COCO results) there")
     parser.add_argument("--overwrite", action="store_true", help="replace results that are in DIR already")
     parser.add_argument("--work-dir", help="where the log goes (default: work_dirs/<config name>)")
@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config.work_dir = args.work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     config.load_from = str(check_file(args.checkpoint, "checkpoint"))
     setup_launcher(config, args.launcher, args.local_rank, device)
-    metrics = evaluate(config, out)
+    chosen = any(option.startswith("model.test_cfg.score_thr=") for option in args.cfg_options)
+    metrics = evaluate(config, out, keep_threshold=chosen)
     from mmengine.dist import is_main_process
 
     if is_main_process():
@@ -71,12 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def evaluate(config: Config, out: Path | None = None) -> Mapping[str, Any]:
+def evaluate(config: Config, out: Path | None = None, *, keep_threshold: bool = False) -> Mapping[str, Any]:
     """Evaluate what ``config.load_from`` names on the test data of a config.
+
+    The checkpoint may be of any layout that is known. What it assumes of its input wins over the config.
 
     Args:
         config: A config; changed in place.
         out: Folder for the predictions; None writes none.
+        keep_threshold: Whether the score threshold is the config's, whatever the checkpoint says.
 
     Returns:
         Figures by name, such as ``coco/AP``; the same in every process.
@@ -85,7 +89,12 @@ def evaluate(config: Config, out: Path | None = None) -> Mapping[str, Any]:
         UsageError: If the config says nothing of testing.
         DataError: If data or weights cannot be used.
     """
+    from mmengine.model import is_model_wrapper
     from mmengine.runner import Runner
+
+    from yolox_pose.apis.model_io import load_weights
+    from yolox_pose.checkpoints.files import read_checkpoint
+    from yolox_pose.checkpoints.origin import apply_origin
 
     absent = [key for key in ("test_dataloader", "test_evaluator") if not config.get(key)]
     if absent:
@@ -98,7 +107,13 @@ def evaluate(config: Config, out: Path | None = None) -> Mapping[str, Any]:
     if out is not None:
         for metric in _metrics(config):
             metric.outfile_prefix = str(out / PREDICTIONS_PREFIX)
-    return Runner.from_cfg(config).test()
+    checkpoint = read_checkpoint(config.load_from)
+    config.load_from = None
+    apply_origin(config, checkpoint.dataset_meta, threshold=not keep_threshold)
+    runner = Runner.from_cfg(config)
+    load_weights(runner.model.module if is_model_wrapper(runner.model) else runner.model, checkpoint)
+    runner.logger.info(f"Weights of {checkpoint.layout.title} from {checkpoint.name}")
+    return runner.test()
 
 
 def _metrics(config: Config) -> list[Any]:

@@ -44,7 +44,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="go on from a checkpoint; without PATH from the latest one in the work dir",
     )
-    parser.add_argument("--load-from", metavar="PATH", help="start from these weights (a YOLOX detector will do)")
+    parser.add_argument(
+        "--load-from",
+        metavar="PATH",
+        help="start from these weights, of any layout that is known (docs/checkpoints.md); a detector will do",
+    )
     parser.add_argument("--amp", action="store_true", help="mixed precision: fp16 on a GPU, bf16 on CPU")
     parser.add_argument(
         "--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size of all processes"
@@ -81,6 +85,7 @@ def train(config: Config) -> None:
     """
     from mmengine.runner import Runner
 
+    config.custom_hooks = [*(config.get("custom_hooks") or []), {"type": "yolox_pose.StartWeightsHook"}]
     Runner.from_cfg(config).train()
 
 

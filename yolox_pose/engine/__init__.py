@@ -5,11 +5,13 @@ from yolox_pose.engine.guard_hook import NonFiniteLossGuard
 from yolox_pose.engine.optim import YOLOXPoseOptimConstructor
 from yolox_pose.engine.phase_hook import TrainingPhaseHook
 from yolox_pose.engine.progress_hook import ProgressBarHook
+from yolox_pose.engine.start_hook import StartWeightsHook
 
 __all__ = [
     "AtomicCheckpointHook",
     "NonFiniteLossGuard",
     "ProgressBarHook",
+    "StartWeightsHook",
     "TrainingPhaseHook",
     "YOLOXPoseOptimConstructor",
 ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 
+from yolox_pose.checkpoints.files import write_atomically
 from yolox_pose.registry import HOOKS
 
 
@@ -19,15 +18,7 @@ class AtomicLocalBackend(LocalBackend):
         """Write ``obj`` to ``filepath`` and make sure that it is on the disk before the old file is replaced."""
         target = Path(filepath)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(target, obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
         """The same for text (``last_checkpoint``)."""

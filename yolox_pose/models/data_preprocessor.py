@@ -71,13 +71,16 @@ def resize_batch(inputs: Tensor, data_samples: Sequence, size: tuple[int, int]) 
 class YOLOXPoseDataPreprocessor(BaseDataPreprocessor):
     """Batches of BGR images, 0 to 255, without normalisation (the weights expect that), float32.
 
+    The pipelines make BGR images. Padding is added before all of it, also before the normalisation.
+
     Args:
         size_divisor: Height and width of a batch are multiples of this.
         random_size: Smallest and largest side of the training batches; None keeps the size of the pipeline. The shorter
             side of non-square batches is scaled along, to a multiple of ``size_divisor``.
         random_size_interval: Iterations for which a size is kept.
         channels_last: Whether batches are laid out channels-last, which is faster on CPU and with tensor cores.
-        mean: Subtracted from each channel, for weights that were trained so.
+        bgr_to_rgb: Whether the network's channels are in the other order, for weights that were trained so.
+        mean: Subtracted from each channel in the network's order, likewise.
         std: Divided by, likewise.
         non_blocking: Whether copies to the device are asynchronous.
     """
@@ -88,6 +91,7 @@ class YOLOXPoseDataPreprocessor(BaseDataPreprocessor):
         random_size: tuple[int, int] | None = None,
         random_size_interval: int = 1,
         channels_last: bool = True,
+        bgr_to_rgb: bool = False,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         non_blocking: bool = True,
@@ -96,9 +100,24 @@ class YOLOXPoseDataPreprocessor(BaseDataPreprocessor):
         self.size_divisor, self.random_size = size_divisor, random_size
         self.random_size_interval, self.channels_last = random_size_interval, channels_last
         self.seed = 0  # set by the training-phase hook to the seed of the run
+        self.register_buffer("mean", torch.zeros(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.ones(1, 3, 1, 1), persistent=False)
+        self.set_normalization(bgr_to_rgb, mean, std)
+
+    def set_normalization(
+        self, bgr_to_rgb: bool = False, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+    ) -> None:
+        """Set channel order, mean and deviation, as the arguments of the constructor."""
+        self.bgr_to_rgb = bgr_to_rgb
         self.normalizes = mean is not None or std is not None
-        self.register_buffer("mean", torch.tensor(mean or [0.0] * 3).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std or [1.0] * 3).view(1, 3, 1, 1), persistent=False)
+        self.mean.copy_(torch.tensor([0.0] * 3 if mean is None else list(mean)).view(1, 3, 1, 1))
+        self.std.copy_(torch.tensor([1.0] * 3 if std is None else list(std)).view(1, 3, 1, 1))
+
+    @property
+    def normalization(self) -> dict[str, Any]:
+        """``bgr_to_rgb``, ``mean`` and ``std`` as plain values, None for no normalisation."""
+        values = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
+        return {"bgr_to_rgb": self.bgr_to_rgb, **(values if self.normalizes else dict.fromkeys(values))}
 
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """Batch of the network.
@@ -113,7 +132,10 @@ class YOLOXPoseDataPreprocessor(BaseDataPreprocessor):
         images, samples = data["inputs"], data.get("data_samples")
         inputs = images if isinstance(images, Tensor) else stack_images(images, self.size_divisor)
         memory_format = torch.channels_last if self.channels_last else torch.contiguous_format
-        inputs = self.cast_data(inputs).float().contiguous(memory_format=memory_format)
+        inputs = self.cast_data(inputs)
+        if self.bgr_to_rgb:
+            inputs = inputs.flip(1)
+        inputs = inputs.float().contiguous(memory_format=memory_format)
         samples = self.cast_data(samples) if samples is not None else None
         if self.normalizes:
             inputs = (inputs - self.mean) / self.std

@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor
 
-from yolox_pose.models.checkpoints import adapt_state_dict
+from yolox_pose.checkpoints.fitting import adapt_state_dict
 from yolox_pose.registry import MODELS
 
 

@@ -1,0 +1,275 @@
+"""Weights of one layout to another, with a report of what was taken; ONNX files to weights."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from yolox_pose.apis.model_info import find_classes
+from yolox_pose.apis.sources import Source, list_sources
+from yolox_pose.checkpoints.calibration import calibrate_norms
+from yolox_pose.checkpoints.files import SAFETENSORS, Checkpoint, read_checkpoint, write_checkpoint
+from yolox_pose.checkpoints.fitting import Fit, check_start, fit_table, fit_weights, model_size
+from yolox_pose.checkpoints.layouts import HEAD, LAYOUTS, OWN, Layout, from_own
+from yolox_pose.checkpoints.onnx_import import OnnxModel, graph_size, read_onnx, unfold
+from yolox_pose.checkpoints.origin import describe_origin, number_of_classes
+from yolox_pose.cli.common import load_config
+from yolox_pose.errors import DataError, UsageError
+from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+from yolox_pose.progress import track
+from yolox_pose.registry import MODELS, SCOPE
+from yolox_pose.version import __version__
+
+from mmengine.registry import init_default_scope  # isort: skip  (after the registry, which fills gaps of the stack)
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".pth", ".pt", SAFETENSORS)
+ONNX = ".onnx"
+DETECTOR = "yolox_{}_8xb8-300e_coco"
+"""Config of the detector of a size."""
+_SIZES = {(16, True): "nano", (24, False): "tiny", (32, False): "s", (48, False): "m", (64, False): "l", (80, False): "x"}
+"""Model sizes by the channels of the stem and whether convolutions are depthwise."""
+
+
+class Conversion(NamedTuple):
+    """What :func:`convert` did.
+
+    Attributes:
+        source: The weights that were read.
+        layout: What was written.
+        fit: What was taken of them.
+        own: What the table of ``fit`` counts as wanted.
+        dataset_meta: What was written beside the weights.
+        measured: Images that batch norms were measured on; None if they were not.
+    """
+
+    source: Checkpoint
+    layout: Layout
+    fit: Fit
+    own: dict[str, Tensor]
+    dataset_meta: dict[str, Any]
+    measured: int | None = None
+
+    def report(self) -> str:
+        """The conversion in a few lines."""
+        meta, table = self.dataset_meta, fit_table(self.fit, self.own)
+        lines = [f"{self.source.name}: {self.source.layout.title}, {describe_weights(self.source.weights)}", table]
+        if self.measured is not None:
+            lines.append(f"batch norms measured on {self.measured} images")
+        facts = [*describe_preprocessing(meta.get("preprocessing") or {})]
+        if "score_thr" in meta:
+            facts.append(f"score threshold {meta['score_thr']}")
+        if facts:
+            lines.append(f"assumes: {', '.join(facts)}")
+        return "\n".join(lines)
+
+
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    config: str | None = None,
+    to: str = OWN.name,
+    legacy: bool = False,
+    images: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> Conversion:
+    """Write weights of any known layout in another one.
+
+    Args:
+        source: ``.pth``, ``.safetensors``, or ``.onnx`` of a YOLOX detector.
+        target: ``.pth``, ``.pt`` or ``.safetensors``.
+        config: Only what fits this config's model is written, the class output in the order of its classes.
+        to: A key of :data:`yolox_pose.checkpoints.layouts.LAYOUTS`.
+        legacy: Whether these are Megvii's weights before version 0.1.1.
+        images: Folder of images, for ONNX: batch-norm statistics are measured on them.
+        overwrite: Whether an existing target is replaced.
+
+    Raises:
+        UsageError: If a file is missing, in the way, or an option does not go with the source.
+        DataError: If the source cannot be used, or has no names in the layout.
+    """
+    _check_paths(Path(source), Path(target), overwrite)
+    measured = None
+    if Path(source).suffix == ONNX:
+        checkpoint, measured = import_onnx(source, images, legacy=legacy)
+    elif images is not None:
+        raise UsageError("--calibrate measures the batch norms of an ONNX file; other files have their own statistics")
+    else:
+        checkpoint = read_checkpoint(source, legacy=legacy)
+    meta = dict(checkpoint.dataset_meta)
+    if config is None:
+        own = checkpoint.weights
+        fit = Fit(own, (), {}, checkpoint.constants)
+    else:
+        own, fit, meta["classes"] = _fit_config(checkpoint, config)
+    layout = choose_layout(to, fit.weights, str(source))
+    names = {key: from_own(key, layout) for key in fit.weights}
+    unnamed = tuple(key for key, name in names.items() if name is None)
+    written = {name: fit.weights[key] for key, name in names.items() if name is not None}
+    fit = fit._replace(
+        weights={key: value for key, value in fit.weights.items() if key not in unnamed}, unused=(*fit.unused, *unnamed)
+    )
+    if unnamed:
+        own = {key: value for key, value in own.items() if key not in unnamed}
+    content = {"dataset_meta": meta, "origin": {"layout": checkpoint.layout.name, "file": Path(source).name}}
+    write_checkpoint(target, written, {**content, "yolox_pose": __version__}, layout.key)
+    return Conversion(checkpoint, layout, fit, own, meta, measured)
+
+
+def _check_paths(source: Path, target: Path, overwrite: bool) -> None:
+    if not source.is_file():
+        raise UsageError(f"{source} does not exist" if not source.exists() else f"{source} is not a file")
+    if target.suffix not in SUFFIXES:
+        raise UsageError(f"{target}: the name of weights ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    if target.exists() and target.resolve() == source.resolve():
+        raise UsageError(f"{target} is the source and is not written to; choose another name")
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} exists already; choose another name or add --overwrite")
+    if not target.parent.is_dir():
+        raise UsageError(f"folder {target.parent} does not exist")
+
+
+def _fit_config(checkpoint: Checkpoint, name: str) -> tuple[dict[str, Tensor], Fit, list[str]]:
+    """The tensors of a config's model, what it takes of a checkpoint, and its classes."""
+    config = load_config(name)
+    if "model" not in config:
+        raise UsageError(f"config {name} has no 'model'")
+    init_default_scope(config.get("default_scope", SCOPE))
+    model: Any = MODELS.build(config.model)
+    model.cfg, model.dataset_meta = config, {}
+    own, classes = model.state_dict(), find_classes(model)
+    fit = fit_weights(
+        checkpoint.weights, own, source_classes=checkpoint.dataset_meta.get("classes"), target_classes=classes
+    )
+    check_start(fit, own, checkpoint.weights, checkpoint.name)
+    return own, fit._replace(unused=(*fit.unused, *checkpoint.constants)), list(classes)
+
+
+def choose_layout(name: str, weights: dict[str, Tensor], source: str) -> Layout:
+    """The layout to write, where it has the network of these weights.
+
+    Raises:
+        DataError: If it has not.
+    """
+    darknet = model_size(weights) == "darknet53"
+    if darknet and name == "megvii":
+        return LAYOUTS["megvii-darknet53"]
+    if darknet and name != OWN.name:
+        raise DataError(f"{source}: {LAYOUTS[name].title} has no model with Darknet-53")
+    if name == "mmyolo" and any(".blocks.0.conv2.depthwise_conv." in key for key in weights):
+        raise DataError(f"{source}: MMYOLO's CSP blocks have no depthwise convolutions, its nano is another network")
+    return LAYOUTS[name]
+
+
+def describe_weights(weights: dict[str, Tensor]) -> str:
+    """Size, classes and keypoints in words."""
+    size, classes, points = model_size(weights), number_of_classes(weights), weights.get(f"{HEAD}out_kpt_vis.0.weight")
+    words = [f"size {size}" if size else "a size of its own"]
+    words.append("no classes" if classes is None else f"{classes} class{'es' if classes > 1 else ''}")
+    words.append("no keypoints" if points is None else f"{len(points)} keypoints")
+    return ", ".join(words)
+
+
+def describe_preprocessing(stored: dict[str, Any]) -> Iterator[str]:
+    """What weights assume of their input, in words."""
+    if "centered" in stored:
+        yield f"padding {'centred' if stored['centered'] else 'right and bottom'}"
+    if "channel_order" in stored:
+        yield f"{stored['channel_order'].upper()}, 0 to 255"
+    if stored.get("mean") is not None:
+        yield f"minus {stored['mean']}, by {stored.get('std')}"
+
+
+def import_onnx(
+    path: str | os.PathLike[str], images: str | os.PathLike[str] | None = None, *, legacy: bool = False
+) -> tuple[Checkpoint, int | None]:
+    """Read the weights of a YOLOX detector from an ONNX file whose batch norms are folded.
+
+    Args:
+        path: The file.
+        images: Folder of images on which batch-norm statistics are measured; None leaves some that no training can
+            start from, with a warning.
+        legacy: Whether it takes RGB images with ImageNet's normalisation.
+
+    Returns:
+        The weights, and the number of images.
+
+    Raises:
+        UsageError: If the onnx package or the folder is missing.
+        DataError: If the file is of another network, or no image can be read.
+    """
+    name = os.fspath(path)
+    sources = None if images is None else list_sources(images)
+    graph = read_onnx(name)
+    model = _detector(graph, name)
+    weights = unfold(model.state_dict(), graph, name)
+    layout = LAYOUTS["megvii"]._replace(title="an ONNX graph of YOLOX")
+    meta = describe_origin(layout, weights, {}, legacy)
+    measured = None
+    if sources is None:
+        logger.warning("%s: without --calibrate DIR the weights can predict, but no training can start from them", name)
+    else:
+        model.load_state_dict(weights)
+        stored = meta["preprocessing"]
+        model.data_preprocessor.set_normalization(stored["channel_order"] == "rgb", stored["mean"], stored["std"])
+        measured = _calibrate(model, sources, graph.size, stored)
+        weights = dict(model.state_dict())
+    return Checkpoint(name, weights, layout, meta), measured
+
+
+def _detector(graph: OnnxModel, name: str) -> nn.Module:
+    """The detector that an ONNX graph holds, in evaluation mode.
+
+    Raises:
+        DataError: If there is no such size.
+    """
+    channels, depthwise, classes = graph_size(graph)
+    size = _SIZES.get((channels, depthwise))
+    if size is None or classes is None:
+        raise DataError(
+            f"{name}: it is not the graph of a YOLOX detector of a published size (stem of {channels} channels, "
+            f"{len(graph.convs)} convolutions)"
+        )
+    config = load_config(DETECTOR.format(size), {"model.head.num_classes": classes})
+    init_default_scope(config.get("default_scope", SCOPE))
+    return MODELS.build(config.model).eval()
+
+
+def _calibrate(model: Any, sources: Sequence[Source], size: tuple[int, int], stored: dict[str, Any]) -> int:
+    """Measure the norms of a detector on images; those that cannot be read are skipped with a warning."""
+
+    def batches() -> Iterator[Tensor]:
+        for source in track(sources, "calibrate"):
+            try:
+                img = source.read()
+            except DataError as error:
+                logger.warning("skipped: %s", error)
+                continue
+            letterbox = fit_letterbox(img.shape[1::-1], size, stored["centered"])
+            canvas = letterbox_image(img, letterbox, stored["pad_value"])
+            tensor = torch.from_numpy(np.ascontiguousarray(canvas.transpose(2, 0, 1)))
+            yield model.data_preprocessor({"inputs": [tensor]})["inputs"]
+
+    class Network(nn.Module):
+        """Backbone, neck and head without the batch of samples that the estimator wants."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, inputs: Tensor) -> Any:
+            return self.model.head(self.model.extract_feat(inputs))
+
+    try:
+        return calibrate_norms(Network(), batches())
+    except ValueError:
+        raise DataError(f"none of the {len(sources)} images to calibrate on could be read") from None

@@ -1,0 +1,25 @@
+"""Weights of any published YOLOX layout: reading, renaming, fitting to a model, writing.
+
+Importing this fills the gaps of the OpenMMLab stack first (:mod:`yolox_pose.compat`): its own checkpoints are read safely.
+"""
+
+from yolox_pose import compat
+
+compat.install()
+
+from yolox_pose.checkpoints.files import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
+from yolox_pose.checkpoints.fitting import Fit, fit_weights  # noqa: E402
+from yolox_pose.checkpoints.layouts import LAYOUTS, Layout, find_layout, from_own, to_own  # noqa: E402
+
+__all__ = [
+    "LAYOUTS",
+    "Checkpoint",
+    "Fit",
+    "Layout",
+    "find_layout",
+    "fit_weights",
+    "from_own",
+    "read_checkpoint",
+    "to_own",
+    "write_checkpoint",
+]

@@ -1,0 +1,63 @@
+"""Batch-norm statistics of weights whose own were folded away, measured on images without changing what is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def calibrate_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
+    """Measure mean and variance of what enters each batch norm, and set weight and bias so that nothing else changes.
+
+    In evaluation the norm computes ``(x - mean) / sqrt(var + eps) * weight + bias``, a scale and a shift of each channel.
+    These two stay, so outputs do; in training, batches that look like the images are normalised to the same values, so
+    training can go on from there.
+
+    Args:
+        model: In evaluation mode; its norms are changed.
+        batches: (B, 3, H, W) inputs of the network.
+
+    Returns:
+        Number of images.
+
+    Raises:
+        ValueError: If there are no images.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    sums = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+
+    def collect(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].double()
+        total = torch.full_like(x[0, :, 0, 0], x.numel() / x.shape[1])
+        sums[norm] += torch.stack([total, x.sum((0, 2, 3)), x.square().sum((0, 2, 3))]).cpu()
+
+    hooks = [norm.register_forward_pre_hook(collect) for norm in norms]
+    images = 0
+    try:
+        for batch in batches:
+            model(batch)
+            images += len(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not images:
+        raise ValueError("no images to measure on")
+    for norm in norms:
+        count, total, squares = sums[norm]
+        if count.all():
+            _set_statistics(norm, total / count, (squares / count - (total / count).square()).clamp(min=0))
+    return images
+
+
+def _set_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+    """Exchange the statistics of a norm, keeping its scale and shift of each channel."""
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    shift = norm.bias.double() - norm.running_mean.double() * scale
+    mean, variance = mean.to(scale.device), variance.to(scale.device)
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)
+    norm.weight.copy_(scale * (norm.running_var.double() + norm.eps).sqrt())
+    norm.bias.copy_(shift + norm.running_mean.double() * scale)

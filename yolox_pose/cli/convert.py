@@ -1,0 +1,60 @@
+"""Convert weights between layouts: ``yolox-pose convert`` and ``tools/convert.py``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+TARGETS = ("yolox-pose", "mmpose", "mmdet", "mmyolo", "megvii")
+"""What ``--to`` takes; keys of :data:`yolox_pose.checkpoints.layouts.LAYOUTS`."""
+
+EXAMPLES = """examples:
+  python tools/convert.py yolox_s.pth s.pth
+  python tools/convert.py yolox_s.pth start.pth --config configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py
+  python tools/convert.py work_dirs/s/epoch_300.pth s_mmpose.pth --to mmpose
+  python tools/convert.py yolox_nano.onnx nano.safetensors --calibrate images/
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(
+        prog="convert",
+        description="Convert weights of MMPose, MMDetection, MMYOLO, Megvii's YOLOX or an ONNX file to this package's "
+        "layout, or from it, and show what is taken. The layout of SRC is recognised.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SRC", help="weights: .pth, .safetensors, or .onnx of a detector")
+    parser.add_argument("target", metavar="DST", help="file to write: .pth, .pt or .safetensors")
+    parser.add_argument("--config", help="write what this config's model takes, its classes found by name")
+    parser.add_argument(
+        "--to", choices=TARGETS, default=TARGETS[0], metavar="LAYOUT", help=f"{', '.join(TARGETS)} (default: {TARGETS[0]})"
+    )
+    parser.add_argument(
+        "--legacy", action="store_true", help="Megvii's weights before 0.1.1: RGB images with ImageNet's normalisation"
+    )
+    parser.add_argument(
+        "--calibrate", metavar="DIR", help="for .onnx: images on which batch-norm statistics are measured"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    args = build_parser().parse_args(argv)
+    from yolox_pose.apis.conversion import convert
+
+    done = convert(
+        args.source,
+        args.target,
+        config=args.config,
+        to=args.to,
+        legacy=args.legacy,
+        images=args.calibrate,
+        overwrite=args.overwrite,
+    )
+    print(done.report())
+    print(f"written: {args.target} ({done.layout.title})")
+    return 0

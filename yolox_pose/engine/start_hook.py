@@ -1,0 +1,79 @@
+"""Where a run starts: weights of any layout, checked against the model, and what they assume of their input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from yolox_pose.checkpoints.files import SAFETENSORS, parse_checkpoint, read_content
+from yolox_pose.checkpoints.fitting import check_start, fit_weights, log_fit
+from yolox_pose.checkpoints.origin import adopt_normalization, stored_preprocessing
+from yolox_pose.registry import HOOKS
+
+
+def _load_safetensors(filename: str, map_location: Any = None) -> Any:
+    return read_content(filename)
+
+
+CheckpointLoader.register_scheme(rf".*\{SAFETENSORS}$", loader=_load_safetensors, force=True)
+
+
+@HOOKS.register_module()
+class StartWeightsHook(Hook):
+    """Turns the weights that a training starts from into the model's, and refuses those that do not fit its body.
+
+    Channel order and normalisation of the weights are taken over into the data preprocessor and written into the
+    checkpoints of the run. (The padding side is that of the training itself.)
+
+    Raises:
+        DataError: If the weights are of no known layout or do not fit (:func:`yolox_pose.checkpoints.fitting.check_start`).
+    """
+
+    priority = "HIGHEST"  # before the hook of the EMA model, which loads the same weights
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Replace the content of a file that was read, in place; a run that is resumed is given what it was written with."""
+        if runner._resume:
+            meta = checkpoint.get("meta") or {}
+            self._adopt(runner, meta.get("dataset_meta") or {})
+            return
+        name, model = runner._load_from, _model(runner)
+        found = parse_checkpoint(checkpoint, name)
+        own = model.state_dict()
+        classes = (getattr(runner.train_dataloader.dataset, "metainfo", None) or {}).get("classes")
+        fit = fit_weights(
+            found.weights, own, source_classes=found.dataset_meta.get("classes"), target_classes=classes
+        )
+        check_start(fit, own, found.weights, name)
+        log_fit(fit, own, f"{name} ({found.layout.title})")
+        self._adopt(runner, found.dataset_meta)
+        initial = {key: value.detach().cpu().clone() for key, value in own.items()}
+        checkpoint.clear()
+        checkpoint["state_dict"] = initial | fit.weights
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note channel order and normalisation where they are not the usual ones."""
+        normalization = getattr(_model(runner).data_preprocessor, "normalization", None)
+        if not normalization or not any(normalization.values()):
+            return
+        dataset_meta = checkpoint["meta"].setdefault("dataset_meta", {})
+        order = "rgb" if normalization.pop("bgr_to_rgb") else "bgr"
+        stored = dataset_meta.get("preprocessing") or {}
+        dataset_meta["preprocessing"] = {**stored, "channel_order": order, **normalization}
+
+    @staticmethod
+    def _adopt(runner: Runner, dataset_meta: Mapping[str, Any]) -> None:
+        preprocessor = _model(runner).data_preprocessor
+        if hasattr(preprocessor, "set_normalization"):
+            settings = preprocessor.normalization
+            adopt_normalization(settings, stored_preprocessing(dataset_meta))
+            preprocessor.set_normalization(**settings)
+
+
+def _model(runner: Runner):
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
