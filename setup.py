@@ -34,6 +34,7 @@ EXTRAS = {
     "onnx": ["onnxruntime"],
     "openvino": ["openvino"],
     "ncnn": ["ncnn"],
+    "safetensors": ["safetensors"],
     "track": ["scipy"],
 }
 

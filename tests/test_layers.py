@@ -84,6 +84,10 @@ def within(*parts):
         ("ops", outside({"torch"}, ["ops"])),
         ("runtime", outside({"numpy", "cv2", "onnxruntime", "openvino", "ncnn"}, ["runtime", "geometry", "progress"])),
         ("models", within("yolox_pose.datasets", "yolox_pose.apis", "yolox_pose.cli", "yolox_pose.evaluation")),
+        (
+            "checkpoints",
+            within(*(f"yolox_pose.{part}" for part in ("models", "datasets", "evaluation", "engine", "apis", "cli"))),
+        ),
         ("datasets", within("yolox_pose.models", "yolox_pose.apis", "yolox_pose.cli", "yolox_pose.ops")),
         ("evaluation", within("yolox_pose.models", "yolox_pose.apis", "yolox_pose.cli")),
         ("compat", within(*(f"yolox_pose.{part}" for part in ("models", "datasets", "evaluation", "engine", "apis")))),
