@@ -82,7 +82,11 @@ def convert_copies(args: argparse.Namespace, folder: Path) -> dict[str, Path]:
     samples.mkdir()
     for path in sorted(args.images.iterdir())[:CALIBRATION_IMAGES]:
         (samples / path.name).symlink_to(path.resolve())
-    copies = {"weights as they are": args.weights, "Megvii's layout": folder / "megvii.pth", "ONNX import": folder / "onnx.pth"}
+    copies = {
+        "weights as they are": args.weights,
+        "Megvii's layout": folder / "megvii.pth",
+        "ONNX import": folder / "onnx.pth",
+    }
     convert(args.weights, copies["Megvii's layout"], to="megvii")
     with contextlib.redirect_stderr(io.StringIO()):
         convert(args.onnx, copies["ONNX import"], images=samples)
@@ -97,7 +101,9 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, f
     truth, priors = GroundTruth.load(args.annotations), grid(size)
     category_ids = np.array(sorted(truth.categories))
     with tempfile.TemporaryDirectory() as folder:
-        models = {n: load_model(DETECTOR.format(args.size), p, "cpu") for n, p in convert_copies(args, Path(folder)).items()}
+        models = {
+            n: load_model(DETECTOR.format(args.size), p, "cpu") for n, p in convert_copies(args, Path(folder)).items()
+        }
     found: dict[str, list] = {name: [] for name in ("", *models)}
     largest = dict.fromkeys(models, 0.0)
     for image_id, letterbox, pixels in canvases(truth, args.images, size):

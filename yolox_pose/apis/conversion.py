@@ -35,7 +35,14 @@ SUFFIXES = (".pth", ".pt", SAFETENSORS)
 ONNX = ".onnx"
 DETECTOR = "yolox_{}_8xb8-300e_coco"
 """Config of the detector of a size."""
-_SIZES = {(16, True): "nano", (24, False): "tiny", (32, False): "s", (48, False): "m", (64, False): "l", (80, False): "x"}
+_SIZES = {
+    (16, True): "nano",
+    (24, False): "tiny",
+    (32, False): "s",
+    (48, False): "m",
+    (64, False): "l",
+    (80, False): "x",
+}
 """Model sizes by the channels of the stem and whether convolutions are depthwise."""
 
 

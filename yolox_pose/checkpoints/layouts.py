@@ -134,7 +134,9 @@ LAYOUTS = {
 
 OWN = LAYOUTS["yolox-pose"]
 
-_CSP = re.compile(r"^((?:backbone\.stage[123]\.1|backbone\.stage4\.2|neck\.(?:top_down|bottom_up)_blocks\.[01])\.)(.*)$")
+_CSP = re.compile(
+    r"^((?:backbone\.stage[123]\.1|backbone\.stage4\.2|neck\.(?:top_down|bottom_up)_blocks\.[01])\.)(.*)$"
+)
 """CSP blocks by our names, and what is inside of them."""
 _RESIDUAL = re.compile(r"^(backbone\.conv_res_block\d\.res\d\.)(.*)$")
 _INSIDE_CSP = (("main_conv", "conv1"), ("short_conv", "conv2"), ("final_conv", "conv3"), ("blocks", "m"))

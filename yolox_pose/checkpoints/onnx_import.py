@@ -79,7 +79,9 @@ def _collect_convs(
         if node.op_type == "Conv":
             weight, bias = (values.get(source) for source in (*node.input[1:], "")[:2])
             if weight is None or bias is None:
-                raise DataError(f"{name}: convolution {node.output[0]} has no weight and bias of its own; batch norms have to be folded")
+                raise DataError(
+                    f"{name}: convolution {node.output[0]} has no weight and bias of its own; batch norms have to be folded"
+                )
             convs[node.output[0]] = FoldedConv(weight, bias, feeding)
             feeding = frozenset({node.output[0]})
         origins |= dict.fromkeys(node.output, feeding)

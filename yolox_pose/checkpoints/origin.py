@@ -133,7 +133,9 @@ def apply_origin(config: MutableMapping[str, Any], dataset_meta: Mapping[str, An
     test_cfg = config["model"].get("test_cfg")
     found = dataset_meta.get("score_thr")
     if threshold and found is not None and test_cfg is not None and test_cfg.get("score_thr") != found:
-        logger.warning("score threshold %s, as the checkpoint's origin has it (config: %s)", found, test_cfg.get("score_thr"))
+        logger.warning(
+            "score threshold %s, as the checkpoint's origin has it (config: %s)", found, test_cfg.get("score_thr")
+        )
         test_cfg["score_thr"] = found
 
 
@@ -166,7 +168,9 @@ def adopt_letterbox(transform: MutableMapping[str, Any], stored: Mapping[str, An
 
 def adopt_normalization(preprocessor: MutableMapping[str, Any], stored: Mapping[str, Any]) -> None:
     """Set channel order and normalisation of a data preprocessor's settings likewise."""
-    wanted = {key: preprocessor.get(key) for key in ("mean", "std")} | {"bgr_to_rgb": preprocessor.get("bgr_to_rgb", False)}
+    wanted = {key: preprocessor.get(key) for key in ("mean", "std")} | {
+        "bgr_to_rgb": preprocessor.get("bgr_to_rgb", False)
+    }
     before = dict(wanted)
     wanted |= {key: stored[key] for key in ("mean", "std") if key in stored}
     if "channel_order" in stored:
@@ -178,4 +182,6 @@ def adopt_normalization(preprocessor: MutableMapping[str, Any], stored: Mapping[
     if wanted["mean"] is None and wanted["std"] is None:
         logger.warning("images are %s, 0 to 255, as the checkpoint was trained", order)
     else:
-        logger.warning("images are %s, minus %s, by %s, as the checkpoint was trained", order, wanted["mean"], wanted["std"])
+        logger.warning(
+            "images are %s, minus %s, by %s, as the checkpoint was trained", order, wanted["mean"], wanted["std"]
+        )

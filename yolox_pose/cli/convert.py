@@ -29,7 +29,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("target", metavar="DST", help="file to write: .pth, .pt or .safetensors")
     parser.add_argument("--config", help="write what this config's model takes, its classes found by name")
     parser.add_argument(
-        "--to", choices=TARGETS, default=TARGETS[0], metavar="LAYOUT", help=f"{', '.join(TARGETS)} (default: {TARGETS[0]})"
+        "--to",
+        choices=TARGETS,
+        default=TARGETS[0],
+        metavar="LAYOUT",
+        help=f"{', '.join(TARGETS)} (default: {TARGETS[0]})",
     )
     parser.add_argument(
         "--legacy", action="store_true", help="Megvii's weights before 0.1.1: RGB images with ImageNet's normalisation"

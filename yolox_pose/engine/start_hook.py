@@ -46,9 +46,7 @@ class StartWeightsHook(Hook):
         found = parse_checkpoint(checkpoint, name)
         own = model.state_dict()
         classes = (getattr(runner.train_dataloader.dataset, "metainfo", None) or {}).get("classes")
-        fit = fit_weights(
-            found.weights, own, source_classes=found.dataset_meta.get("classes"), target_classes=classes
-        )
+        fit = fit_weights(found.weights, own, source_classes=found.dataset_meta.get("classes"), target_classes=classes)
         check_start(fit, own, found.weights, name)
         log_fit(fit, own, f"{name} ({found.layout.title})")
         self._adopt(runner, found.dataset_meta)
