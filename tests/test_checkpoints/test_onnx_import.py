@@ -34,7 +34,7 @@ def weight_shape(name, found):
 
 def folded(size, seed=0):
     """Graph of a detector with random weights, in an order of its own, and the convolution that each one is."""
-    found = {key: shape for key, shape in shapes(DETECTOR.format(size)).items()}
+    found = shapes(DETECTOR.format(size))
     expected = expected_convs(found)
     rng = np.random.default_rng(seed)
     numbers = {name: str(1000 + i) for i, name in enumerate(expected)} | {IMAGE: IMAGE}
