@@ -129,8 +129,9 @@ def test_what_fills_a_model_is_not():
         weights(5, 17),
         weights(1, 14),
         {key: value for key, value in weights(1).items() if key.startswith("backbone.")},
+        {key.replace("conv_pose.0.0.conv", "conv_pose.0.0.depthwise_conv"): v for key, v in weights(1, 17).items()},
     ],
-    ids=["detector", "classes", "keypoints", "backbone"],
+    ids=["detector", "classes", "keypoints", "backbone", "another keypoint branch"],
 )
 def test_a_training_can_start_from(source):
     model = weights(1, 17, seed=3)

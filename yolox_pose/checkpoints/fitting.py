@@ -156,17 +156,22 @@ def check_complete(fit: Fit, own: Mapping[str, Tensor], weights: Mapping[str, Te
 def check_start(fit: Fit, own: Mapping[str, Tensor], weights: Mapping[str, Tensor], name: str) -> None:
     """Refuse weights that a training cannot start from.
 
-    New may be: the outputs for other classes or keypoints, a keypoint branch that the file does not have at all, and all
-    but the backbone if the file holds nothing else.
+    New may be: the outputs for other classes or keypoints, a keypoint branch that the file does not have at all or has
+    with other convolutions throughout, and all but the backbone if the file holds nothing else.
 
     Raises:
         DataError: If anything else is missing or of another shape.
     """
     held = {part_of(key) for key in weights}
-    new = set(PARTS) - held - {"backbone"} if held == {"backbone"} else {"keypoints"} - held
+    new = set(PARTS) - {"backbone"} if held == {"backbone"} else {"keypoints"} - held
+    branch = [key for key in weights if key.startswith(f"{HEAD}conv_pose.")]
+    if branch and not any(key in fit.weights for key in branch):
+        new.add("keypoints")
     outputs = (CLASS_OUTPUT, *KEYPOINT_OUTPUTS)
     missing = [key for key in fit.missing if part_of(key) not in new]
-    misshapen = {key: shapes for key, shapes in fit.misshapen.items() if not key.startswith(outputs)}
+    misshapen = {
+        key: shapes for key, shapes in fit.misshapen.items() if not key.startswith(outputs) and part_of(key) not in new
+    }
     if missing or misshapen:
         raise DataError(_complaint(missing, misshapen, own, weights, name))
 
