@@ -181,7 +181,7 @@ def match_convs(
         candidates.append(
             [
                 output
-                for output, conv in reversed(found.items())
+                for output, conv in reversed(list(found.items()))
                 if conv.sources == sources and conv.weight.shape == tuple(shapes[name]) and output not in taken
             ]
         )
