@@ -77,7 +77,7 @@ def swap_keypoints(instances: Instances, flip_indices: np.ndarray) -> Instances:
     )
 
 
-def clip_instances(instances: Instances, region: Sequence[float]) -> Instances:
+def clip_instances(instances: Instances, region: Sequence[float] | np.ndarray) -> Instances:
     """Cut instances to a rectangle.
 
     Boxes are clipped and areas shrink with them, keypoints outside become unlabelled, instances of whose box nothing
@@ -85,14 +85,15 @@ def clip_instances(instances: Instances, region: Sequence[float]) -> Instances:
 
     Args:
         instances: G instances.
-        region: x1, y1, x2, y2.
+        region: x1, y1, x2, y2, or (G, 4) with one rectangle an instance.
     """
-    x1, y1, x2, y2 = region
-    low, high = np.array([x1, y1, x1, y1], dtype=np.float32), np.array([x2, y2, x2, y2], dtype=np.float32)
+    region = np.asarray(region, dtype=np.float32)
+    low, high = region[..., [0, 1, 0, 1]], region[..., [2, 3, 2, 3]]
     boxes = np.clip(instances.boxes, low, high)
     before, after = box_areas(instances.boxes), box_areas(boxes)
     share = np.divide(after, before, out=np.zeros_like(after), where=before > 0)
-    inside = ((instances.keypoints >= low[:2] - EDGE) & (instances.keypoints <= high[:2] + EDGE)).all(axis=2)
+    first, last = low[..., None, :2] - EDGE, high[..., None, :2] + EDGE
+    inside = ((instances.keypoints >= first) & (instances.keypoints <= last)).all(axis=2)
     clipped = instances._replace(
         boxes=boxes,
         visible=np.where(inside, instances.visible, 0).astype(np.uint8),
@@ -147,6 +148,25 @@ def mosaic_placements(
         region = max(left, 0), max(top, 0), min(left + shown[0], 2 * size[0]), min(top + shown[1], 2 * size[1])
         placements.append(Placement(translation(left, top) @ scaling(scale, scale), region))
     return placements
+
+
+def place_instances(parts: Sequence[Instances], places: Sequence[Placement]) -> Instances:
+    """Instances of several sources moved to their places, cut to the regions and joined.
+
+    Args:
+        parts: Instances of each source.
+        places: Where each source goes, by scaling and shifting alone.
+    """
+    rows = np.repeat(np.arange(len(parts)), [len(part.boxes) for part in parts])
+    scale = np.array([place.matrix.diagonal()[:2] for place in places])[rows]
+    shift = np.array([place.matrix[:2, 2] for place in places])[rows]
+    joined = concat_instances(parts)
+    moved = joined._replace(
+        boxes=(joined.boxes * np.tile(scale, 2) + np.tile(shift, 2)).astype(np.float32),
+        keypoints=(joined.keypoints * scale[:, None] + shift[:, None]).astype(np.float32),
+        areas=(joined.areas * scale.prod(axis=1)).astype(np.float32),
+    )
+    return clip_instances(moved, np.array([place.region for place in places])[rows])
 
 
 def mixup_placement(

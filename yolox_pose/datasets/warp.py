@@ -210,15 +210,15 @@ def _draw_tile(
     """Draw a tile inside ``window`` of ``img``, and its crowd mask into ``masks[0]``, made when first needed."""
     x1, y1, x2, y2 = window
     to_window, target, source = translation(-x1, -y1) @ matrix, img[y1:y2, x1:x2], tile.load()
-    if not _draw_through(target, source, tile, to_window):
-        size = x2 - x1, y2 - y1
-        inside = _polygon_mask(corners - (x1, y1), size)
+    size, drawn = (x2 - x1, y2 - y1), _draw_through(target, source, tile, to_window)
+    if drawn and tile.ignore_mask is None:
+        return
+    inside = _polygon_mask(corners - (x1, y1), size)
+    if not drawn:
         cv2.copyTo(warp_image(source, to_window, size, replicate=True), inside, target)
     if tile.ignore_mask is not None:
         if not masks:
             masks.append(np.zeros(img.shape[:2], dtype=np.uint8))
-        size = x2 - x1, y2 - y1
-        inside = _polygon_mask(corners - (x1, y1), size)
         crowd = warp_image(tile.ignore_mask, to_window, size, pad_value=0, nearest=True)
         cv2.copyTo(crowd, inside, masks[0][y1:y2, x1:x2])
 
