@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -117,3 +117,115 @@ def agreement(ours: Assignment, theirs: Sequence[dict[str, Any]]) -> float:
     positive = (ours.instance >= 0) | (instance >= 0)
     same = (ours.instance == instance) & torch.isclose(ours.overlap, overlap, atol=1e-4)
     return float(same[positive].float().mean())
+
+
+def against_peer(images: int, instances: int, keypoints: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Results of both compared, then their times in turns."""
+    settings = SimOTASettings()
+    batch = make_batch(images, instances, keypoints, args.device)
+    peer = Peer(batch, settings)
+
+    def ours() -> Assignment:
+        found = simota(**batch, settings=settings)
+        _wait(args.device)
+        return found
+
+    def theirs() -> list[dict[str, Any]]:
+        found = peer()
+        _wait(args.device)
+        return found
+
+    same = agreement(ours(), theirs())
+    times = interleaved({"ours": ours, "peer": theirs}, args.repeats, warmup=0)
+    name = _name(images, instances, keypoints)
+    return case(name, "s", times["ours"], times["peer"], PEER, equal=same >= LEAST_AGREEMENT, agreement=round(same, 6))
+
+
+def growth(images: int, instances: int, keypoints: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Our time alone."""
+    batch = make_batch(images, instances, keypoints, args.device)
+
+    def ours() -> None:
+        simota(**batch)
+        _wait(args.device)
+
+    return case(f"growth: {_name(images, instances, keypoints)}", "s", seconds(ours, args.repeats))
+
+
+def _name(images: int, instances: int, keypoints: int) -> str:
+    return f"{images} images of {instances} instances, {keypoints} keypoints"
+
+
+def _wait(where: str) -> None:
+    if where != "cpu":
+        torch.cuda.synchronize()
+
+
+def peak_memory(images: int, instances: int, keypoints: int, where: str) -> float:
+    """GB that one call takes above its inputs at most: the GPU's own count, on CPU the growth of the process."""
+    batch = make_batch(images, instances, keypoints, where)
+    if where != "cpu":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        simota(**batch)
+        return (torch.cuda.max_memory_allocated() - before) / 1e9
+    status = Path("/proc/self/clear_refs")
+    status.write_text("5")  # the peak starts again from here
+    before = _resident("VmRSS")
+    simota(**batch)
+    return (_resident("VmHWM") - before) / 1e6
+
+
+def _resident(field: str) -> int:
+    """kB from Linux's account of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def memory_case(where: str) -> dict[str, Any]:
+    """Peak memory at 32 images of 60 instances, in a process of its own."""
+    command = [sys.executable, __file__, "--peak-memory", "--device", where]
+    peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    name = f"peak memory above the inputs, {_name(32, 60, COCO_KEYPOINTS)}"
+    return case(name, "GB", peak, limit=MEMORY_LIMIT, within_limit=peak <= MEMORY_LIMIT)
+
+
+def not_run(device_name: str = "GPU") -> list[dict[str, Any]]:
+    """Rows for a device that is not here."""
+    names = (_name(32, 10, COCO_KEYPOINTS), _name(32, 60, COCO_KEYPOINTS))
+    return [{"case": f"{device_name}: {name}", "unit": "s", "note": "not run"} for name in names]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; returns its exit code, 1 if results differ."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--images", type=int, default=32)
+    parser.add_argument("--instances", type=int, nargs="+", default=[10, 60])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--no-growth", action="store_true", help="leave the cases of growing size out")
+    parser.add_argument("--peak-memory", action="store_true", help=argparse.SUPPRESS)
+    add_json_option(parser)
+    args = parser.parse_args(argv)
+    if args.peak_memory:
+        print(peak_memory(32, 60, COCO_KEYPOINTS, args.device))
+        return 0
+    compat.install()
+    import yolox_pose.registry  # noqa: F401
+
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    sizes = [(args.images, instances, COCO_KEYPOINTS) for instances in args.instances]
+    cases = [against_peer(*size, args) for size in progress(sizes, lambda size: _name(*size))]
+    if not args.no_growth:
+        larger = [(8, 10, 17), (16, 10, 17), (64, 10, 17), (32, 5, 17), (32, 20, 17), (32, 40, 17), (32, 10, WHOLE_BODY)]
+        cases += [growth(*size, args) for size in progress(larger, lambda size: _name(*size))]
+        cases.append(memory_case(args.device))
+    if args.device == "cpu":
+        cases += not_run()
+    packages = ("torch", "mmpose")
+    report("assign", cases, packages=packages, json_file=args.json, on=device(args.device != "cpu"))
+    return int(any(line.get("equal") is False for line in cases))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -5,9 +5,11 @@ from yolox_pose.engine.guard_hook import NonFiniteLossGuard
 from yolox_pose.engine.optim import YOLOXPoseOptimConstructor
 from yolox_pose.engine.phase_hook import TrainingPhaseHook
 from yolox_pose.engine.progress_hook import ProgressBarHook
+from yolox_pose.engine.runtime_info_hook import BufferedRuntimeInfoHook
 
 __all__ = [
     "AtomicCheckpointHook",
+    "BufferedRuntimeInfoHook",
     "NonFiniteLossGuard",
     "ProgressBarHook",
     "TrainingPhaseHook",
