@@ -217,7 +217,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = [(args.images, instances, COCO_KEYPOINTS) for instances in args.instances]
     cases = [against_peer(*size, args) for size in progress(sizes, lambda size: _name(*size))]
     if not args.no_growth:
-        larger = [(8, 10, 17), (16, 10, 17), (64, 10, 17), (32, 5, 17), (32, 20, 17), (32, 40, 17), (32, 10, WHOLE_BODY)]
+        larger = [
+            (8, 10, 17),
+            (16, 10, 17),
+            (64, 10, 17),
+            (32, 5, 17),
+            (32, 20, 17),
+            (32, 40, 17),
+            (32, 10, WHOLE_BODY),
+        ]
         cases += [growth(*size, args) for size in progress(larger, lambda size: _name(*size))]
         cases.append(memory_case(args.device))
     if args.device == "cpu":

@@ -14,6 +14,7 @@ import contextlib
 import copy
 import io
 import logging
+import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -32,8 +33,8 @@ MEMORY = (("tiny", 416, 5.3), ("s", 640, 10.7), ("m", 640, 19.2))
 MEMORY_BATCH = 32
 
 
-def our_model(size: str, compiled: bool = False) -> Any:
-    """Our model of a size, without random batch sizes."""
+def our_model(size: str, compiled: bool = False) -> tuple[Any, Any]:
+    """Our model of a size, without random batch sizes, and the config of its optimizer."""
     from mmengine.config import Config
     from mmengine.registry import DefaultScope
 
@@ -46,7 +47,7 @@ def our_model(size: str, compiled: bool = False) -> Any:
         return _started(MODELS.build({**config.model, "compile": compiled}), config.optim_wrapper)
 
 
-def their_model(size: str) -> Any:
+def their_model(size: str) -> tuple[Any, Any]:
     """mmpose's model of the same size; its head has no depthwise form, backbone and neck have."""
     from mmengine.config import Config
     from mmengine.registry import DefaultScope
@@ -61,7 +62,7 @@ def their_model(size: str) -> Any:
         return _started(MODELS.build(config.model), config.optim_wrapper)
 
 
-def _started(model: Any, optim_wrapper: Any) -> Any:
+def _started(model: Any, optim_wrapper: Any) -> tuple[Any, Any]:
     """The model with initial weights, and the config of its optimizer."""
     torch.manual_seed(0)
     logging.disable(logging.INFO)  # MMEngine lists every parameter
@@ -127,33 +128,50 @@ def _wait(where: str) -> None:
         torch.cuda.synchronize()
 
 
+class Marks(dict):
+    """Milliseconds between one mark and the next."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where, self.start = where, time.perf_counter()
+
+    def set(self, name: str) -> None:
+        """End a part."""
+        _wait(self.where)
+        self[name], self.start = (time.perf_counter() - self.start) * 1e3, time.perf_counter()
+
+
 def breakdown(step: Any, args: argparse.Namespace) -> dict[str, float]:
-    """Milliseconds of each part of our step: medians of parts made one after the other."""
-    model, optimizer = step.model, step.wrapper.optimizer
-    rows: list[dict[str, float]] = []
-    for _ in range(args.repeats + 1):
-        marks, start = {}, time.perf_counter()
+    """Milliseconds of each part of our step, medians."""
+    _timed_parts(step, args)
+    rows = [_timed_parts(step, args) for _ in range(args.repeats)]
+    return {name: round(statistics.median(row[name] for row in rows), 2) for name in rows[0]}
 
-        def mark(name: str) -> None:
-            nonlocal start
-            _wait(args.device)
-            marks[name], start = (time.perf_counter() - start) * 1e3, time.perf_counter()
 
-        data = model.data_preprocessor(copy.deepcopy(step.batch), True)
-        mark("preprocess")
-        with step.wrapper.optim_context(model):
-            features = model.extract_feat(data["inputs"])
-            predictions: Any = model.head(features)
-            mark("forward")
-            losses = model.head.loss_of(predictions, data["inputs"].shape[-2:], data["data_samples"])
-            mark("assign and loss")
-        torch.stack(list(losses.values())).sum().backward()
-        mark("backward")
-        optimizer.step()
-        optimizer.zero_grad()
-        mark("optimizer")
-        rows.append(marks)
-    return {name: round(sorted(row[name] for row in rows[1:])[args.repeats // 2], 2) for name in rows[0]}
+def _timed_parts(step: Any, args: argparse.Namespace) -> Marks:
+    """One step, part after part; the assignment is made once by itself, once with the losses."""
+    from yolox_pose.models.targets import collect_targets
+    from yolox_pose.ops import grid_priors
+
+    model, wrapper, marks = step.model, step.wrapper, Marks(args.device)
+    data = model.data_preprocessor(copy.deepcopy(step.batch), True)
+    marks.set("preprocess")
+    with wrapper.optim_context(model):
+        predictions = model.head(model.extract_feat(data["inputs"]))
+        marks.set("forward")
+        priors = grid_priors([(args.pixels // s, args.pixels // s) for s in model.head.strides], model.head.strides)
+        priors = priors.to(args.device)
+        targets = collect_targets(data["data_samples"], priors, model.head.num_keypoints)
+        model.head.assign(predictions, priors, targets)
+        marks.set("assign")
+        losses = model.head.loss_of(predictions, data["inputs"].shape[-2:], data["data_samples"])
+    marks.set("assign again and loss")
+    wrapper.backward(wrapper.scale_loss(torch.stack(list(losses.values())).sum()))
+    marks.set("backward")
+    wrapper.step()
+    wrapper.zero_grad()
+    marks.set("clip and optimizer")
+    return marks
 
 
 def measure(size: str, args: argparse.Namespace) -> dict[str, Any]:

@@ -21,7 +21,9 @@ folder, batches = Path(sys.argv[1]), json.loads(sys.argv[2])
 if "RANK" in os.environ:
     init_dist("pytorch", backend="nccl")
 model = build_model("nano", estimator={"micro_batch": json.loads(sys.argv[3])}).eval()
-wrapped = MMDistributedDataParallel(model, device_ids=[int(os.environ["LOCAL_RANK"])]) if "RANK" in os.environ else model
+wrapped = (
+    MMDistributedDataParallel(model, device_ids=[int(os.environ["LOCAL_RANK"])]) if "RANK" in os.environ else model
+)
 share = slice(get_rank(), None, get_world_size())
 gradients = []
 for counts in batches:

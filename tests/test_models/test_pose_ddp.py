@@ -20,7 +20,11 @@ def launch(folder, processes, micro_batch="null"):
     command = [sys.executable, *(torchrun if processes > 1 else []), *arguments]
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(folder / f"{processes}-{rank}.pt") for rank in range(processes)]
