@@ -3,6 +3,7 @@ default_scope = 'yolox_pose'
 custom_imports = dict(imports=['yolox_pose.registry'], allow_failed_imports=False)
 
 default_hooks = dict(
+    runtime_info=dict(type='yolox_pose.BufferedRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

@@ -7,12 +7,14 @@ from torch import nn
 
 from yolox_pose.engine import (
     AtomicCheckpointHook,
+    BufferedRuntimeInfoHook,
     NonFiniteLossGuard,
     ProgressBarHook,
     TrainingPhaseHook,
     YOLOXPoseOptimConstructor,
 )
 from yolox_pose.engine.checkpoint_hook import AtomicLocalBackend
+from yolox_pose.engine.optim import ClipWithoutWaiting
 from yolox_pose.errors import YOLOXPoseError
 
 
@@ -132,3 +134,53 @@ def test_one_group_without_factors():
 def test_unknown_factor_is_named():
     with pytest.raises(ValueError, match="unknown keys \\['pose_lr'\\]"):
         build(pose_lr=6)
+
+
+def test_optimizer_is_fused_unless_told_otherwise():
+    assert build().optimizer.defaults["fused"] is True
+    config = {"type": "OptimWrapper", "optimizer": {"type": "AdamW", "lr": 0.1, "fused": False}}
+    assert YOLOXPoseOptimConstructor(config)(Model()).optimizer.defaults["fused"] is False
+    other = {"type": "OptimWrapper", "optimizer": {"type": "RMSprop", "lr": 0.1}}
+    assert "fused" not in YOLOXPoseOptimConstructor(other)(Model()).optimizer.defaults
+
+
+def test_fused_steps_equal_plain_ones():
+    results = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        model = Model()
+        optimizer = {"type": "AdamW", "lr": 0.1, "weight_decay": 0.5, "fused": fused}
+        wrapper = YOLOXPoseOptimConstructor({"type": "OptimWrapper", "optimizer": optimizer})(model)
+        for _ in range(3):
+            wrapper.update_params(model.out_kpt(model.conv_pose(model.stem(torch.ones(2, 3, 2, 2)))).square().sum())
+        results.append(torch.cat([p.flatten() for p in model.parameters()]))
+    assert torch.allclose(*results, atol=1e-6)
+
+
+def test_gradients_are_clipped_every_time_and_the_norm_is_told_at_times():
+    clip = ClipWithoutWaiting(torch.nn.utils.clip_grad_norm_, interval=3)
+    told = []
+    for _ in range(6):
+        parameter = nn.Parameter(torch.zeros(2))
+        parameter.grad = torch.tensor([3.0, 4.0])
+        told.append(clip([parameter], max_norm=1.0))
+        assert parameter.grad.norm() == pytest.approx(1.0, abs=1e-4)
+    assert [norm is not None for norm in told] == [False, False, True] * 2
+    assert told[2] == pytest.approx(5.0)
+
+
+def test_losses_reach_the_log_in_order_and_complete():
+    seen = []
+    hub = SimpleNamespace(update_scalar=lambda key, value: seen.append((key, value)))
+    runner = make_runner(message_hub=hub, hooks=[])
+    runner.train_dataloader = range(7)
+    hook = BufferedRuntimeInfoHook(interval=3)
+    for batch_idx in range(7):
+        runner.iter = batch_idx
+        hook.after_train_iter(runner, batch_idx, None, {"loss": torch.tensor(float(batch_idx)), "rate": 0.5})
+        assert len(seen) == {0: 0, 1: 0, 2: 6, 3: 6, 4: 6, 5: 12, 6: 14}[batch_idx]
+    assert seen[::2] == [("train/loss", float(i)) for i in range(7)]
+    assert seen[1::2] == [("train/rate", 0.5)] * 7
+    hook.after_train_iter(runner, 0, None, {"loss": torch.tensor(9.0)})
+    hook.before_save_checkpoint(runner, {})
+    assert seen[-1] == ("train/loss", 9.0)

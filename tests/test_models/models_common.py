@@ -23,12 +23,13 @@ def size_config(size, name=POSE):
     return Config.fromfile(find_config(name.format(size)))
 
 
-def build_model(size="nano", *, seed=0, preprocessor=None, name=POSE, **head):
+def build_model(size="nano", *, seed=0, preprocessor=None, estimator=None, name=POSE, **head):
     init_default_scope("yolox_pose")
     config = copy.deepcopy(size_config(size, name).model)
     config.data_preprocessor.random_size = None
     config.data_preprocessor.update(preprocessor or {})
     config.head.update(head)
+    config.update(estimator or {})
     torch.manual_seed(seed)
     model = MODELS.build(config)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

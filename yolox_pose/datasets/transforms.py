@@ -157,11 +157,7 @@ class YOLOXPoseMosaic(SampleTransform):
             [s["ori_shape"][::-1] for s in samples], self.input_size, (center_x, center_y)
         )
         tiles = [Tile(load, *place, sample["ignore_mask"]) for load, place, sample in zip(loaders, places, samples)]
-        parts = [
-            augment.clip_instances(augment.warp_instances(get_instances(sample), place.matrix), place.region)
-            for sample, place in zip(samples, places)
-        ]
-        set_instances(results, augment.concat_instances(parts))
+        set_instances(results, augment.place_instances([get_instances(sample) for sample in samples], places))
         canvas = 2 * self.input_size[0], 2 * self.input_size[1]
         results["img"], results["ignore_mask"] = TiledImage(tuple(tiles), canvas, self.pad_value), None
         return results

@@ -209,14 +209,43 @@ def _draw_tile(
 ) -> None:
     """Draw a tile inside ``window`` of ``img``, and its crowd mask into ``masks[0]``, made when first needed."""
     x1, y1, x2, y2 = window
-    to_window, size = translation(-x1, -y1) @ matrix, (x2 - x1, y2 - y1)
+    to_window, target, source = translation(-x1, -y1) @ matrix, img[y1:y2, x1:x2], tile.load()
+    size, drawn = (x2 - x1, y2 - y1), _draw_through(target, source, tile, to_window)
+    if drawn and tile.ignore_mask is None:
+        return
     inside = _polygon_mask(corners - (x1, y1), size)
-    cv2.copyTo(warp_image(tile.load(), to_window, size, replicate=True), inside, img[y1:y2, x1:x2])
+    if not drawn:
+        cv2.copyTo(warp_image(source, to_window, size, replicate=True), inside, target)
     if tile.ignore_mask is not None:
         if not masks:
             masks.append(np.zeros(img.shape[:2], dtype=np.uint8))
         crowd = warp_image(tile.ignore_mask, to_window, size, pad_value=0, nearest=True)
         cv2.copyTo(crowd, inside, masks[0][y1:y2, x1:x2])
+
+
+def _draw_through(target: np.ndarray, source: np.ndarray, tile: Tile, matrix: np.ndarray) -> bool:
+    """Warp the part of a source that its tile shows straight into ``target``, in place, in a third of the time of a masked
+    warp of a continued border.
+
+    cv2's transparent border draws the pixels whose upper left neighbour is in the source, so that a row and a column are
+    put before it; up to half a pixel of the source beyond the tile is drawn as well.
+
+    Returns:
+        Whether it was done: a resize is faster still, and a tile that is turned by itself has no upright part.
+    """
+    if matrix[0, 1] == matrix[1, 0] == 0 or tile.matrix[0, 1] or tile.matrix[1, 0]:
+        return False
+    (left, right), (top, bottom) = (
+        sorted(min(max(round((edge - shift) / scale), 0), extent) for edge in tile.region[axis::2])
+        for axis, (scale, shift, extent) in enumerate(
+            zip(tile.matrix.diagonal().tolist(), tile.matrix[:2, 2].tolist(), source.shape[1::-1])
+        )
+    )
+    part, matrix = _shrink(source[top:bottom, left:right], matrix @ translation(left, top))
+    part = cv2.copyMakeBorder(part, 1, 0, 1, 0, cv2.BORDER_REPLICATE)
+    centers = translation(-0.5, -0.5) @ matrix @ translation(-0.5, -0.5)
+    cv2.warpAffine(part, centers[:2], target.shape[1::-1], dst=target, borderMode=cv2.BORDER_TRANSPARENT)
+    return True
 
 
 def _corners(region: Sequence[float]) -> np.ndarray:

@@ -5,10 +5,12 @@ from yolox_pose.engine.guard_hook import NonFiniteLossGuard
 from yolox_pose.engine.optim import YOLOXPoseOptimConstructor
 from yolox_pose.engine.phase_hook import TrainingPhaseHook
 from yolox_pose.engine.progress_hook import ProgressBarHook
+from yolox_pose.engine.runtime_info_hook import BufferedRuntimeInfoHook
 from yolox_pose.engine.start_hook import StartWeightsHook
 
 __all__ = [
     "AtomicCheckpointHook",
+    "BufferedRuntimeInfoHook",
     "NonFiniteLossGuard",
     "ProgressBarHook",
     "StartWeightsHook",

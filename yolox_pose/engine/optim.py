@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-from mmengine.optim import DefaultOptimWrapperConstructor
-from torch import nn
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from torch import Tensor, nn
 
 from yolox_pose.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 POSE_LAYERS = ("conv_pose.", "out_kpt.", "out_kpt_vis.")
 """Parts of the names of the keypoint branch's parameters."""
 
+FUSED_OPTIMIZERS = ("Adam", "AdamW", "SGD")
+"""Optimizers of torch that update all parameters in one kernel on CPU and CUDA (torch 2.4 and later)."""
+NORM_INTERVAL = 10
+"""Steps between two readings of the gradient norm for the log; each waits for the device."""
+
+
+class ClipWithoutWaiting:
+    """Clips gradients and tells their norm at an interval only: MMEngine reads and logs what it is told.
+
+    Args:
+        clip: ``torch.nn.utils.clip_grad_norm_`` or the like.
+        interval: Calls between two that return the norm.
+    """
+
+    def __init__(self, clip: Callable[..., Tensor | None], interval: int = NORM_INTERVAL) -> None:
+        self.clip, self.interval, self.calls = clip, interval, 0
+
+    def __call__(self, parameters: list[Tensor], **kwargs: Any) -> Tensor | None:
+        """Clip in place."""
+        norm = self.clip(parameters, **kwargs)
+        self.calls += 1
+        return norm if self.calls % self.interval == 0 else None
+
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class YOLOXPoseOptimConstructor(DefaultOptimWrapperConstructor):
-    """Parameters with equal settings share a group, which lets torch update them together.
+    """Parameters with equal settings share a group, which lets torch update them together, in one kernel where it can.
+
+    ``optimizer.fused=False`` in the config switches the kernel off.
 
     ``paramwise_cfg`` takes ``norm_decay_mult``, ``bias_decay_mult`` (factors of the weight decay of normalisation layers
     and of biases, 1 by default) and ``pose_lr_mult`` (factor of the rate of the keypoint branch, 1 by default: a new
@@ -24,6 +53,16 @@ class YOLOXPoseOptimConstructor(DefaultOptimWrapperConstructor):
     """
 
     KEYS = ("norm_decay_mult", "bias_decay_mult", "pose_lr_mult")
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build the optimizer and its wrapper."""
+        devices = {parameter.device.type for parameter in model.parameters()}
+        if self.optimizer_cfg.get("type") in FUSED_OPTIMIZERS and devices <= {"cpu", "cuda"} and _has_fused_kernels():
+            self.optimizer_cfg.setdefault("fused", True)
+        wrapper = super().__call__(model)
+        if wrapper.clip_grad_kwargs:
+            wrapper.clip_func = ClipWithoutWaiting(wrapper.clip_func)
+        return wrapper
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = "", **kwargs) -> None:
         """Collect the parameters of ``module`` into ``params``, one group for each pair of rate and decay."""
@@ -45,3 +84,7 @@ class YOLOXPoseOptimConstructor(DefaultOptimWrapperConstructor):
             if self.base_wd is not None:
                 group["weight_decay"] = self.base_wd * decay
             params.append(group)
+
+
+def _has_fused_kernels() -> bool:
+    return tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 4)

@@ -31,7 +31,7 @@ class ProgressBarHook(Hook):
 
     def __init__(self, metric: str = "coco/AP", smoothing: float = 0.05) -> None:
         self.metric, self.smoothing = metric, smoothing
-        self.loss: float | None = None
+        self.loss: torch.Tensor | None = None  # read from the device when the bar is drawn only
         self.figure: float | None = None
         self.bar: tqdm | None = None
 
@@ -52,10 +52,10 @@ class ProgressBarHook(Hook):
     ) -> None:
         """Advance the bar."""
         if outputs and "loss" in outputs:
-            loss = float(torch.as_tensor(outputs["loss"]).detach())
+            loss = torch.as_tensor(outputs["loss"]).detach()
             self.loss = loss if self.loss is None else self.loss + self.smoothing * (loss - self.loss)
-        self._show()
-        self.bar.update()
+        if self.bar.update():
+            self._show()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Show the validation figure."""
@@ -65,8 +65,9 @@ class ProgressBarHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Close the bar."""
+        self._show()
         self.bar.close()
 
     def _show(self) -> None:
-        shown = {"loss": self.loss, self.metric.rpartition("/")[2]: self.figure}
+        shown = {"loss": None if self.loss is None else float(self.loss), self.metric.rpartition("/")[2]: self.figure}
         self.bar.set_postfix({key: f"{value:.3f}" for key, value in shown.items() if value is not None}, refresh=False)

@@ -11,6 +11,8 @@ from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor
 
 from yolox_pose.checkpoints.fitting import adapt_state_dict
+from yolox_pose.models.micro_batch import in_parts, keep_statistics
+from yolox_pose.ops import Predictions
 from yolox_pose.registry import MODELS
 
 
@@ -27,6 +29,11 @@ class YOLOXPoseEstimator(BasePoseEstimator):
         head: Config of the head.
         test_cfg: Fields of :class:`yolox_pose.models.detections.TestSettings`.
         channels_last: Whether weights are laid out channels-last.
+        compile: Whether ``torch.compile`` makes one program of the network (backbone, neck, head convolutions) for
+            training, for batches of any size; or the arguments of ``torch.compile``.
+        micro_batch: Images that go through the network together in training; None for the whole batch. Losses and their
+            normalisation see the whole batch, so gradients are those of the whole batch (batch norm takes its statistics
+            of each part), with the activations of one part in memory and a third more computation.
         **kwargs: Further arguments of MMPose's ``BasePoseEstimator``.
     """
 
@@ -37,15 +44,33 @@ class YOLOXPoseEstimator(BasePoseEstimator):
         head: Mapping[str, Any],
         test_cfg: Mapping[str, Any] | None = None,
         channels_last: bool = True,
+        compile: bool | Mapping[str, Any] = False,
+        micro_batch: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone=backbone, neck=neck, head=head, test_cfg=test_cfg, **kwargs)
         if channels_last:
             self.to(memory_format=torch.channels_last)
+        if micro_batch is not None and micro_batch < 1:
+            raise ValueError(f"micro_batch must be at least 1, not {micro_batch}")
+        self.micro_batch = micro_batch
+        self._train_network = self._network
+        if compile:
+            options = {"dynamic": True} if compile is True else dict(compile)
+            self._train_network = torch.compile(self._network, **options)
+
+    def _network(self, inputs: Tensor) -> tuple[Tensor | None, ...]:
+        """Raw outputs of (B, 3, H, W) images, a plain tuple of the fields of ``Predictions``."""
+        return tuple(self.head(self.extract_feat(inputs)))
 
     def loss(self, inputs: Tensor, data_samples: Sequence) -> dict[str, Tensor]:
         """Losses of a batch: (B, 3, H, W) images and their samples."""
-        return self.head.loss(self.extract_feat(inputs), data_samples)
+        size = self.micro_batch
+        if size is None or len(inputs) <= size:
+            outputs = self._train_network(inputs)
+        else:
+            outputs = in_parts(self._train_network, inputs, size, contexts=lambda: keep_statistics(self))
+        return self.head.loss_of(Predictions(*outputs), inputs.shape[-2:], data_samples)
 
     def predict(self, inputs: Tensor, data_samples: Sequence) -> Sequence:
         """Detections, in pixels of the source images.

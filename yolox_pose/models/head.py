@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -225,7 +226,14 @@ class YOLOXPoseDecoupledHead(BaseModule):
         Raises:
             DataError: If a label or the number of keypoints does not fit the head.
         """
-        predictions, priors = self.forward(features), self.priors(features)
+        return self._losses(self.forward(features), self.priors(features), data_samples)
+
+    def loss_of(self, predictions: Predictions, size: tuple[int, int], data_samples: Sequence) -> dict:
+        """As :meth:`loss`, from raw outputs for images of ``size`` (height, width)."""
+        grids = [tuple(math.ceil(side / stride) for side in size) for stride in self.strides]
+        return self._losses(predictions, grid_priors(grids, self.strides, predictions.boxes.device), data_samples)
+
+    def _losses(self, predictions: Predictions, priors: Tensor, data_samples: Sequence) -> dict:
         targets = collect_targets(data_samples, priors, self.num_keypoints, self.has_keypoints)
         self._check(targets, data_samples)
         with torch.autocast(device_type=priors.device.type, enabled=False):

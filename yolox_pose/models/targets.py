@@ -55,8 +55,8 @@ def collect_targets(
         DataError: If an image's keypoints are not K.
     """
     instances = [sample.gt_instance_labels for sample in data_samples]
-    counts = torch.tensor([len(one.bboxes) for one in instances])
-    most = int(counts.max())
+    counts = [len(one.bboxes) for one in instances]
+    most = max(counts)
     device = priors.device
     pose = {}
     if num_keypoints:
@@ -79,7 +79,7 @@ def collect_targets(
     return Targets(
         boxes=_pad([one.bboxes for one in instances], most).to(device),
         labels=labels,
-        valid=(torch.arange(most) < counts[:, None]).to(device, non_blocking=True),
+        valid=(torch.arange(most) < torch.tensor(counts)[:, None]).to(device, non_blocking=True),
         ignored=_ignored_priors(masks, priors),
         **pose,
     )

@@ -84,13 +84,12 @@ def pairwise_iou(a: Tensor, b: Tensor, eps: float = 1e-6) -> Tensor:
     Returns:
         (..., M, G) float32.
     """
-    a, b = a.float(), b.float()
-    top_left = torch.maximum(a[..., :, None, :2], b[..., None, :, :2])
-    bottom_right = torch.minimum(a[..., :, None, 2:], b[..., None, :, 2:])
-    width, height = (bottom_right - top_left).clamp(min=0).unbind(-1)
-    overlap = width * height
-    union = _areas(a)[..., :, None] + _areas(b)[..., None, :] - overlap
-    return overlap / union.clamp(min=eps)
+    ax1, ay1, ax2, ay2 = a.float()[..., None].unbind(-2)  # (..., M, 1)
+    bx1, by1, bx2, by2 = b.float()[..., None, :, :].unbind(-1)  # (..., 1, G)
+    overlap = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp_(min=0)
+    overlap = overlap * (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp_(min=0)
+    union = (_areas(a.float())[..., :, None] + _areas(b.float())[..., None, :]).sub_(overlap)
+    return overlap / union.clamp_(min=eps)
 
 
 def aligned_iou(a: Tensor, b: Tensor, eps: float = 1e-6) -> Tensor:

@@ -104,25 +104,45 @@ def visibility_targets(visible: Tensor, hidden_is_visible: bool, unlabelled: str
 
 
 class _Positives(NamedTuple):
-    """The P positive priors of a batch and what belongs to each."""
+    """Places for the positive priors of each image, S of them, and what belongs to each.
 
-    image: Tensor  # (P,)
-    prior: Tensor  # (P,)
-    instance: Tensor  # (P,)
-    priors: Tensor  # (P, 3)
+    Their number is known without asking the device, so that a GPU need not be waited for; places that are left over
+    hold priors of the background, whose predictions are replaced by zeros and which do not count.
+    """
+
+    used: Tensor  # (B, S) bool
+    prior: Tensor  # (B, S)
+    instance: Tensor  # (B, S)
+    priors: Tensor  # (B, S, 3)
+
+    @classmethod
+    def find(cls, assignment: Assignment, priors: Tensor) -> _Positives:
+        positive = assignment.instance >= 0
+        order = positive.byte().argsort(dim=1, descending=True, stable=True)[:, : assignment.limit]
+        return cls(positive.gather(1, order), order, assignment.instance.gather(1, order).clamp(min=0), priors[order])
 
     def of(self, predictions: Tensor) -> Tensor:
-        return predictions[self.image, self.prior]
+        """Predictions (B, N, ...) of the places."""
+        taken = predictions[self._rows(), self.prior]
+        return taken.where(self.used.view(*self.used.shape, *[1] * (taken.dim() - 2)), 0)
 
     def target(self, values: Tensor) -> Tensor:
-        return values[self.image, self.instance]
+        """Annotations (B, G, ...) of the places."""
+        return values[self._rows(), self.instance]
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum of (B, S) values over the places that are used."""
+        return (values * self.used).sum()
+
+    def _rows(self) -> Tensor:
+        return torch.arange(len(self.prior), device=self.prior.device)[:, None]
 
 
 def _box_losses(pred: Tensor, pos: _Positives, boxes: Tensor, late: bool) -> tuple[Tensor, Tensor]:
     """Sums of the squared-IoU loss and of the L1 loss (0 before the last epochs)."""
     iou = aligned_iou(decode_boxes(pred, pos.priors), boxes)
-    l1 = (pred - encode_boxes(boxes, pos.priors)).abs().sum() if late else pred.sum() * 0
-    return (1 - iou.square()).sum(), l1
+    l1 = pos.sum((pred - encode_boxes(boxes, pos.priors)).abs().sum(-1)) if late else pred.sum() * 0
+    return pos.sum(1 - iou.square()), l1
 
 
 def _keypoint_losses(
@@ -131,12 +151,12 @@ def _keypoint_losses(
     """Sums of ``1 - OKS``, visibility and smooth L1 over the positives with labelled keypoints, and their number."""
     visible, areas, truth = (pos.target(t) for t in (targets.visible, targets.areas, targets.keypoints))
     labelled = visible > 0
-    has_pose = labelled.any(-1).float()
+    has_pose = (labelled.any(-1) & pos.used).float()
     keypoints = decode_keypoints(offsets, pos.priors)
     oks = keypoint_oks(keypoints, truth, labelled, areas, sigmas)
     target, weight = visibility_targets(visible, *options)
     entropy = F.binary_cross_entropy_with_logits(visibility, target, weight, reduction="none").mean(-1)
-    scale = areas.clamp(min=MIN_AREA).sqrt()[:, None, None]
+    scale = areas.clamp(min=MIN_AREA).sqrt()[..., None, None]
     distance = F.smooth_l1_loss(keypoints / scale, truth / scale, reduction="none", beta=0.1).sum(-1)
     distance = (distance * labelled).sum(-1) / labelled.sum(-1).clamp(min=1)
     return ((1 - oks) * has_pose).sum(), (entropy * has_pose).sum(), (distance * has_pose).sum(), has_pose.sum()
@@ -189,19 +209,19 @@ def yolox_losses(
     Source: Ge et al., YOLOX (2021); Maji et al., YOLO-Pose (CVPRW 2022), section 3.4, eq. 4-6; mmpose ``YOLOXPoseHead``.
     """
     predictions = predictions.float()
-    image, prior = (assignment.instance >= 0).nonzero(as_tuple=True)
-    pos = _Positives(image, prior, assignment.instance[image, prior], priors[prior])
-    positive = (assignment.instance >= 0).float()
-    objectness = F.binary_cross_entropy_with_logits(predictions.objectness, positive, reduction="none")
+    pos = _Positives.find(assignment, priors)
+    positive = assignment.instance >= 0
+    objectness = F.binary_cross_entropy_with_logits(predictions.objectness, positive.float(), reduction="none")
     if targets.ignored is not None:
-        objectness = objectness * ~(targets.ignored & (assignment.instance < 0))
+        objectness = objectness * ~(targets.ignored & ~positive)
     class_logits = pos.of(predictions.classes)
     labels = pos.target(targets.labels)
     power = class_target_power[labels] if isinstance(class_target_power, Tensor) else class_target_power
-    class_target = F.one_hot(labels, class_logits.shape[-1])
-    class_target = class_target * (assignment.overlap[image, prior] ** power)[:, None]
+    is_class = labels[..., None] == torch.arange(class_logits.shape[-1], device=priors.device)
+    class_target = is_class * (assignment.overlap.gather(1, pos.prior) ** power)[..., None]
+    entropy = F.binary_cross_entropy_with_logits(class_logits, class_target, reduction="none").sum(-1)
     box, box_l1 = _box_losses(pos.of(predictions.boxes), pos, pos.target(targets.boxes), late)
-    count = torch.full_like(box.detach(), len(image))
+    count = pos.used.sum().float()
     keypoint_sums: list[Tensor] = []
     keypoint_count = torch.zeros_like(count)
     if predictions.keypoints is not None:
@@ -212,9 +232,7 @@ def yolox_losses(
     count, keypoint_count = reduce(torch.stack([count, keypoint_count]))
     losses = {
         "loss_obj": weights.objectness * objectness.sum() / count,
-        "loss_cls": weights.classes
-        * F.binary_cross_entropy_with_logits(class_logits, class_target, reduction="sum")
-        / count,
+        "loss_cls": weights.classes * pos.sum(entropy) / count,
         "loss_bbox": weights.box * box / count,
         "loss_bbox_l1": weights.box_l1 * box_l1 / count,
     }

@@ -7,11 +7,18 @@ instances want goes to the instance for which it is cheapest. Source: Ge et al.,
 * An instance without labelled keypoints uses IoU in place of OKS (in the cost, in ``k`` and as overlap).
 * The penalty for priors outside an instance's box or centre is just larger than the largest cost of the batch, instead of
   ``1e5``, which would quantise those costs to 0.008 in float32.
-* No loop over images or instances. Equal costs are broken as ``torch.topk`` breaks them (not specified by torch).
+* No loop over images or instances, one host synchronisation.
+
+Ties: of priors that cost an instance the same, those are taken that ``torch.topk`` takes (always the same for the same
+tensors on the same device, but not specified by torch); of instances for which a prior costs the same, the first one.
+
+Inside, tensors of pairs are (B, G, M), M being the candidate priors: long rows are what processors are fast with.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -24,8 +31,11 @@ COST_EPS = 1e-7
 """Added inside the logarithms of the cost, as in mmdet and mmpose."""
 MIN_LOG = -100.0
 """Lower bound of a log probability, as in ``torch.nn.functional.binary_cross_entropy``."""
-CHUNK_ELEMENTS = 16_000_000
-"""Images are handled together as long as candidates x instances stay below this number (64 MB a float tensor)."""
+CHUNK_ELEMENTS = {"cpu": 250_000, "other": 16_000_000}
+"""Images are handled together as long as candidates x instances stay below this number: a float tensor of 1 MB on CPU,
+which stays in the cache, of 64 MB elsewhere, where few large kernels are better."""
+FAR = 1e18
+"""Pixels; keypoints put there have OKS 0 with everything. Its square is still a float32."""
 
 
 class SimOTASettings(NamedTuple):
@@ -56,54 +66,64 @@ class Assignment(NamedTuple):
     Attributes:
         instance: (B, N) int64 index of the instance, -1 for background.
         overlap: (B, N) float32 OKS (or IoU) of the prior's prediction with its instance, 0 for background.
+        limit: Positives that an image has at most, known without asking the device; None if it is not known.
     """
 
     instance: Tensor
     overlap: Tensor
+    limit: int | None = None
 
 
 class _Regions(NamedTuple):
     candidate: Tensor  # (B, N) inside the box or the centre of any instance
-    preferred: Tensor  # (B, N, G) inside both the box and the centre of this instance
+    preferred: Tensor  # (B, G, N) inside both the box and the centre of this instance
 
 
 def _regions(priors: Tensor, boxes: Tensor, valid: Tensor, settings: SimOTASettings) -> _Regions:
     """Where priors (N, 3) lie with respect to the boxes (B, G, 4) of the valid instances (B, G)."""
-    stride = priors[:, 2, None]
-    points = priors[:, :2] + settings.prior_offset * stride  # (N, 2)
-    x, y = points[:, 0, None], points[:, 1, None]  # (N, 1)
-    x1, y1, x2, y2 = boxes[:, None].unbind(-1)  # (B, 1, G)
-    in_box = (x > x1) & (x < x2) & (y > y1) & (y < y2)
+    x, y, stride = priors.t().contiguous()  # (N,) each
+    x, y = x + settings.prior_offset * stride, y + settings.prior_offset * stride
     radius = settings.center_radius * stride
-    in_center = ((x - (x1 + x2) / 2).abs() < radius) & ((y - (y1 + y2) / 2).abs() < radius)
-    valid = valid[:, None]
-    candidate = ((in_box | in_center) & valid).any(-1)
-    return _Regions(candidate, in_box & in_center & valid)
+    x1, y1, x2, y2 = boxes[:, :, None].unbind(-1)  # (B, G, 1)
+    in_box = (x > x1).logical_and_(x < x2).logical_and_(y > y1).logical_and_(y < y2)
+    in_center = (x - (x1 + x2) / 2).abs_() < radius
+    in_center.logical_and_((y - (y1 + y2) / 2).abs_() < radius)
+    valid = valid[..., None]
+    candidate = (in_box | in_center).logical_and_(valid).any(1)
+    return _Regions(candidate, in_box.logical_and_(in_center).logical_and_(valid))
 
 
-def _class_cost(class_logits: Tensor, objectness_logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross entropy of ``sqrt(class * objectness)`` (B, M, C), (B, M) with labels (B, G): (B, M, G)."""
+def _class_costs(class_logits: Tensor, objectness_logits: Tensor) -> Tensor:
+    """What each class costs each prior: (B, M, C), (B, M) to (B, C, M).
+
+    Binary cross entropy of ``sqrt(class * objectness)`` with the one-hot target of the class.
+    """
     scores = (class_logits.float().sigmoid() * objectness_logits.float().sigmoid()[..., None]).sqrt()
-    log_yes = scores.log().clamp(min=MIN_LOG)
-    log_no = torch.log1p(-scores).clamp(min=MIN_LOG)
-    gain = log_no - log_yes  # what changes where the class is the instance's own
-    index = labels.clamp(min=0)[:, None].expand(-1, scores.shape[1], -1)
-    return gain.gather(2, index) - log_no.sum(-1, keepdim=True)
+    scores = scores.nan_to_num(nan=0.0).transpose(1, 2)
+    log_yes = scores.log().clamp_(min=MIN_LOG)
+    log_no = torch.log1p(-scores).clamp_(min=MIN_LOG)
+    return log_no - log_yes - log_no.sum(1, keepdim=True)
 
 
 def _resolve(cost: Tensor, overlap: Tensor, valid: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
-    """Dynamic-k matching of candidates: cost and overlap (B, M, G), valid (B, G) to (B, M) instance and overlap."""
-    top_k = min(top_k, cost.shape[1])
-    k = overlap.topk(top_k, dim=1).values.sum(1).int().clamp(min=1)  # (B, G)
-    cheapest = cost.topk(top_k, dim=1, largest=False).indices  # (B, top_k, G)
-    rank = torch.arange(top_k, device=cost.device)[None, :, None]
-    chosen = (rank < k[:, None]) & valid[:, None]
-    matched = torch.zeros_like(cost, dtype=torch.bool).scatter_(1, cheapest, chosen)
-    count = matched.sum(-1)
-    instance = torch.where(count > 1, cost.argmin(-1), matched.byte().argmax(-1))
-    best = overlap.gather(2, instance[..., None])[..., 0]
-    positive = count > 0
-    return instance.masked_fill(~positive, -1), best.masked_fill(~positive, 0.0)
+    """Dynamic-k matching of candidates: cost and overlap (B, G, M), valid (B, G) to (B, M) instance and overlap."""
+    batch, instances, number = cost.shape
+    top_k = min(top_k, number)
+    k = overlap.topk(top_k).values.sum(-1).int().clamp(min=1)  # (B, G)
+    prior = cost.topk(top_k, largest=False).indices  # (B, G, top_k)
+    rank = torch.arange(top_k, device=cost.device)
+    chosen = ((rank < k[..., None]) & valid[..., None]).flatten(1)
+    prior = prior.flatten(1).masked_fill(~chosen, number)  # what is not chosen is written to a column of its own
+    wanted = torch.zeros(batch, number + 1, dtype=torch.long, device=cost.device)
+    wanted.scatter_add_(1, prior, torch.ones_like(prior))
+    index = prior.clamp(max=number - 1)
+    cheapest = cost.gather(2, index[:, None].expand(-1, instances, -1)).argmin(1)  # (B, G * top_k)
+    own = torch.arange(instances, device=cost.device).repeat_interleave(top_k)
+    winner = torch.where(wanted.gather(1, prior) > 1, cheapest, own)
+    instance, best = torch.full_like(wanted, -1), overlap.new_zeros(batch, number + 1)
+    instance.scatter_(1, prior, winner)  # priors that come twice get the same value twice
+    best.scatter_(1, prior, overlap.flatten(1).gather(1, winner * number + index))
+    return instance[:, :number], best[:, :number]
 
 
 @torch.no_grad()
@@ -151,31 +171,43 @@ def simota(
     batch, total = pred_boxes.shape[:2]
     instance = torch.full((batch, total), -1, dtype=torch.long, device=pred_boxes.device)
     overlap = pred_boxes.new_zeros(batch, total, dtype=torch.float32)
+    result = Assignment(instance, overlap, min(total, settings.top_k * boxes.shape[1]))
     if boxes.shape[1] == 0:
-        return Assignment(instance, overlap)
-    regions = _regions(priors, boxes.float(), valid, settings)
+        return result
+    size = CHUNK_ELEMENTS["cpu" if boxes.device.type == "cpu" else "other"]
+    regions = _joined(
+        _regions(priors, boxes[part].float(), valid[part], settings)
+        for part in _chunks(batch, size // (total * boxes.shape[1]))
+    )
     most = int(regions.candidate.sum(1).max())  # the one host synchronisation
     if most == 0:
-        return Assignment(instance, overlap)
+        return result
     # the candidates of each image first, in prior order; images with fewer are filled up with others, barred below
     index = regions.candidate.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
-    arguments = (pred_boxes, class_logits, objectness_logits, pred_keypoints)
+    arguments = (regions.candidate, pred_boxes, class_logits, objectness_logits, pred_keypoints)
     truth = (boxes.float(), labels, valid, keypoints, labelled, areas)
-    step = max(1, CHUNK_ELEMENTS // (most * boxes.shape[1]))
-    for start in range(0, batch, step):
-        part = slice(start, start + step)
+    for part in _chunks(batch, size // (most * boxes.shape[1])):
         taken = index[part]
         found = _match_candidates(
             *(None if t is None else _take(t[part], taken) for t in arguments),
             *(None if t is None else t[part] for t in truth),
-            candidate=_take(regions.candidate[part], taken),
-            preferred=_take(regions.preferred[part], taken),
+            preferred=regions.preferred[part].gather(2, taken[:, None].expand(-1, boxes.shape[1], -1)),
             sigmas=sigmas,
             settings=settings,
         )
         instance[part].scatter_(1, taken, found.instance)
         overlap[part].scatter_(1, taken, found.overlap)
-    return Assignment(instance, overlap)
+    return result
+
+
+def _chunks(number: int, size: int) -> list[slice]:
+    """Slices of ``size``, at least 1, that cover ``number`` images."""
+    size = max(1, size)
+    return [slice(start, start + size) for start in range(0, number, size)]
+
+
+def _joined(parts: Iterable[_Regions]) -> _Regions:
+    return _Regions(*(torch.cat(values) for values in zip(*parts)))
 
 
 def _take(values: Tensor, index: Tensor) -> Tensor:
@@ -185,6 +217,7 @@ def _take(values: Tensor, index: Tensor) -> Tensor:
 
 
 def _match_candidates(
+    candidate: Tensor,
     pred_boxes: Tensor,
     class_logits: Tensor,
     objectness_logits: Tensor,
@@ -196,28 +229,26 @@ def _match_candidates(
     labelled: Tensor | None,
     areas: Tensor | None,
     *,
-    candidate: Tensor,
     preferred: Tensor,
     sigmas: Tensor | None,
     settings: SimOTASettings,
 ) -> Assignment:
     """:func:`simota` on the M candidate priors of each image (every (B, N) argument is (B, M) here)."""
-    iou = pairwise_iou(pred_boxes, boxes)
-    cost = settings.iou_weight * -(iou + COST_EPS).log()
-    similarity = iou
+    # predictions that are no numbers, and of priors that are barred, overlap with nothing
+    iou = pairwise_iou(boxes, pred_boxes.nan_to_num(nan=0.0).masked_fill(~candidate[..., None], 0.0))
+    similarity, weights = iou, settings.iou_weight
     if pred_keypoints is not None:
-        oks = pairwise_oks(pred_keypoints, keypoints, labelled, areas, sigmas)
-        similarity = torch.where(labelled.any(-1)[:, None], oks, iou)
-        if settings.oks_weight > 0:
-            cost += settings.oks_weight * -(similarity + COST_EPS).log()
-    if settings.class_weight > 0:
-        cost += settings.class_weight * _class_cost(class_logits, objectness_logits, labels)
-    cost = cost.nan_to_num_(nan=-MIN_LOG, posinf=-MIN_LOG)
-    largest = cost.abs().amax() + 1
-    cost += largest * (~preferred)
-    barred = ~(candidate[..., None] & valid[:, None])
-    cost += 4 * largest * barred
-    overlap = (similarity if settings.dynamic_k == "oks" else iou).masked_fill(barred, 0.0).nan_to_num_(nan=0.0)
-    found = _resolve(cost, overlap, valid, settings.top_k)
-    positive = candidate & (found[0] >= 0)
-    return Assignment(found[0].masked_fill(~positive, -1), found[1].masked_fill(~positive, 0.0))
+        pred_keypoints = pred_keypoints.nan_to_num(nan=FAR).masked_fill(~candidate[..., None, None], FAR)
+        oks = pairwise_oks(pred_keypoints, keypoints, labelled, areas, sigmas).transpose(1, 2)
+        similarity = torch.where(labelled.any(-1)[..., None], oks, iou)
+        weights += settings.oks_weight
+    classes = _class_costs(class_logits, objectness_logits).mul_(settings.class_weight)
+    penalty = classes.amax() - weights * math.log(COST_EPS) + 1  # above every cost
+    classes += 2 * penalty * ~candidate[:, None]
+    cost = torch.add(2 * penalty * ~valid[..., None], (iou + COST_EPS).log_(), alpha=-settings.iou_weight)
+    if pred_keypoints is not None and settings.oks_weight > 0:
+        cost.sub_((similarity + COST_EPS).log_(), alpha=settings.oks_weight)
+    cost += _take(classes, labels.clamp(min=0))
+    cost += penalty * ~preferred
+    instance, best = _resolve(cost, similarity if settings.dynamic_k == "oks" else iou, valid, settings.top_k)
+    return Assignment(instance.masked_fill(~candidate, -1), best.masked_fill(~candidate, 0.0))

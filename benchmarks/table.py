@@ -1,0 +1,90 @@
+"""Makes the table of ``docs/performance.md`` from the reports in ``benchmarks/results/``.
+
+``python benchmarks/table.py`` rewrites the part of the guide between its two marks; ``--check`` only says whether it is
+up to date. Reports of one benchmark that are absent have no rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, GUIDE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md"
+BENCHMARKS = ("assign", "data", "train_step")
+START, END = "<!-- made by benchmarks/table.py -->", "<!-- end -->"
+HEADER = ("what", "ours", "peer", "ratio", "same results", "remark")
+
+
+def rows_of(report: Mapping[str, Any]) -> list[str]:
+    """Lines of Markdown for one report: a heading and a row a case."""
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    lines = [f"**{report['benchmark']}**: {report['device']}; {report['date']}; {versions}", ""]
+    lines += [f"| {' | '.join(HEADER)} |", f"|{'-|' * len(HEADER)}"]
+    return [*lines, *(_row(case) for case in report["cases"]), ""]
+
+
+def _row(case: Mapping[str, Any]) -> str:
+    same = {True: "yes", False: "no", None: "–"}[case.get("equal")]
+    cells = (
+        case["case"],
+        _figure(case.get("ours"), case["unit"]),
+        _figure(case.get("peer"), case["unit"]),
+        "–" if case.get("ratio") is None else f"{case['ratio']:.2f}",
+        same,
+        _remark(case),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{value:.4g}" + ("" if unit == "-" else f" {unit}")
+
+
+def _remark(case: Mapping[str, Any]) -> str:
+    parts = [str(case["note"])] if "note" in case else []
+    if "limit" in case:
+        parts.append(f"limit {case['limit']} {case['unit']}")
+    if "parts_ms" in case:
+        parts.append(", ".join(f"{name} {value:.1f} ms" for name, value in case["parts_ms"].items()))
+    return "; ".join(parts) or "–"
+
+
+def table(results: Path = RESULTS) -> str:
+    """All reports of :data:`BENCHMARKS`, in their order."""
+    paths = [path for name in BENCHMARKS for path in sorted(results.glob(f"{name}_*.json"))]
+    return "\n".join(line for path in paths for line in rows_of(json.loads(path.read_text(encoding="utf-8"))))
+
+
+def with_table(guide: str, content: str) -> str:
+    """The guide with what is between its marks replaced.
+
+    Raises:
+        ValueError: If it does not have both marks.
+    """
+    before, start, rest = guide.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise ValueError(f"{GUIDE.name} has no marks {START} and {END}")
+    return f"{before}{START}\n\n{content}\n{END}{after}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script; with ``--check`` the exit code is 1 if the guide is out of date."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    args = parser.parse_args(argv)
+    guide = GUIDE.read_text(encoding="utf-8")
+    made = with_table(guide, table())
+    if args.check:
+        print(f"{GUIDE.name} is {'up to date' if made == guide else 'out of date: python benchmarks/table.py'}")
+        return int(made != guide)
+    GUIDE.write_text(made, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,153 @@
+"""What makes training fast must not change what is trained."""
+
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+sys.path.insert(0, str(Path(__file__).parent))
+from models_common import build_model, losses_of, make_batch  # noqa: E402
+
+SYNCHRONISING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique")
+"""Operators of ATen whose result depends on values that the host has to wait for."""
+
+
+class HostWaits(TorchDispatchMode):
+    """Counts operators for which the host would wait for a GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.__name__.split(".")[0]
+        by_mask = name in ("index", "index_put", "index_put_") and any(
+            index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
+        )
+        if name in SYNCHRONISING or name.startswith("unique") or by_mask:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return build_model("nano")
+
+
+def small(**changes):
+    """A model of its own, which a test may train."""
+    return build_model("nano", seed=1, **changes)
+
+
+def gradient(model, batch):
+    model.zero_grad()
+    losses = losses_of(model, batch, training=model.training)
+    sum(losses.values()).backward()
+    return losses, torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("counts", [(3, 0, 1), (0, 0), (12, 5)], ids=str)
+def test_a_step_waits_for_the_device_once_at_most(nano, monkeypatch, counts, late):
+    monkeypatch.setattr(nano.head, "_check", lambda *args: None)  # looks at CPU tensors alone
+    monkeypatch.setattr(nano.head, "late", late)
+    data = nano.data_preprocessor(make_batch(counts, crowd=(0, 0, 40, 40)), True)
+    with torch.no_grad():
+        features = nano.extract_feat(data["inputs"])
+    features = [feature.requires_grad_() for feature in features]
+    with HostWaits() as waits:
+        sum(nano.head.loss(features, data["data_samples"]).values()).backward()
+    assert waits.found in ([], ["_local_scalar_dense"])
+
+
+def test_the_counter_sees_what_waits():
+    with HostWaits() as waits:
+        x = torch.ones(3)
+        float(x.sum())
+        x[x > 0].sum()
+        (x > 0).nonzero()
+    assert waits.found == ["_local_scalar_dense", "index", "nonzero"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_gradients_of_parts_are_those_of_the_whole_batch(nano, monkeypatch, size):
+    """Uneven numbers of people and keypoints, an image without anybody, a last part that is smaller."""
+    nano.eval()
+    batch = make_batch((7, 0, 1, 2, 4), labelled=0.5)
+    losses, whole = gradient(nano, batch)
+    monkeypatch.setattr(nano, "micro_batch", size)
+    in_parts, parts = gradient(nano, batch)
+    for key, value in losses.items():
+        assert in_parts[key].item() == pytest.approx(value.item(), rel=1e-5)
+    assert torch.allclose(parts, whole, rtol=1e-4, atol=1e-5 * whole.abs().max().item())
+
+
+def test_parts_count_once_in_the_running_statistics(monkeypatch):
+    first, second = small(), small()
+    monkeypatch.setattr(second, "micro_batch", 1)
+    batch = make_batch((2, 1))
+    for model, halves in ((first, True), (second, False)):
+        model.train()
+        if halves:
+            for i in range(2):
+                losses_of(model, {key: values[i : i + 1] for key, values in batch.items()})
+        else:
+            sum(losses_of(model, batch).values()).backward()
+    for (name, one), other in zip(first.named_buffers(), second.buffers()):
+        if "running" in name:
+            assert torch.allclose(one, other, rtol=1e-4, atol=1e-5), name
+
+
+def test_micro_batch_must_be_positive():
+    with pytest.raises(ValueError, match="micro_batch must be at least 1, not 0"):
+        small(estimator={"micro_batch": 0})
+
+
+def test_compiled_for_all_sizes_at_most_twice():
+    """Once for the first size, once more for sizes in general: not again for each size of the multi-scale training."""
+    from torch._dynamo.testing import CompileCounter
+
+    torch._dynamo.reset()
+    model, counter = small(), CompileCounter()
+    model._train_network = torch.compile(model._network, backend=counter, dynamic=True)
+    plain = small()
+    for size in (64, 96, 128, 160, 192):
+        batch = make_batch((2, 1), size=size)
+        model.eval(), plain.eval()
+        with torch.no_grad():
+            ours, expected = (losses_of(m, batch, training=False) for m in (model, plain))
+        assert ours == {key: pytest.approx(value.item(), rel=1e-4) for key, value in expected.items()}
+    assert 1 <= counter.frame_count <= 2
+    torch._dynamo.reset()
+
+
+@pytest.mark.slow
+def test_training_with_every_option_reaches_the_losses_of_the_plain_path():
+    """Same figures up to the order of additions: layouts and kernels differ, formulas do not."""
+    from yolox_pose.engine import YOLOXPoseOptimConstructor
+
+    curves = []
+    for plain in (True, False):
+        model = small(preprocessor={"channels_last": not plain})
+        if plain:
+            model.to(memory_format=torch.contiguous_format)
+        else:
+            model.micro_batch = 8  # in one part: batch norm sees the same images
+        optimizer = {"type": "AdamW", "lr": 1e-3, "weight_decay": 0.05, "fused": not plain}
+        config = {"type": "OptimWrapper", "optimizer": optimizer, "clip_grad": {"max_norm": 10.0}}
+        wrapper, losses = YOLOXPoseOptimConstructor(config, {"norm_decay_mult": 0})(model), []
+        for step in range(8):
+            model.train()
+            batch = model.data_preprocessor(copy.deepcopy(make_batch((3, 1, 0, 5), seed=step % 2)), True)
+            found = model(**batch, mode="loss")
+            loss = sum(found.values())
+            wrapper.update_params(loss)
+            losses.append(loss.item())
+        curves.append(losses)
+    plain, fast = curves
+    assert fast[:3] == pytest.approx(plain[:3], rel=1e-3)
+    assert fast == pytest.approx(plain, rel=0.03)
+    assert fast[-1] < fast[0]
