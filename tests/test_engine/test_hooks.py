@@ -23,7 +23,7 @@ def make_runner(**kwargs):
     loader = SimpleNamespace(dataset=SimpleNamespace(final_epoch=None, seed=None), sampler=SimpleNamespace(seed=None))
     runner = SimpleNamespace(
         model=model, train_dataloader=loader, max_epochs=10, epoch=0, iter=0, max_iters=20, seed=42,
-        logger=SimpleNamespace(info=lambda text: None),
+        logger=SimpleNamespace(info=lambda text: None), optim_wrapper=SimpleNamespace(),
     )  # fmt: skip
     vars(runner).update(kwargs)
     return runner
@@ -155,6 +155,34 @@ def test_fused_steps_equal_plain_ones():
             wrapper.update_params(model.out_kpt(model.conv_pose(model.stem(torch.ones(2, 3, 2, 2)))).square().sum())
         results.append(torch.cat([p.flatten() for p in model.parameters()]))
     assert torch.allclose(*results, atol=1e-6)
+
+
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain"])
+@pytest.mark.parametrize("kind", ["AdamW", "SGD"])
+def test_a_step_with_gradients_that_are_no_numbers_changes_nothing_and_is_counted(kind, fused):
+    model = nn.Linear(3, 1)
+    optimizer = {"type": kind, "lr": 0.1, "fused": fused, **({"momentum": 0.9} if kind == "SGD" else {})}
+    wrapper = YOLOXPoseOptimConstructor({"type": "OptimWrapper", "optimizer": optimizer})(model)
+    weights = []
+    for factor in (1.0, torch.nan, 1.0):
+        wrapper.update_params((model(torch.ones(2, 3)) * factor).sum())
+        weights.append(model.weight.detach().clone())
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
+    assert torch.isfinite(weights[2]).all()
+    assert int(wrapper.optimizer.skip.skipped) == 1
+
+
+def test_guard_tells_how_many_steps_were_skipped():
+    guard, lines = NonFiniteLossGuard(interval=1), []
+    skip = SimpleNamespace(skipped=torch.tensor(2.0))
+    runner = make_runner(
+        optim_wrapper=SimpleNamespace(optimizer=SimpleNamespace(skip=skip)),
+        logger=SimpleNamespace(warning=lines.append),
+    )
+    guard.every_n_train_iters = lambda runner, n: True
+    for _ in range(2):
+        guard.after_train_iter(runner, 0, {}, {"loss": torch.tensor(1.0)})
+    assert len(lines) == 1 and "2 steps up to iteration 1 were skipped, 2 so far" in lines[0]
 
 
 def test_gradients_are_clipped_every_time_and_the_norm_is_told_at_times():

@@ -38,11 +38,41 @@ class ClipWithoutWaiting:
         return norm if self.calls % self.interval == 0 else None
 
 
+class SkipNonFinite:
+    """Step pre-hook of an optimizer: a step with a gradient that is no number changes nothing, and is counted.
+
+    Fused optimizers of torch are told by ``found_inf``, a tensor, so that a GPU is not waited for; for others the
+    gradients are looked at and dropped.
+
+    Attributes:
+        skipped: How many steps, a scalar tensor on the device; None before the first step.
+    """
+
+    def __init__(self, fused: bool) -> None:
+        self.fused = fused
+        self.skipped: Tensor | None = None
+
+    def __call__(self, optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
+        """Look at the gradients before a step."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not parameters:
+            return
+        norms = torch._foreach_norm([p.grad for p in parameters])
+        bad = (~torch.isfinite(torch.stack(norms))).any().float()
+        self.skipped = bad.clone() if self.skipped is None else self.skipped + bad
+        if self.fused:
+            optimizer.found_inf = bad
+        elif bad:
+            for parameter in parameters:
+                parameter.grad = None
+
+
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class YOLOXPoseOptimConstructor(DefaultOptimWrapperConstructor):
     """Parameters with equal settings share a group, which lets torch update them together, in one kernel where it can.
 
-    ``optimizer.fused=False`` in the config switches the kernel off.
+    ``optimizer.fused=False`` in the config switches the kernel off. Steps with gradients that are no numbers are skipped
+    (:class:`SkipNonFinite`).
 
     ``paramwise_cfg`` takes ``norm_decay_mult``, ``bias_decay_mult`` (factors of the weight decay of normalisation layers
     and of biases, 1 by default) and ``pose_lr_mult`` (factor of the rate of the keypoint branch, 1 by default: a new
@@ -60,6 +90,8 @@ class YOLOXPoseOptimConstructor(DefaultOptimWrapperConstructor):
         if self.optimizer_cfg.get("type") in FUSED_OPTIMIZERS and devices <= {"cpu", "cuda"} and _has_fused_kernels():
             self.optimizer_cfg.setdefault("fused", True)
         wrapper = super().__call__(model)
+        wrapper.optimizer.skip = SkipNonFinite(bool(self.optimizer_cfg.get("fused")))
+        wrapper.optimizer.register_step_pre_hook(wrapper.optimizer.skip)
         if wrapper.clip_grad_kwargs:
             wrapper.clip_func = ClipWithoutWaiting(wrapper.clip_func)
         return wrapper
