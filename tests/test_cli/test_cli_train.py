@@ -93,6 +93,16 @@ def test_mixed_precision_on_cpu_trains_and_validates(crowd, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_rate_is_scaled_with_the_batch_size(crowd, tmp_path):
+    rates = {}
+    for name, arguments in (("plain", ()), ("scaled", ("--auto-scale-lr",))):
+        train(crowd, tmp_path / name, "auto_scale_lr.base_batch_size=16", "param_scheduler=[]", epochs=1,
+              arguments=arguments)  # fmt: skip
+        rates[name] = weights(tmp_path / name, 1)["optimizer"]["param_groups"][0]["lr"]
+    assert rates["scaled"] == pytest.approx(rates["plain"] * 4 / 16)
+
+
+@pytest.mark.slow
 def test_two_processes_train_and_count_every_image_once(crowd, tmp_path):
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29611")
     done = train(crowd, tmp_path, arguments=("--launcher", "pytorch", "--device", "cpu"), launcher=launcher)
