@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolox_pose.geometry.nms import BLOCK, nms, overlap_mask
+from yolox_pose.geometry.nms import BLOCK, nms, overlaps_above
 
 
 def brute_force(boxes, scores, threshold, labels=None):
@@ -77,7 +77,22 @@ def test_lengths_that_differ_are_refused():
         nms(np.zeros((3, 4)), np.zeros(3), 0.5, labels=np.zeros(4))
 
 
-def test_overlap_mask_by_hand():
-    rows, columns = np.array([[0.0, 0, 10, 10]]), np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]])
-    assert overlap_mask(rows, columns, 0.3).tolist() == [[True, True, False]]
-    assert overlap_mask(rows, columns, 0.34).tolist() == [[True, False, False]]
+def test_overlaps_by_hand():
+    first, second = np.tile([[0.0, 0, 10, 10]], (3, 1)), np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]])
+    assert overlaps_above(first, second, 0.3).tolist() == [True, True, False]
+    assert overlaps_above(first, second, 0.34).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.65, 1.0])
+@pytest.mark.parametrize("spread", [2, 30, 400])
+def test_many_boxes_on_few_persons(threshold, spread):
+    """Boxes of very different widths, whole coordinates (many sides in one place), float32 as networks give them."""
+    rng = np.random.default_rng(spread)
+    corner = rng.integers(0, spread, (4 * BLOCK, 2))
+    boxes = np.concatenate([corner, corner + rng.integers(1, 300, (4 * BLOCK, 2))], axis=1).astype(np.float32)
+    scores = rng.uniform(size=len(boxes))
+    kept, order = [], np.argsort(-scores, kind="stable")
+    for i in order:
+        if not overlaps_above(np.repeat(boxes[i][None], len(kept), 0), boxes[kept], threshold).any():
+            kept.append(i)
+    assert nms(boxes, scores, threshold).tolist() == kept
