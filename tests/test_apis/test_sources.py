@@ -56,9 +56,10 @@ def test_pil_images_are_turned_and_become_bgr():
     [
         ("nowhere.jpg", "does not exist"),
         ("*.nothing", "no file matches"),
-        ("http://example.org/a.jpg", "address"),
-        ("a.mp4", "video"),
-        (3, "cannot come from int"),
+        ("ftp://example.org/a.jpg", "address that cannot be read"),
+        ("a.mp4", "does not exist"),
+        (-1, "cannot come from int"),
+        (True, "cannot come from bool"),
         (None, "cannot come from NoneType"),
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,11 @@ class PoseResult:
         classes: Class names.
         keypoint_classes: Labels of the classes that have keypoints; None for all.
         track_ids: (n,) int64 where persons are tracked, else None.
-        path: File of the image, or None where it came as an array.
+        path: File of the image or video, or None where there is none.
+        name: Name of the file, download or camera, or None where the image came as an array.
+        frame: Number of the frame in a video, counted from 0; None for images.
+        time: Seconds since the video's first frame; None for images.
+        fps: Frames per second of the video; None for images.
         size: (w, h) of the source image.
     """
 
@@ -54,6 +58,10 @@ class PoseResult:
     keypoint_classes: tuple[int, ...] | None = None
     track_ids: np.ndarray | None = None
     path: Path | None = None
+    name: str | None = None
+    frame: int | None = None
+    time: float | None = None
+    fps: float | None = None
     size: tuple[int, int] | None = None
     held_image: np.ndarray | None = field(default=None, repr=False)
 
@@ -83,9 +91,36 @@ class PoseResult:
         """
         if self.held_image is not None:
             return self.held_image
-        if self.path is None:
+        if self.path is None or self.frame is not None:
             raise ValueError("this result has no image: it was made without one")
         return read_image(self.path)
+
+    def select(self, index: np.ndarray) -> PoseResult:
+        """A result with some of the persons, by (m,) indices or an (n,) mask; it shares the image."""
+        return replace(
+            self,
+            keypoints=self.keypoints[index],
+            keypoint_scores=self.keypoint_scores[index],
+            boxes=self.boxes[index],
+            scores=self.scores[index],
+            labels=self.labels[index],
+            track_ids=None if self.track_ids is None else self.track_ids[index],
+        )
+
+    def crops(self, margin: float = 0.1) -> list[np.ndarray]:
+        """Part of the image around each person, (h, w, 3) uint8 BGR, nothing drawn into it.
+
+        Args:
+            margin: Share of the box's width and height that is added on every side, as far as the image goes.
+        """
+        image = self.image
+        limit = np.tile(image.shape[1::-1], 2)
+        grown = self.boxes + margin * np.tile(self.boxes[:, 2:] - self.boxes[:, :2], 2) * [-1, -1, 1, 1]
+        low, high = np.floor(np.clip(grown, 0, limit - 1)).astype(int), np.ceil(np.clip(grown, 1, limit)).astype(int)
+        return [
+            image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+            for (x1, y1), (x2, y2) in zip(low[:, :2].tolist(), high[:, 2:].tolist())
+        ]
 
     def plot(self, **options: Any) -> np.ndarray:
         """Draw the result into a copy of its image.
@@ -147,14 +182,17 @@ class PoseResult:
 
     @property
     def image_id(self) -> int | str:
-        """Name of the file without its ending, as a number if it is one.
+        """Name without its ending, as a number if it is one; of a frame with its number behind it: ``street_000012``.
 
         Raises:
-            ValueError: If the image did not come from a file.
+            ValueError: If the image came as an array.
         """
-        if self.path is None:
+        name = self.name or (self.path.name if self.path is not None else None)
+        if name is None:
             raise ValueError("an image that is no file has no id: give image_id=")
-        stem = Path(self.path).stem
+        stem = Path(name).stem
+        if self.frame is not None:
+            return f"{stem}_{self.frame:06d}"
         return int(stem) if stem.isascii() and stem.isdigit() else stem
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:

@@ -1,79 +1,260 @@
-"""From what a user names (file, folder, pattern, array, list) to the single images behind it."""
+"""From what a user names (file, folder, pattern, address, camera, array, list) to the single images behind it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from glob import glob, has_magic
-from pathlib import Path
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from yolox_pose.errors import UsageError
-from yolox_pose.geometry.images import read_image, to_bgr
+from yolox_pose.apis.video import VideoReader
+from yolox_pose.errors import DataError, UsageError
+from yolox_pose.geometry.images import decode_image, read_image, to_bgr
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".tif", ".tiff", ".webp"})
 """Files of a folder that are taken for images. Single files and patterns are tried whatever their ending."""
 
-VIDEO_SUFFIXES = frozenset({".avi", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
+"""Files and addresses that are taken for videos."""
+
+DOWNLOAD_SCHEMES = frozenset({"http", "https"})
+STREAM_SCHEMES = frozenset({"rtmp", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"})
+
+DOWNLOAD_BYTES = 64 * 1024 * 1024
+"""Largest image that is downloaded."""
+
+DOWNLOAD_SECONDS = 30.0
+"""Longest time that a download may take."""
+
+
+class Frame(NamedTuple):
+    """An image that was read.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 BGR.
+        source: Where it is from.
+        index: Number of the frame in a video, counted from 0; None for images.
+        time: Seconds since the video's first frame; None for images.
+        fps: Frames per second of the video; None for images.
+    """
+
+    pixels: np.ndarray
+    source: Source
+    index: int | None = None
+    time: float | None = None
+    fps: float | None = None
 
 
 class Source(NamedTuple):
-    """One image: a file, or an array."""
+    """One image (a file, an address or an array) or one video (a file, an address or a camera).
 
-    path: Path | None
+    Attributes:
+        path: File.
+        array: BGR array or PIL image.
+        address: ``http://…``, ``rtsp://…``.
+        camera: Index of a camera.
+        is_video: Whether there are many frames.
+        is_live: Whether they come in real time.
+    """
+
+    path: Path | None = None
     array: Any = None
+    address: str | None = None
+    camera: int | None = None
+    is_video: bool = False
+    is_live: bool = False
+
+    @property
+    def name(self) -> str | None:
+        """Name for people, and of files that are written: the file's name, that in the address, or ``camera0``."""
+        if self.path is not None:
+            return self.path.name
+        if self.address is not None:
+            parts = urlsplit(self.address)
+            return PurePosixPath(unquote(parts.path)).name or parts.hostname or "stream"
+        return f"camera{self.camera}" if self.camera is not None else None
+
+    @property
+    def label(self) -> str:
+        """Path or address in full, for messages."""
+        return str(self.path or self.address or self.name or "array")
 
     def read(self) -> np.ndarray:
-        """(H, W, 3) uint8 BGR.
+        """(H, W, 3) uint8 BGR pixels of an image.
 
         Raises:
             DataError: If it cannot be read.
         """
         if self.path is not None:
             return read_image(self.path)
+        if self.address is not None:
+            return decode_image(download(self.address), self.address)
         return _pil_to_bgr(self.array) if _is_pil(self.array) else to_bgr(np.asarray(self.array))
+
+    def open(self) -> VideoReader:
+        """Reader of a video.
+
+        Raises:
+            DataError: If it cannot be opened.
+        """
+        location = self.camera if self.camera is not None else self.address or str(self.path)
+        return VideoReader(location, live=self.is_live)
 
 
 def list_sources(source: Any) -> list[Source]:
-    """List the images behind a source, in order.
+    """List the images and videos behind a source, in order.
 
     Args:
-        source: Path of an image, folder (its images, sorted by name, without subfolders), glob pattern (``**`` goes into
-            subfolders), BGR array, PIL image, or an iterable of these.
+        source: Path of an image or video, folder (its images, sorted by name, without subfolders), glob pattern (``**`` goes
+            into subfolders), address (``http``, ``https``, ``rtsp`` …), index of a camera, BGR array, PIL image, or an
+            iterable of these.
 
     Raises:
         UsageError: If a path is not there, a folder or pattern has no image, or the kind of source is not known.
     """
     if isinstance(source, (str, os.PathLike)):
-        return [Source(path) for path in _list_paths(os.fspath(source))]
+        return _list_named(os.fspath(source))
     if isinstance(source, np.ndarray) or _is_pil(source):
-        return [Source(None, source)]
+        return [Source(array=source)]
+    if isinstance(source, (int, np.integer)) and not isinstance(source, bool) and source >= 0:
+        return [_camera(int(source))]
     if isinstance(source, Iterable):
         return [found for item in source for found in list_sources(item)]
-    raise UsageError(f"images cannot come from {type(source).__name__}; give a path, folder, pattern, array or list")
+    raise UsageError(
+        f"images cannot come from {type(source).__name__} {source!r}; give a path, folder, pattern, address, camera index, "
+        "array or list"
+    )
 
 
-def _list_paths(name: str) -> list[Path]:
+def read_frames(
+    sources: Iterable[Source], on_error: Callable[[Source, DataError], None] | None = None
+) -> Iterator[Frame]:
+    """Read the images and the frames of the videos, one after the other.
+
+    Args:
+        sources: Of :func:`list_sources`.
+        on_error: Called for a source that cannot be read, which is then left out; None raises the error.
+
+    Raises:
+        DataError: If a source cannot be read and ``on_error`` is None.
+    """
+    for source in sources:
+        try:
+            if source.is_video:
+                yield from _video_frames(source)
+            else:
+                yield Frame(source.read(), source)
+        except DataError as error:
+            if on_error is None:
+                raise
+            on_error(source, error)
+
+
+def count_frames(sources: Sequence[Source]) -> int | None:
+    """Number of images and frames, as far as files say it; None where a video does not or cannot be opened."""
+    total = 0
+    for source in sources:
+        if not source.is_video:
+            total += 1
+            continue
+        if source.path is None:
+            return None
+        try:
+            reader = source.open()
+        except DataError:
+            continue
+        reader.close()
+        if reader.count is None:
+            return None
+        total += reader.count
+    return total
+
+
+def download(address: str, limit: int = DOWNLOAD_BYTES, seconds: float = DOWNLOAD_SECONDS) -> bytes:
+    """Fetch a file over HTTP into memory.
+
+    Args:
+        address: ``http://…`` or ``https://…``.
+        limit: Most bytes.
+        seconds: Longest time, of the whole and of each wait.
+
+    Raises:
+        DataError: If it cannot be had, or is larger or slower than allowed.
+    """
+    end = time.monotonic() + seconds
+    data = bytearray()
+    request = urllib.request.Request(address, headers={"User-Agent": "yolox-pose"})
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as response:
+            while chunk := response.read1(1 << 16):
+                data += chunk
+                if len(data) > limit:
+                    raise DataError(f"{address} is larger than {limit:,} bytes and was not downloaded")
+                if time.monotonic() > end:
+                    raise DataError(f"{address} was not downloaded within {seconds:g} s")
+    except urllib.error.HTTPError as error:
+        raise DataError(f"{address} cannot be downloaded: {error.code} {error.reason}") from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise DataError(f"{address} cannot be downloaded: {getattr(error, 'reason', None) or error}") from None
+    return bytes(data)
+
+
+def _video_frames(source: Source) -> Iterator[Frame]:
+    reader = source.open()
+    try:
+        for frame in reader:
+            yield Frame(frame.pixels, source, frame.index, frame.time, reader.fps)
+    finally:
+        reader.close()
+
+
+def _list_named(name: str) -> list[Source]:
+    """Sources behind a string: what is there as a file or folder is that, whatever its name looks like."""
     path = Path(name)
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
         if not files:
             raise UsageError(f"folder {name} has no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-        return files
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        raise UsageError(f"{name} is a video, which cannot be read yet; take its frames as images")
+        return [_file(path) for path in files]
     if path.exists():
-        return [path]
+        return [_file(path)]
+    if "://" in name:
+        return [_address(name)]
+    if name.isascii() and name.isdigit():
+        return [_camera(int(name))]
     if has_magic(name):
         files = sorted(Path(p) for p in glob(name, recursive=True) if Path(p).is_file())
         if files:
-            return files
+            return [_file(path) for path in files]
         raise UsageError(f"no file matches {name}")
-    if "://" in name:
-        raise UsageError(f"{name} is an address, which cannot be read yet; download the image first")
     raise UsageError(f"{name} does not exist")
+
+
+def _file(path: Path) -> Source:
+    return Source(path, is_video=path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def _camera(index: int) -> Source:
+    return Source(camera=index, is_video=True, is_live=True)
+
+
+def _address(name: str) -> Source:
+    parts = urlsplit(name)
+    scheme, suffix = parts.scheme.lower(), PurePosixPath(parts.path).suffix.lower()
+    if scheme in STREAM_SCHEMES or (scheme in DOWNLOAD_SCHEMES and suffix == ".m3u8"):
+        return Source(address=name, is_video=True, is_live=True)
+    if scheme in DOWNLOAD_SCHEMES and parts.netloc:
+        return Source(address=name, is_video=suffix in VIDEO_SUFFIXES)
+    known = ", ".join(sorted(DOWNLOAD_SCHEMES | STREAM_SCHEMES))
+    raise UsageError(f"{name} is an address that cannot be read; known are {known}")
 
 
 def _is_pil(item: Any) -> bool:

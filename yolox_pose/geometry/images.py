@@ -29,6 +29,23 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         raise DataError(f"image {name} is missing") from None
     except OSError as error:
         raise DataError(f"image {name} cannot be read: {error.strerror or error}") from None
+    return decode_image(data, name)
+
+
+def decode_image(data: bytes | np.ndarray, name: str) -> np.ndarray:
+    """Decode the content of an image file as :func:`read_image` does.
+
+    Args:
+        data: Bytes, or a (n,) uint8 array of them.
+        name: Of the image, for errors.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        DataError: If the data are truncated or no image that cv2 can decode.
+    """
+    data = np.frombuffer(data, dtype=np.uint8)
     if not is_complete(data.tobytes()):
         raise DataError(f"image {name} is truncated")
     try:

@@ -1,0 +1,116 @@
+"""Work that goes on while other work goes on: reading ahead, and writing behind."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.1
+_END = object()
+
+
+class _Failure:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
+    """Yield ``items``, which a thread draws ahead, at most ``depth`` of them.
+
+    An error in ``items`` is raised where its item would have come. When the consumer stops early, the thread ends after the
+    item it is at, and closes ``items`` if it is a generator.
+    """
+    ahead: queue.Queue = queue.Queue(maxsize=max(depth, 1))
+    stop = threading.Event()
+
+    def put(item: Any) -> bool:
+        while not stop.is_set():
+            try:
+                ahead.put(item, timeout=_POLL_SECONDS)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def draw() -> None:
+        iterator = iter(items)
+        try:
+            for item in iterator:
+                if not put(item):
+                    return
+            put(_END)
+        except BaseException as error:
+            put(_Failure(error))
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+
+    thread = threading.Thread(target=draw, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while (item := ahead.get()) is not _END:
+            if isinstance(item, _Failure):
+                raise item.error
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+class BackgroundWorker:
+    """A thread that makes calls one after the other, in the order in which they were given.
+
+    The first call that fails is the last: its error is raised by the next :meth:`submit` or by :meth:`close`. As a context
+    manager it waits at the end until all calls are made.
+
+    Args:
+        depth: Calls that may wait; :meth:`submit` waits while there are more.
+    """
+
+    def __init__(self, depth: int = 8) -> None:
+        self._calls: queue.Queue = queue.Queue(maxsize=max(depth, 1))
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="background", daemon=True)
+        self._thread.start()
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> None:
+        """Have ``function(*args)`` called."""
+        self._raise()
+        self._calls.put((function, args))
+
+    def close(self) -> None:
+        """Wait until all calls are made."""
+        if self._thread.is_alive():
+            self._calls.put(None)
+            self._thread.join()
+        self._raise()
+
+    def __enter__(self) -> BackgroundWorker:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        try:
+            self.close()
+        except BaseException:
+            if error is None:
+                raise
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _work(self) -> None:
+        failed = False
+        while (call := self._calls.get()) is not None:
+            if failed:
+                continue
+            try:
+                call[0](*call[1])
+            except BaseException as error:
+                self._error, failed = error, True
