@@ -1,9 +1,12 @@
 """``demo/demo.py`` as users run it: in a process of its own, with a tiny model."""
 
+import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 from tiny_models import write_checkpoint, write_config
 
+from yolox_pose.apis.sources import Source
 from yolox_pose.cli import run
 from yolox_pose.cli.predict import build_parser, main, plan_outputs
 from yolox_pose.errors import UsageError
@@ -125,6 +129,9 @@ def test_all_images_unreadable(photos, model, tmp_path, capsys):
         ({"--device": "abacus"}, "2 error: unknown device"),
         ({"--json": "results.txt"}, "2 error: --json"),
         ({"--zoom": "0"}, "2 error: --zoom"),
+        ({"--csv": "table.txt"}, "2 error: --csv"),
+        ({"--frames": "0"}, "2 error: --frames"),
+        ({"--classes": "horse"}, "2 error: the model has no class 'horse'"),
         ({"--compare": "nowhere.json"}, "2 error: annotations"),
     ],
 )
@@ -161,10 +168,16 @@ def test_compare_puts_ground_truth_beside_and_gives_ids(photos, model, tmp_path)
 
 
 def test_names_of_outputs_do_not_collide():
-    inputs = [Path(p) for p in ("a/1.jpg", "b/1.JPG", "c/x.gif", "d/x.png", "e/x_2.png")]
+    inputs = [Source(Path(p)) for p in ("a/1.jpg", "b/1.JPG", "c/x.gif", "d/x.png", "e/x_2.png")]
+    inputs += [
+        Source(Path("f/1.mov"), is_video=True),
+        Source(address="http://h/y.jpg"),
+        Source(camera=0, is_video=True),
+    ]
     outputs = plan_outputs(inputs, Path("out"))
-    assert [o.picture.name for o in outputs.values()] == ["1.jpg", "1_2.JPG", "x.png", "x_2.png", "x_2_2.png"]
-    assert [o.image_id for o in outputs.values()] == [1, "1_2", "x", "x_2", "x_2_2"]
+    names = ["1.jpg", "1_2.JPG", "x.png", "x_2.png", "x_2_2.png", "1.mp4", "y.jpg", "camera0.mp4"]
+    assert [o.picture.name for o in outputs.values()] == names
+    assert [o.image_id for o in outputs.values()] == [1, "1_2", "x", "x_2", "x_2_2", "1", "y", "camera0"]
 
 
 def test_parser_needs_a_model(capsys):
@@ -177,3 +190,82 @@ def test_folder_that_cannot_be_made(photos, model, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be made"):
         main([str(photos / "b.png"), *model, "--out", str(tmp_path / "file" / "out")])
+
+
+def film(path, frames=12):
+    """A video of clouds that move."""
+    rng = np.random.default_rng(0)
+    clouds = cv2.resize(rng.integers(0, 255, (6, 12, 3), dtype=np.uint8), (240, 90), interpolation=cv2.INTER_CUBIC)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (120, 90))
+    for i in range(frames):
+        writer.write(np.ascontiguousarray(clouds[:, 2 * i : 2 * i + 120]))
+    writer.release()
+    return path
+
+
+def test_video_with_tracks_to_video_tables_and_crops(repo_root, tmp_path, model):
+    source = film(tmp_path / "film.avi")
+    done = demo(
+        repo_root, tmp_path, source, *model, "--out", "out", "--track", "--smooth", "--score-thr", "0.4", "--max-persons",
+        "4", "--json", "out/r.json", "--csv", "out/t.csv", "--crops", "--batch-size", "5",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "12 images" in done.stdout and "12/12" in done.stderr
+    drawn = cv2.VideoCapture(str(tmp_path / "out" / "film.mp4"))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 12 and drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    results = json.loads((tmp_path / "out" / "r.json").read_text())
+    assert {r["image_id"] for r in results} == {f"film_{i:06d}" for i in range(12)}
+    assert all(r["track_id"] >= 1 for r in results)
+    with open(tmp_path / "out" / "t.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(results) and rows[0]["class"] == "person" and rows[-1]["frame"] == "11"
+    for row, entry in zip(rows, results):
+        assert int(row["track_id"]) == entry["track_id"] and float(row["nose_x"]) == entry["keypoints"][0]
+    crops = sorted((tmp_path / "out" / "crops").iterdir())
+    assert len(crops) == len(results) and crops[0].name.startswith("film_000000_id")
+
+
+def test_first_frames_without_pictures(tmp_path, model):
+    source = film(tmp_path / "film.avi")
+    arguments = [
+        str(source),
+        *model,
+        "--out",
+        str(tmp_path / "out"),
+        "--frames",
+        "3",
+        "--no-pictures",
+        "--classes",
+        "0",
+    ]
+    assert run(main, [*arguments, "--json", str(tmp_path / "r.json")]) == 0
+    results = json.loads((tmp_path / "r.json").read_text())
+    assert {r["image_id"] for r in results} <= {f"film_{i:06d}" for i in range(3)}
+    assert not (tmp_path / "out").exists()
+    assert run(main, arguments) == 2, "there is nothing to write"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for single processes")
+def test_ctrl_c_leaves_whole_files(repo_root, tmp_path, model):
+    source = film(tmp_path / "film.avi", frames=3000)
+    command = [sys.executable, str(repo_root / "demo" / "demo.py"), str(source), *model, "--out", str(tmp_path / "out")]
+    table = tmp_path / "r.json"
+    process = subprocess.Popen(
+        [*command, "--json", str(table), "--batch-size", "1", "--score-thr", "0.4"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 200
+    while not (table.exists() and table.stat().st_size > 5000) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert isinstance(json.loads(table.read_text()), list), "the file is whole while it grows"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and "stopped" in err, err
+    images = int(out.split()[0])
+    assert len({r["image_id"] for r in json.loads(table.read_text())}) <= images < 3000
+    frames = cv2.VideoCapture(str(tmp_path / "out" / "film.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)
+    assert abs(frames - images) <= 1

@@ -218,6 +218,7 @@ class PoseInferencer:
             time=frame.time,
             fps=frame.fps,
             size=image.letterbox.source,
+            source=source,
             held_image=frame.pixels if len(frame.pixels) else None,
         )
 

@@ -46,6 +46,7 @@ class PoseResult:
         time: Seconds since the video's first frame; None for images.
         fps: Frames per second of the video; None for images.
         size: (w, h) of the source image.
+        source: What :func:`yolox_pose.apis.sources.list_sources` made of the input; None for results made otherwise.
     """
 
     keypoints: np.ndarray
@@ -63,6 +64,7 @@ class PoseResult:
     time: float | None = None
     fps: float | None = None
     size: tuple[int, int] | None = None
+    source: Any = field(default=None, repr=False)
     held_image: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:

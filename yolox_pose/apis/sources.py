@@ -122,6 +122,8 @@ def list_sources(source: Any) -> list[Source]:
     """
     if isinstance(source, (str, os.PathLike)):
         return _list_named(os.fspath(source))
+    if isinstance(source, Source):
+        return [source]
     if isinstance(source, np.ndarray) or _is_pil(source):
         return [Source(array=source)]
     if isinstance(source, (int, np.integer)) and not isinstance(source, bool) and source >= 0:

@@ -1,0 +1,261 @@
+"""The inference call: beside mmpose's, and beside its own network alone. ``python benchmarks/inference.py [--json FILE]``.
+
+Both sides have the same random weights, whose batch-norm statistics are those of the image, read the same JPEG file and
+keep what is above a threshold that lets the wanted number of detections through. Their detections are compared first. All
+calls of a case are made in turns. ``ours`` beside ``peer`` are times of whole calls; for rows with ``share`` the peer is our own
+network (convolutions fused, channels-last), so that the figure says what everything around it costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from common import add_json_option, case, interleaved, progress, report
+
+from yolox_pose import PoseInferencer, compat
+from yolox_pose.apis.outputs import VideoFiles
+from yolox_pose.background import BackgroundWorker
+from yolox_pose.geometry.images import read_image
+from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+
+compat.install()
+
+import mmpose  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
+from mmpose.apis import inference_bottomup, init_model  # noqa: E402
+
+SIZES = {"tiny": 416, "s": 640}
+PEER_CONFIGS = {
+    name: f"yoloxpose_{name}_{'4xb64' if name == 'tiny' else '8xb32'}-300e_coco-{side}.py"
+    for name, side in SIZES.items()
+}
+PEER_FOLDER = Path(mmpose.__file__).parent / ".mim/configs/body_2d_keypoint/yoloxpose/coco"
+MARGIN = 1e-4
+"""Scores that are nearer to the threshold may fall on either side of it."""
+
+
+def make_picture(path: Path, width: int = 640, height: int = 480) -> np.ndarray:
+    """Write a JPEG of clouds at three scales, so that the layers see edges of all sizes."""
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 85, (3 * n, 4 * n, 3)).astype(np.float32) for n in (2, 9, 40)]
+    picture = sum(cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC) for part in noise)
+    cv2.imwrite(str(path), np.clip(picture, 0, 255).astype(np.uint8))
+    return read_image(path)
+
+
+def make_peer(size: str, image: np.ndarray) -> Any:
+    """mmpose's model with random weights and batch-norm statistics of the image."""
+    cfg = Config.fromfile(PEER_FOLDER / PEER_CONFIGS[size])
+    packing = cfg.test_dataloader.dataset.pipeline[-1]
+    packing.pop("extra_mapping_labels", None)  # the wheel's tiny config does not build with it
+    torch.manual_seed(0)
+    init_default_scope("mmpose")
+    peer = init_model(cfg, None, "cpu")
+    norms = [module for module in peer.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    letterbox = fit_letterbox(image.shape[1::-1], (SIZES[size], SIZES[size]))
+    inputs = torch.from_numpy(letterbox_image(image, letterbox)).permute(2, 0, 1)[None].float()
+    with torch.no_grad():
+        peer.train().head(peer.extract_feat(inputs))
+    head = peer.head.head_module
+    with torch.no_grad():
+        for layers in (head.out_bbox, head.out_kpt):
+            for layer in layers:
+                layer.weight *= 0.05  # boxes of about a cell's size, so that NMS keeps most
+    return peer.eval()
+
+
+def make_ours(size: str, peer: Any, folder: Path) -> PoseInferencer:
+    """Our inferencer with the peer's weights."""
+    path = folder / f"{size}.pth"
+    torch.save({"state_dict": peer.state_dict()}, path)
+    return PoseInferencer(f"yolox-pose_{size}_8xb32-300e_coco", path, "cpu", score_threshold=0.0)
+
+
+def set_limits(pose: PoseInferencer, peer: Any, threshold: float) -> None:
+    """The same threshold for both, and as many detections as pass it."""
+    everything = 100_000  # mmpose has no limit after NMS
+    pose.settings.update(score_thr=threshold, nms_thr=0.65, nms_pre=everything, max_per_img=everything)
+    peer.test_cfg = {"score_thr": threshold, "nms_thr": 0.65, "nms_pre": everything}
+
+
+def find_threshold(pose: PoseInferencer, image: np.ndarray, count: int) -> float:
+    """Score that about ``count`` detections are above, half way between two."""
+    pose.settings.update(score_thr=0.0, nms_thr=0.65, nms_pre=100_000, max_per_img=100_000)
+    scores = next(pose(image)).scores
+    count = min(count, len(scores) - 1)
+    return float(scores[count - 1] + scores[count]) / 2
+
+
+def same_detections(pose: PoseInferencer, peer: Any, path: Path, threshold: float) -> bool:
+    """Whether each of our detections is one of theirs, to 0.05 px and 1e-4 in score, but for those at the threshold."""
+    ours, theirs = next(pose(str(path))), inference_bottomup(peer, str(path))[0].pred_instances
+    keypoints, scores = np.asarray(theirs.keypoints), np.asarray(theirs.bbox_scores).reshape(-1)
+    found = 0
+    for points, score in zip(ours.keypoints, ours.scores):
+        near = np.flatnonzero(np.abs(scores - score) < MARGIN)
+        distance = np.abs(keypoints[near] - points).max(axis=(1, 2)) if len(near) else np.array([np.inf])
+        found += bool(distance.min() < 0.05)
+    free = int((np.abs(ours.scores - threshold) < MARGIN).sum() + (np.abs(scores - threshold) < MARGIN).sum())
+    return found >= len(ours) - free and abs(len(ours) - len(scores)) <= free
+
+
+def against_peer(size: str, count: int, pose: PoseInferencer, peer: Any, path: Path, repeats: int) -> dict[str, Any]:
+    """Whole calls on an image file."""
+    threshold = find_threshold(pose, read_image(path), count)
+    set_limits(pose, peer, threshold)
+    equal = same_detections(pose, peer, path, threshold)
+    kept = len(next(pose(str(path))))
+    times = interleaved(
+        {"ours": lambda: next(pose(str(path))), "peer": lambda: inference_bottomup(peer, str(path))}, repeats
+    )
+    name = f"{size} at {SIZES[size]}, {kept:,} kept: whole call"
+    return case(name, "ms", 1e3 * times["ours"], 1e3 * times["peer"], "mmpose inference_bottomup", equal=equal)
+
+
+def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path: Path, repeats: int) -> list[dict]:
+    """What is done besides decoding, resizing and the network."""
+    set_limits(pose, peer, find_threshold(pose, read_image(path), count))
+    letterbox = fit_letterbox(read_image(path).shape[1::-1], pose.preprocessing.size)
+    model = pose.model
+
+    def prepare() -> torch.Tensor:
+        canvas = letterbox_image(read_image(path), letterbox)
+        return model.data_preprocessor({"inputs": torch.from_numpy(canvas[None]).permute(0, 3, 1, 2)})["inputs"]
+
+    def network(inputs: torch.Tensor) -> Any:
+        with torch.inference_mode():
+            return model.head(model.extract_feat(inputs))
+
+    inputs = prepare()
+    with torch.inference_mode():
+        features = model.extract_feat(inputs)
+    raw = network(inputs)
+
+    def rest() -> Any:
+        """Everything in a call but reading, resizing and the network, whose outputs are put in its place."""
+        model.extract_feat, model.head.head_module.forward = lambda _: features, lambda _: raw
+        try:
+            return pose._predict(images, pose.settings)
+        finally:
+            del model.extract_feat, model.head.head_module.forward
+
+    images = list(pose._read(_sources(path), skip=False))
+    kept = len(next(pose(str(path))))
+    times = interleaved(
+        {
+            "rest": rest,
+            "network": lambda: network(inputs),
+            "floor": lambda: network(prepare()),
+            "call": lambda: next(pose(str(path))),
+        },
+        repeats,
+    )
+    title = f"{size} at {SIZES[size]}, {kept:,} kept"
+    milliseconds = {name: 1e3 * value for name, value in times.items()}
+    own = "our network"
+    return [
+        case(
+            f"{title}: post-processing", "ms", milliseconds["rest"], milliseconds["network"], own,
+            share=round(times["rest"] / times["network"], 3),
+        ),
+        case(
+            f"{title}: whole call beside decoding, resizing and network", "ms", milliseconds["call"],
+            milliseconds["floor"], own, share=round(times["call"] / times["floor"], 3),
+        ),
+    ]  # fmt: skip
+
+
+def throughput(
+    size: str, pose: PoseInferencer, peer: Any, path: Path, folder: Path, args: argparse.Namespace
+) -> list[dict]:
+    """Frames per second of a batch of image files and of a video that is drawn and written."""
+    image = read_image(path)
+    set_limits(pose, peer, find_threshold(pose, image, 8))
+    batch = [str(path)] * args.batch
+    video = folder / "film.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 25, image.shape[1::-1])
+    for shift in range(args.frames):
+        writer.write(np.roll(image, 4 * shift, axis=1))
+    writer.release()
+    letterbox = fit_letterbox(image.shape[1::-1], pose.preprocessing.size)
+    canvas = torch.from_numpy(letterbox_image(image, letterbox)).permute(2, 0, 1)
+    inputs = pose.model.data_preprocessor({"inputs": [canvas] * args.batch})["inputs"]
+
+    def network() -> None:
+        with torch.inference_mode():
+            pose.model.head(pose.model.extract_feat(inputs))
+
+    def film() -> None:
+        with VideoFiles() as files, BackgroundWorker() as worker:
+            for result in pose(str(video), batch_size=args.batch, track=True):
+                worker.submit(lambda r: files.write(folder / "drawn.mp4", r.plot(), r.fps), result)
+
+    calls: dict[str, Callable[[], Any]] = {
+        "network": network,
+        "files": lambda: list(pose(batch, batch_size=args.batch)),
+        "video": film,
+    }
+    times = interleaved(calls, args.video_repeats)
+    alone = args.batch / times["network"]
+    rates = {
+        f"{args.batch} image files": args.batch / times["files"],
+        f"video of {args.frames} frames, tracked, drawn and written": args.frames / times["video"],
+    }
+    return [
+        case(
+            f"{size} at {SIZES[size]}, {name}, batches of {args.batch}", "images/s", rate, alone, "our network",
+            higher_is_better=True, share=round(rate / alone, 3),
+        )
+        for name, rate in rates.items()
+    ]  # fmt: skip
+
+
+def _sources(path: Path) -> list:
+    from yolox_pose.apis.sources import list_sources
+
+    return list_sources(str(path))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; returns its exit code, 1 if detections differ."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=list(SIZES))
+    parser.add_argument("--repeats", type=int, default=7, help="calls of each; the median counts")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--frames", type=int, default=48, help="of the video")
+    parser.add_argument("--video-repeats", type=int, default=3, help="of batches and videos")
+    parser.add_argument("--threads", type=int, help="threads of the network (default: torch's own)")
+    add_json_option(parser)
+    args = parser.parse_args(argv)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    cases: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "picture.jpg"
+        image = make_picture(path)
+        for size in progress(args.sizes):
+            peer = make_peer(size, image)
+            pose = make_ours(size, peer, folder)
+            for count in (2500, 300, 8):
+                cases.append(against_peer(size, count, pose, peer, path, args.repeats))
+            cases += around_network(size, 300, pose, peer, path, args.repeats)
+            if size == "tiny":
+                cases += throughput(size, pose, peer, path, folder, args)
+    packages = ("numpy", "torch", "mmpose", "opencv-python-headless", "imageio-ffmpeg")
+    report("inference", cases, packages=packages, json_file=args.json, threads=torch.get_num_threads())
+    return int(any(line["equal"] is False for line in cases))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

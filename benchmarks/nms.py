@@ -1,0 +1,90 @@
+"""Greedy NMS beside mmpose's ``nms_torch``: ``python benchmarks/nms.py [--json FILE]``.
+
+Boxes are drawn from a seed: spread over the image (nearly all are kept, the worst case of mmpose's loop), or many on few
+persons (few are kept). The kept indices are compared first; both run in turns in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from common import add_json_option, case, interleaved, progress, report
+
+from yolox_pose import compat
+from yolox_pose.geometry.nms import nms
+
+compat.install()
+
+from mmpose.evaluation.functional.nms import nms_torch  # noqa: E402
+
+from yolox_pose.models.detections import suppress  # noqa: E402
+
+THRESHOLD, SIDE = 0.65, 640
+KINDS = ("spread", "crowded")
+PERSONS = 60
+"""Of the crowded case."""
+
+
+def make_boxes(kind: str, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (count, 4) and their scores, all different."""
+    centers, sizes = rng.uniform(0, SIDE, (count, 2)), rng.uniform(20, 120, (count, 2))
+    if kind == "crowded":
+        person = rng.integers(0, PERSONS, count)
+        centers = centers[person] + rng.normal(0, 4, (count, 2))
+        sizes = sizes[person] * rng.uniform(0.85, 1.15, (count, 2))
+    boxes = np.concatenate([centers - sizes / 2, centers + sizes / 2], axis=1).astype(np.float32)
+    return boxes, rng.permutation(np.linspace(0.01, 1, count)).astype(np.float32)
+
+
+def measure(kind: str, count: int, repeats: int) -> dict[str, Any]:
+    """One image."""
+    boxes, scores = make_boxes(kind, count, np.random.default_rng(count))
+    tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
+    kept = nms(boxes, scores, THRESHOLD)
+    equal = kept.tolist() == nms_torch(*tensors, THRESHOLD).tolist()
+    times = interleaved(
+        {"ours": lambda: nms(boxes, scores, THRESHOLD), "peer": lambda: nms_torch(*tensors, THRESHOLD)}, repeats
+    )
+    name = f"{count:,} boxes, {kind}, {len(kept):,} kept"
+    return case(name, "ms", 1e3 * times["ours"], 1e3 * times["peer"], "mmpose nms_torch", equal=equal)
+
+
+def measure_batch(images: int, count: int, repeats: int) -> dict[str, Any]:
+    """A batch, as the model's post-processing gives it: sorted by score."""
+    rng = np.random.default_rng(images)
+    drawn = [make_boxes("spread", count, rng) for _ in range(images)]
+    drawn = [(boxes[order], scores[order]) for boxes, scores in drawn for order in [np.argsort(-scores)]]
+    boxes, scores = (torch.from_numpy(np.stack(parts)) for parts in zip(*drawn))
+    labels = torch.zeros(scores.shape, dtype=torch.long)
+
+    def theirs() -> list[torch.Tensor]:
+        return [nms_torch(b, s, THRESHOLD) for b, s in zip(boxes, scores)]
+
+    kept = suppress(boxes, scores, THRESHOLD, labels)
+    equal = all(row.nonzero()[:, 0].tolist() == peer.tolist() for row, peer in zip(kept, theirs()))
+    times = interleaved({"ours": lambda: suppress(boxes, scores, THRESHOLD, labels), "peer": theirs}, repeats)
+    name = f"batch of {images}, {count:,} boxes each, spread"
+    return case(name, "ms", 1e3 * times["ours"], 1e3 * times["peer"], "mmpose nms_torch", equal=equal)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; returns its exit code, 1 if kept boxes differ."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts", type=int, nargs="+", default=[300, 1000, 3000])
+    parser.add_argument("--images", type=int, default=8, help="of the batch")
+    parser.add_argument("--repeats", type=int, default=9, help="calls of each; the median counts")
+    add_json_option(parser)
+    args = parser.parse_args(argv)
+    plan = [(kind, count) for kind in KINDS for count in args.counts]
+    cases = [measure(*item, args.repeats) for item in progress(plan, lambda item: f"{item[1]} boxes, {item[0]}")]
+    cases.append(measure_batch(args.images, 1000, max(args.repeats // 3, 1)))
+    report("nms", cases, packages=("numpy", "torch", "mmpose"), json_file=args.json)
+    return int(any(line["equal"] is False for line in cases))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
