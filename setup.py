@@ -36,6 +36,7 @@ EXTRAS = {
     "ncnn": ["ncnn"],
     "safetensors": ["safetensors"],
     "track": ["scipy"],
+    "video": ["imageio-ffmpeg"],
 }
 
 setup(

@@ -26,16 +26,20 @@ class Skeleton:
         flip_pairs: Pairs of keypoint indices that swap when an image is mirrored (left and right).
         sigmas: The K per-keypoint OKS constants. Empty means 1/K for every keypoint, which is what COCO tools do
             where nothing better is known.
+        point_colors: The K colours, BGR. Empty: by the side of the body that the names say.
+        limb_colors: Colour of each link, BGR. Empty: by its ends.
 
     Raises:
-        ValueError: If an index is outside ``[0, K)``, a keypoint is in two flip pairs, or the number of sigmas is not
-            K or one of them is not positive.
+        ValueError: If an index is outside ``[0, K)``, a keypoint is in two flip pairs, the number of sigmas or colours
+            is a wrong one, or a sigma is not positive.
     """
 
     names: tuple[str, ...]
     links: tuple[tuple[int, int], ...] = ()
     flip_pairs: tuple[tuple[int, int], ...] = ()
     sigmas: tuple[float, ...] = ()
+    point_colors: tuple[tuple[int, int, int], ...] = ()
+    limb_colors: tuple[tuple[int, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         names = tuple(str(name) for name in self.names)
@@ -48,6 +52,11 @@ class Skeleton:
             bad = [pair for pair in pairs if not all(0 <= i < len(names) for i in pair)]
             if bad:
                 raise ValueError(f"skeleton {what} {bad} name a keypoint outside 0..{len(names) - 1}")
+        for what, count in (("point_colors", len(names)), ("limb_colors", len(self.links))):
+            colors = tuple((int(b), int(g), int(r)) for b, g, r in getattr(self, what))
+            object.__setattr__(self, what, colors)
+            if len(colors) not in (0, count):
+                raise ValueError(f"skeleton {what} are {len(colors)}, there should be {count} or none")
         flipped = [i for pair in self.flip_pairs for i in pair]
         if len(set(flipped)) != len(flipped):
             raise ValueError(f"skeleton flip_pairs use a keypoint twice: {list(self.flip_pairs)}")
@@ -77,13 +86,17 @@ class Skeleton:
 
     @property
     def keypoint_colors(self) -> tuple[tuple[int, int, int], ...]:
-        """BGR colour of each keypoint: left, right and middle told apart."""
+        """BGR colour of each keypoint: its own, else left, right and middle told apart."""
+        if self.point_colors:
+            return self.point_colors
         table = {"left": LEFT_COLOR, "right": RIGHT_COLOR, "middle": MIDDLE_COLOR}
         return tuple(table[side] for side in self.sides)
 
     @property
     def link_colors(self) -> tuple[tuple[int, int, int], ...]:
-        """BGR colour of each link: that of its ends where they are on one side, else the middle colour."""
+        """BGR colour of each link: its own, else that of its ends where they are on one side, else the middle colour."""
+        if self.limb_colors:
+            return self.limb_colors
         colors, sides = self.keypoint_colors, self.sides
         return tuple(colors[a] if sides[a] == sides[b] else MIDDLE_COLOR for a, b in self.links)
 

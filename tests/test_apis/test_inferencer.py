@@ -1,5 +1,7 @@
 """The inferencer with a tiny model: order, batches, sizes, thresholds, and errors that say what is wrong."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -196,6 +198,49 @@ def test_skeleton_from_the_metainfo_of_our_data_sets():
 
     assert skeleton_from_metainfo(dataset_metainfo("coco", ["person"], COCO_PERSON)) == COCO_PERSON
     assert skeleton_from_metainfo(dataset_metainfo("coco", ["person"], None)) is None
+
+
+def test_colours_of_a_data_set_are_drawn():
+    from yolox_pose.datasets.coco import dataset_metainfo
+
+    metainfo = dataset_metainfo("coco", ["person"], COCO_PERSON)
+    metainfo["keypoint_colors"] = np.tile([250, 20, 10], (17, 1))  # RGB, an array as in MMPose's checkpoints
+    skeleton = skeleton_from_metainfo(metainfo)
+    assert skeleton.keypoint_colors == ((10, 20, 250),) * 17 and skeleton.link_colors == COCO_PERSON.link_colors
+    metainfo["skeleton_link_colors"] = [[1, 2, 3]] * 19
+    assert skeleton_from_metainfo(metainfo).link_colors == ((3, 2, 1),) * 19
+    with pytest.raises(ValueError, match="point_colors are 1"):
+        replace(COCO_PERSON, point_colors=((1, 2, 3),))
+
+
+def test_half_precision_finds_the_same(pose, files):
+    half = PoseInferencer(*files, device="cpu", score_threshold=0.05, half=True)
+    exact, rough = next(pose(picture())), next(half(picture()))
+    assert rough.keypoints.dtype == np.float32 and abs(len(exact) - len(rough)) <= 2
+    assert np.abs(exact.scores[:5] - rough.scores[:5]).max() < 0.1, "bfloat16 has 8 bits"
+
+
+def test_classes_are_chosen_before_the_best_are(tmp_path):
+    config = write_config(tmp_path, skeleton=None, num_classes=3, centered=False)
+    checkpoint = write_checkpoint(config, tmp_path / "w.pth")
+    options = {"device": "cpu", "score_threshold": 0.01, "max_persons": 5}
+    (found,) = PoseInferencer(config, checkpoint, classes=["class 2", 1], **options)(picture())
+    assert len(found) == 5 and set(found.labels.tolist()) <= {1, 2}
+    for wanted in (["horse"], [3], []):
+        with pytest.raises(UsageError, match="class"):
+            PoseInferencer(config, checkpoint, classes=wanted, **options)
+
+
+def test_video_frames_are_tracked(pose, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (120, 90))
+    for _ in range(5):
+        writer.write(picture())
+    writer.release()
+    results = list(pose(tmp_path / "v.avi", batch_size=2, track=True, smooth=True))
+    assert [r.frame for r in results] == list(range(5)) and results[3].time == pytest.approx(0.3)
+    assert results[2].image_id == "v_000002" and results[2].image.shape == (90, 120, 3)
+    assert all(sorted(r.track_ids) == sorted(results[0].track_ids) for r in results)
+    assert [r.track_ids for r in pose(tmp_path / "v.avi")] == [None] * 5
 
 
 def test_other_numbers_of_keypoints_and_classes(tmp_path):

@@ -64,7 +64,8 @@ class PoseInferencer:
         max_persons: Most persons an image; None takes the config's.
         batch_size: Images that go through the network together.
         classes: Names or labels of the classes that are looked for; None for all.
-        half: Compute the network in half precision: float16 on a GPU, bfloat16 on a CPU. Scores move by about 0.005.
+        half: Compute the network in half precision: float16 on a GPU, bfloat16, which has 8
+            bits, on a CPU.
         keep_images: Whether results of files hold the decoded image; else it is read again when it is asked for.
 
     Attributes:

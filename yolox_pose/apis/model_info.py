@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from yolox_pose.checkpoints.origin import LETTERBOX_TRANSFORM, adopt_letterbox, is_letterbox, stored_preprocessing
@@ -87,12 +88,25 @@ def skeleton_from_metainfo(metainfo: Mapping[str, Any]) -> Skeleton | None:
         return None
     by_id = {int(i): str(name) for i, name in names.items()}
     mirrored = [int(i) for i in metainfo.get("flip_indices", ())]
-    return Skeleton(
+    skeleton = Skeleton(
         names=tuple(by_id[i] for i in range(len(by_id))),
         links=tuple((int(a), int(b)) for a, b in metainfo.get("skeleton_links", ())),
         flip_pairs=tuple((i, other) for i, other in enumerate(mirrored) if i < other),
         sigmas=tuple(float(sigma) for sigma in metainfo.get("sigmas", ())),
     )
+    points, limbs = (_bgr(metainfo.get(key)) for key in ("keypoint_colors", "skeleton_link_colors"))
+    if (points, limbs) == (skeleton.keypoint_colors, skeleton.link_colors):
+        return skeleton
+    return replace(
+        skeleton,
+        point_colors=points if len(points) == len(by_id) else (),
+        limb_colors=limbs if len(limbs) == len(skeleton.links) else (),
+    )
+
+
+def _bgr(colors: Any) -> tuple[tuple[int, int, int], ...]:
+    """MMPose's RGB colours, a list or an array, as BGR tuples; empty where there are none."""
+    return () if colors is None else tuple((int(b), int(g), int(r)) for r, g, b in colors)
 
 
 def find_classes(model: Any) -> tuple[str, ...]:

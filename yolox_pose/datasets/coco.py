@@ -319,7 +319,7 @@ def _transform_class(name: str | type) -> type:
 def dataset_metainfo(
     name: str, classes: Sequence[str], skeleton: Skeleton | None, keypoint_classes: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Metainfo of a data set in the fields that MMPose's visualizer and metrics read.
+    """Metainfo of a data set in the fields that MMPose's visualizer and metrics read; colours are RGB there.
 
     Args:
         name: Name of the data set.
@@ -337,12 +337,12 @@ def dataset_metainfo(
         "num_keypoints": skeleton.num_keypoints,
         "keypoint_id2name": dict(enumerate(names)),
         "keypoint_name2id": {keypoint: i for i, keypoint in enumerate(names)},
-        "keypoint_colors": [list(color) for color in skeleton.keypoint_colors],
+        "keypoint_colors": [list(color[::-1]) for color in skeleton.keypoint_colors],
         "flip_indices": skeleton.flip_indices.tolist(),
         "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],
         "num_skeleton_links": len(skeleton.links),
         "skeleton_links": [list(link) for link in skeleton.links],
-        "skeleton_link_colors": [list(color) for color in skeleton.link_colors],
+        "skeleton_link_colors": [list(color[::-1]) for color in skeleton.link_colors],
         "dataset_keypoint_weights": [1.0] * skeleton.num_keypoints,
         "sigmas": list(skeleton.sigmas),
     }

@@ -41,6 +41,11 @@ def nms(boxes: np.ndarray, scores: np.ndarray, threshold: float, labels: np.ndar
     if boxes.shape != (len(scores), 4) or (labels is not None and len(labels) != len(scores)):
         raise ValueError(f"nms: boxes {boxes.shape}, scores {scores.shape}, labels do not belong together")
     boxes = boxes if np.issubdtype(boxes.dtype, np.floating) else boxes.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # infinite boxes of untrained networks
+        return _greedy(boxes, scores, threshold, labels)
+
+
+def _greedy(boxes: np.ndarray, scores: np.ndarray, threshold: float, labels: np.ndarray | None) -> np.ndarray:
     left = np.argsort(-scores.astype(np.float64), kind="stable")
     kept = []
     while len(left):

@@ -14,9 +14,9 @@ def box_areas(boxes: np.ndarray) -> np.ndarray:
 
 
 def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU (m, n) of every box of (m, 4) with every box of (n, 4), xyxy; boxes without area have 0."""
-    low = np.maximum(first[:, None, :2], second[:, :2])
-    high = np.minimum(first[:, None, 2:], second[:, 2:])
+    """IoU (m, n) of every box of (m, 4) with every box of (n, 4), or (m, n, 4), xyxy; boxes without area have 0."""
+    low = np.maximum(first[:, None, :2], second[..., :2])
+    high = np.minimum(first[:, None, 2:], second[..., 2:])
     overlap = np.maximum(high - low, 0).prod(-1)
     union = box_areas(first)[:, None] + box_areas(second) - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)

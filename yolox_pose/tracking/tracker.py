@@ -3,7 +3,8 @@
 Association in stages as in ByteTrack (Zhang et al., ECCV 2022): sure detections first, then unsure ones, which are often
 persons that are getting hidden. Similarity is IoU with the place where a track is expected, averaged with OKS where both
 have a pose, which tells persons apart whose boxes cross. Sure detections that are left are compared with the tracks that
-are left in enlarged boxes (Yang et al., C-BIoU, WACV 2023), the more enlarged the longer a track was not seen.
+are left in enlarged boxes (Yang et al., C-BIoU, WACV 2023), both the more enlarged the longer a track was not seen; people of
+different sizes stay different by that.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class TrackerSettings(NamedTuple):
         low_score: Detections from here on continue a track where no sure one does.
         min_similarity: Of a sure detection and a track.
         low_similarity: Of an unsure detection and a track, stricter because it is more often a false alarm.
+        near_similarity: Of enlarged boxes, in the last stage.
         memory: Seconds that a track without detections is kept.
         margin: Sides by which boxes are enlarged in the last stage.
         margin_per_second: What is added to that for every second in which the track was not seen.
@@ -37,8 +39,9 @@ class TrackerSettings(NamedTuple):
 
     high_score: float = 0.3
     low_score: float = 0.1
-    min_similarity: float = 0.15
-    low_similarity: float = 0.4
+    min_similarity: float = 0.25
+    low_similarity: float = 0.5
+    near_similarity: float = 0.3
     memory: float = 1.5
     margin: float = 0.3
     margin_per_second: float = 0.7
@@ -196,12 +199,12 @@ class Tracker:
         unsure = ~sure & (found.scores >= settings.low_score)
         similarity = self._similarity(tracks, found)
         margins = settings.margin + settings.margin_per_second * (now - tracks.seen)
-        near = pairwise_iou(_enlarged(tracks.motion.boxes, margins), _enlarged(found.boxes, settings.margin))
+        near = pairwise_iou(_enlarged(tracks.motion.boxes, margins), _enlarged(found.boxes, margins[:, None]))
         near *= tracks.last.labels[:, None] == found.labels
         stages = (
             (similarity, sure, settings.min_similarity),
             (similarity, unsure, settings.low_similarity),
-            (near, sure, settings.min_similarity),
+            (near, sure, settings.near_similarity),
         )
         pairs = np.zeros((0, 2), dtype=np.int64)
         for alike, candidates, minimum in stages:
@@ -282,7 +285,7 @@ def _joined(first: _Tracks, second: _Tracks) -> _Tracks:
     return _Tracks(ids, moved, last, offsets, seen, hits)
 
 
-def _enlarged(boxes: np.ndarray, margins: np.ndarray | float) -> np.ndarray:
-    """Boxes (n, 4), each side moved outwards by its share (n,) of the box's width or height."""
-    grown = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * np.reshape(margins, (-1, 1))
+def _enlarged(boxes: np.ndarray, margins: np.ndarray) -> np.ndarray:
+    """Boxes (n, 4), each side moved outwards by a share of the box's width or height: (n,), or (m, 1) gives (m, n, 4)."""
+    grown = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * margins[..., None]
     return boxes + grown * [-1, -1, 1, 1]
