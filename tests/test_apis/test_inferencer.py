@@ -10,7 +10,7 @@ from tiny_models import write_checkpoint, write_config
 
 from yolox_pose import PoseInferencer
 from yolox_pose.apis.model_info import Preprocessing, skeleton_from_metainfo
-from yolox_pose.apis.model_io import resolve_device
+from yolox_pose.apis.model_io import load_model, resolve_device
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
 from yolox_pose.skeleton import COCO_PERSON
@@ -211,6 +211,16 @@ def test_colours_of_a_data_set_are_drawn():
     assert skeleton_from_metainfo(metainfo).link_colors == ((3, 2, 1),) * 19
     with pytest.raises(ValueError, match="point_colors are 1"):
         replace(COCO_PERSON, point_colors=((1, 2, 3),))
+
+
+def test_fused_convolutions_compute_the_same(pose, files):
+    plain = load_model(*files, "cpu")
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in pose.model.modules())
+    inputs = torch.from_numpy(letterbox_image(picture(), fit_letterbox((120, 90), (128, 96)))).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        fused, exact = (model.head(model.extract_feat(inputs.float())) for model in (pose.model, plain))
+    for mine, other in zip(fused, exact):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
 
 
 def test_half_precision_finds_the_same(pose, files):
