@@ -124,30 +124,42 @@ def test_compiled_for_all_sizes_at_most_twice():
     torch._dynamo.reset()
 
 
-@pytest.mark.slow
-def test_training_with_every_option_reaches_the_losses_of_the_plain_path():
-    """Same figures up to the order of additions: layouts and kernels differ, formulas do not."""
+def losses_over_training(options, disturbance=0.0, seed=0, steps=8):
+    """Losses of a short training, the plain way or with every speed option, from weights that are disturbed a little."""
     from yolox_pose.engine import YOLOXPoseOptimConstructor
 
-    curves = []
-    for plain in (True, False):
-        model = small(preprocessor={"channels_last": not plain})
-        if plain:
-            model.to(memory_format=torch.contiguous_format)
-        else:
-            model.micro_batch = 8  # in one part: batch norm sees the same images
-        optimizer = {"type": "AdamW", "lr": 1e-3, "weight_decay": 0.05, "fused": not plain}
-        config = {"type": "OptimWrapper", "optimizer": optimizer, "clip_grad": {"max_norm": 10.0}}
-        wrapper, losses = YOLOXPoseOptimConstructor(config, {"norm_decay_mult": 0})(model), []
-        for step in range(8):
-            model.train()
-            batch = model.data_preprocessor(copy.deepcopy(make_batch((3, 1, 0, 5), seed=step % 2)), True)
-            found = model(**batch, mode="loss")
-            loss = sum(found.values())
-            wrapper.update_params(loss)
-            losses.append(loss.item())
-        curves.append(losses)
-    plain, fast = curves
-    assert fast[:3] == pytest.approx(plain[:3], rel=1e-3)
-    assert fast == pytest.approx(plain, rel=0.03)
+    model = small(preprocessor={"channels_last": options})
+    if options:
+        model.micro_batch = 8  # in one part: batch norm sees the same images
+    else:
+        model.to(memory_format=torch.contiguous_format)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1 + disturbance * torch.randn(parameter.shape, generator=generator))
+    optimizer = {"type": "AdamW", "lr": 1e-3, "weight_decay": 0.05, "fused": options}
+    config = {"type": "OptimWrapper", "optimizer": optimizer, "clip_grad": {"max_norm": 10.0}}
+    wrapper, losses = YOLOXPoseOptimConstructor(config, {"norm_decay_mult": 0})(model), []
+    for step in range(steps):
+        model.train()
+        batch = model.data_preprocessor(copy.deepcopy(make_batch((3, 1, 0, 5), seed=step % 2)), True)
+        loss = sum(model(**batch, mode="loss").values())
+        wrapper.update_params(loss)
+        losses.append(loss.item())
+    return torch.tensor(losses)
+
+
+@pytest.mark.slow
+def test_training_with_every_option_reaches_the_losses_of_the_plain_path():
+    """The first loss to 1e-5; later ones as close as those of plain trainings whose weights start 1e-6 apart.
+
+    Layouts and kernels add in another order, and the assignment of a prior to a person is all or nothing, so that the
+    smallest difference grows. The spread of four disturbed plain trainings says by how much.
+    """
+    plain, fast = losses_over_training(False), losses_over_training(True)
+    disturbed = torch.stack([losses_over_training(False, 1e-6, seed) for seed in range(4)])
+    spread = (disturbed - plain).abs().amax()
+    assert fast[0].item() == pytest.approx(plain[0].item(), rel=1e-5)
+    assert (fast - plain).abs().amax() <= 2 * spread, (plain, fast, disturbed)
+    assert spread < 0.05 * plain.amin()  # else the comparison would say nothing
     assert fast[-1] < fast[0]
