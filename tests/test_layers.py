@@ -81,8 +81,14 @@ def within(*parts):
         ("skeleton", outside({"numpy"}, ["skeleton"])),
         ("dependencies", outside(set(), ["errors"])),
         ("geometry", outside({"numpy", "cv2"}, ["geometry"])),
+        ("tracking", outside({"numpy"}, ["tracking", "geometry"])),
         ("ops", outside({"torch"}, ["ops"])),
-        ("runtime", outside({"numpy", "cv2", "onnxruntime", "openvino", "ncnn"}, ["runtime", "geometry", "progress"])),
+        (
+            "runtime",
+            outside(
+                {"numpy", "cv2", "onnxruntime", "openvino", "ncnn"}, ["runtime", "geometry", "tracking", "progress"]
+            ),
+        ),
         ("models", within("yolox_pose.datasets", "yolox_pose.apis", "yolox_pose.cli", "yolox_pose.evaluation")),
         (
             "checkpoints",

@@ -1,0 +1,194 @@
+"""Tracks of synthetic people whose ids are known: crossing, leaving, hidden for a second, unsure, of several classes."""
+
+import numpy as np
+import pytest
+
+from yolox_pose.skeleton import COCO_PERSON
+from yolox_pose.tracking import Tracker, TrackerSettings
+
+FPS = 25
+SIZE = np.array([60.0, 150.0])
+SIGMAS = np.array(COCO_PERSON.sigmas)
+BODY = np.random.default_rng(7).uniform(-0.45, 0.45, (2, 17, 2))  # two poses, in shares of the box
+
+
+def boxes_at(centers):
+    """(n, 4) boxes of one size around (n, 2) centres."""
+    centers = np.asarray(centers, dtype=float).reshape(-1, 2)
+    return np.concatenate([centers - SIZE / 2, centers + SIZE / 2], axis=1)
+
+
+def run(tracker, paths, hidden=None, noise=1.5, poses=False, seed=0):
+    """Feed (frames, people, 2) centres in shuffled order; returns the id of each person in each frame, 0 where hidden.
+
+    A NaN centre is a person who is not there; ``hidden`` is a (frames, people) mask.
+    """
+    rng = np.random.default_rng(seed)
+    found = np.zeros(paths.shape[:2], dtype=int)
+    for frame, centers in enumerate(paths):
+        there = np.isfinite(centers[:, 0]) & (True if hidden is None else ~hidden[frame])
+        people = rng.permutation(np.flatnonzero(there))
+        boxes = boxes_at(centers[people]) + rng.normal(0, noise, (len(people), 4))
+        options = {}
+        if poses:
+            options["keypoints"] = (
+                centers[people][:, None] + BODY[people] * SIZE + rng.normal(0, noise, (len(people), 17, 2))
+            )
+            options["keypoint_scores"] = np.full((len(people), 17), 0.9)
+        found[frame, people] = tracker.update(boxes, np.full(len(people), 0.8), **options)
+    return found
+
+
+def line(start, end, frames):
+    return np.linspace(start, end, frames)
+
+
+def ids_of(found):
+    """Set of ids of each person."""
+    return [set(column[column != 0].tolist()) for column in found.T]
+
+
+def swapped_frames(found):
+    """Number of frames in which a seen person has another id than at first."""
+    return int(((found != found[0]) & (found > 0)).any(axis=1).sum())
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("poses", [False, True])
+def test_people_who_cross_keep_their_ids(seed, poses):
+    paths = np.stack([line((50, 200), (450, 215), 75), line((450, 210), (50, 200), 75)], axis=1)
+    found = run(Tracker(fps=FPS, sigmas=SIGMAS), paths, poses=poses, seed=seed)
+    assert found[-1].tolist() == found[0].tolist()
+    assert swapped_frames(found) <= (0 if poses else 1), "boxes alone say nothing in the frame where they coincide"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_two_people_who_cross_the_one_behind_is_hidden(seed):
+    paths = np.stack([line((50, 200), (450, 200), 100), line((450, 200), (50, 200), 100)], axis=1)
+    hidden = np.zeros((100, 2), dtype=bool)
+    hidden[:, 1] = np.abs(paths[:, 0] - paths[:, 1])[:, 0] < 30
+    assert 5 < hidden.sum() < 20
+    found = run(Tracker(fps=FPS), paths, hidden, seed=seed)
+    assert found[-1].tolist() == found[0].tolist() and swapped_frames(found) <= 1
+
+
+@pytest.mark.parametrize("speed", [0, 60, 150])  # pixels per second; a size is 95 pixels
+@pytest.mark.parametrize("seed", range(3))
+def test_a_second_behind_a_wall_is_bridged(speed, seed):
+    paths = line((100, 200), (100 + 4 * speed, 200), 4 * FPS)[:, None]
+    hidden = np.zeros((4 * FPS, 1), dtype=bool)
+    hidden[40 : 40 + FPS] = True
+    assert ids_of(run(Tracker(fps=FPS), paths, hidden, seed=seed)) == [{1}]
+
+
+def test_who_stops_behind_the_wall_is_found_again():
+    paths = np.concatenate([line((100, 200), (180, 200), 2 * FPS), np.tile([180.0, 200.0], (2 * FPS, 1))])[:, None]
+    hidden = np.zeros((4 * FPS, 1), dtype=bool)
+    hidden[2 * FPS : 3 * FPS] = True
+    assert ids_of(run(Tracker(fps=FPS), paths, hidden)) == [{1}]
+
+
+def test_who_leaves_for_long_comes_back_as_someone_else():
+    paths = np.tile([100.0, 200.0], (4 * FPS, 1))[:, None]
+    paths[FPS : 3 * FPS] = np.nan
+    assert ids_of(run(Tracker(fps=FPS), paths)) == [{1, 2}]
+
+
+def test_who_enters_gets_an_id_of_their_own_and_who_leaves_frees_none():
+    paths = np.stack(
+        [line((100, 200), (120, 200), 60), line((400, 200), (420, 200), 60), line((250, 90), (250, 95), 60)], 1
+    )
+    paths[:20, 1] = paths[30:, 0] = paths[:45, 2] = np.nan
+    assert ids_of(run(Tracker(fps=FPS), paths)) == [{1}, {2}, {3}]
+
+
+@pytest.mark.parametrize("fps", [5, 12.5, 50])
+def test_other_frame_rates(fps):
+    frames = int(4 * fps)
+    paths = np.stack([line((50, 200), (350, 200), frames), line((350, 330), (50, 330), frames)], axis=1)
+    hidden = np.zeros((frames, 2), dtype=bool)
+    hidden[frames // 2 : frames // 2 + int(fps), 0] = True
+    assert ids_of(run(Tracker(fps=fps), paths, hidden)) in ([{1}, {2}], [{2}, {1}])
+
+
+def test_poses_part_people_whose_boxes_are_one():
+    """Two people in one place swap the order of their detections: only their poses tell them apart."""
+    paths = np.tile([[200.0, 200.0]], (40, 2, 1))
+    assert ids_of(run(Tracker(fps=FPS, sigmas=SIGMAS), paths, poses=True)) in ([{1}, {2}], [{2}, {1}])
+
+
+def test_unsure_detections_continue_a_track_but_start_none():
+    tracker = Tracker(TrackerSettings(high_score=0.5))
+    box = boxes_at([100, 100])
+    scores = [0.3, 0.9, 0.3, 0.2, 0.05]
+    assert [tracker.update(box, np.array([score]))[0] for score in scores] == [-1, 1, 1, 1, -1]
+
+
+def test_a_false_alarm_of_one_frame_is_forgotten_at_once():
+    tracker = Tracker()
+    assert tracker.update(boxes_at([100, 100]), np.array([0.9])).tolist() == [1]
+    tracker.update(np.zeros((0, 4)), np.zeros(0))
+    assert tracker.update(boxes_at([100, 100]), np.array([0.9])).tolist() == [2]
+
+
+def test_classes_do_not_mix():
+    tracker = Tracker()
+    boxes = boxes_at([[100, 100], [100, 100]])
+    assert tracker.update(boxes, np.array([0.9, 0.8]), labels=np.array([0, 2])).tolist() == [1, 2]
+    assert tracker.update(boxes, np.array([0.9, 0.8]), labels=np.array([2, 0])).tolist() == [2, 1]
+    assert tracker.update(boxes[:1], np.array([0.9]), labels=np.array([1])).tolist() == [3]
+
+
+def test_frames_without_people_may_leave_out_the_keypoints():
+    tracker = Tracker(sigmas=SIGMAS)
+    nobody = np.zeros((0, 4)), np.zeros(0)
+    person = {"keypoints": np.ones((1, 17, 2)), "keypoint_scores": np.ones((1, 17))}
+    tracker.update(*nobody)
+    assert tracker.update(boxes_at([100, 100]), np.array([0.9]), **person).tolist() == [1]
+    assert tracker.update(*nobody).shape == (0,)
+
+
+def test_forecast_is_where_the_person_will_be():
+    tracker = Tracker(fps=FPS)
+    paths = line((100, 200), (300, 150), 2 * FPS)
+    for center in paths:
+        tracker.update(boxes_at(center), np.array([0.9]), keypoints=center + BODY[:1] * SIZE)
+    velocity = (paths[1] - paths[0]) * FPS
+    forecast = tracker.forecast(0.2)
+    assert forecast.ids.tolist() == [1] and forecast.scores.tolist() == [0.9]
+    np.testing.assert_allclose(forecast.boxes, boxes_at(paths[-1] + 0.2 * velocity), atol=2)
+    np.testing.assert_allclose(forecast.keypoints, paths[-1] + 0.2 * velocity + BODY[:1] * SIZE, atol=2)
+    tracker.update(np.zeros((0, 4)), np.zeros(0))
+    assert len(tracker.forecast(0.2).ids) == 0, "a person who was not in the last frame is not forecast"
+
+
+def test_reset_begins_anew():
+    tracker = Tracker()
+    tracker.update(boxes_at([[100, 100], [300, 100]]), np.array([0.9, 0.9]))
+    tracker.reset()
+    assert tracker.update(boxes_at([300, 100]), np.array([0.9])).tolist() == [1]
+
+
+def test_times_must_rise():
+    tracker = Tracker()
+    tracker.update(boxes_at([100, 100]), np.array([0.9]), time=2.0)
+    with pytest.raises(ValueError, match="in order"):
+        tracker.update(boxes_at([100, 100]), np.array([0.9]), time=2.0)
+    with pytest.raises(ValueError, match="fps"):
+        Tracker(fps=0)
+    with pytest.raises(ValueError, match="before the first frame"):
+        Tracker().forecast(1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_crowd_that_walks_about(seed):
+    """Twenty people on random courses, each hidden now and then for up to half a second: few ids change."""
+    rng = np.random.default_rng(seed)
+    starts, ends = rng.uniform((0, 0), (1500, 800), (2, 20, 2))
+    paths = np.linspace(starts, ends, 6 * FPS)
+    hidden = np.zeros(paths.shape[:2], dtype=bool)
+    for person in range(20):
+        begin = rng.integers(10, 100)
+        hidden[begin : begin + rng.integers(2, 13), person] = True
+    found = run(Tracker(fps=FPS, sigmas=SIGMAS), paths, hidden, noise=3)
+    assert sum(len(ids) - 1 for ids in ids_of(found)) <= 2

@@ -1,0 +1,51 @@
+"""How alike boxes and poses are, pair by pair, in numpy. Letters: m and n instances, K keypoints."""
+
+from __future__ import annotations
+
+import numpy as np
+
+MIN_AREA = 1.0
+"""Square pixels; a smaller instance is measured as if it had this area, as in :mod:`yolox_pose.ops.oks`."""
+
+
+def box_areas(boxes: np.ndarray) -> np.ndarray:
+    """Areas (...) of boxes (..., 4) xyxy; 0 where a side is negative."""
+    return np.maximum(boxes[..., 2] - boxes[..., 0], 0) * np.maximum(boxes[..., 3] - boxes[..., 1], 0)
+
+
+def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """IoU (m, n) of every box of (m, 4) with every box of (n, 4), xyxy; boxes without area have 0."""
+    low = np.maximum(first[:, None, :2], second[:, :2])
+    high = np.minimum(first[:, None, 2:], second[:, 2:])
+    overlap = np.maximum(high - low, 0).prod(-1)
+    union = box_areas(first)[:, None] + box_areas(second) - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def pairwise_oks(
+    first: np.ndarray,
+    second: np.ndarray,
+    areas: np.ndarray,
+    sigmas: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """OKS of every pose with every other: the mean of ``exp(-d^2 / (2 * area * (2 * sigma)^2))``.
+
+    Args:
+        first: (m, K, 2) pixels.
+        second: (n, K, 2) pixels.
+        areas: Square pixels, broadcastable to (m, n).
+        sigmas: (K,).
+        weights: Of each keypoint in the mean, broadcastable to (m, n, K); None counts all alike.
+
+    Returns:
+        (m, n); 0 where all weights are 0.
+    """
+    squared = np.square(first[:, None] - second).sum(-1)
+    variances = 2 * np.maximum(areas, MIN_AREA)[..., None] * np.square(2 * np.asarray(sigmas))
+    similarity = np.exp(-squared / variances)
+    if weights is None:
+        return similarity.mean(-1)
+    weights = np.broadcast_to(weights, similarity.shape)
+    total = weights.sum(-1)
+    return np.divide((similarity * weights).sum(-1), total, out=np.zeros(total.shape), where=total > 0)

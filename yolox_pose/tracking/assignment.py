@@ -1,0 +1,58 @@
+"""Pairs with the largest total similarity (the linear assignment problem), without scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def best_pairs(similarity: np.ndarray, minimum: float) -> np.ndarray:
+    """Choose pairs, each row and column at most once, so that their similarities have the largest sum.
+
+    Args:
+        similarity: (m, n), not negative.
+        minimum: Pairs below this are never chosen, nor are pairs of similarity 0.
+
+    Returns:
+        (p, 2) int64 rows and columns, by rows.
+    """
+    gain = np.where(similarity >= minimum, similarity, 0).astype(np.float64)
+    swapped = gain.shape[0] > gain.shape[1]
+    columns = _shortest_paths(-(gain.T if swapped else gain))
+    pairs = np.stack([np.arange(len(columns)), columns], axis=1)
+    pairs = pairs[:, ::-1] if swapped else pairs
+    pairs = pairs[gain[pairs[:, 0], pairs[:, 1]] > 0]
+    return pairs[np.argsort(pairs[:, 0])]
+
+
+def _shortest_paths(cost: np.ndarray) -> np.ndarray:
+    """Column of each row, (m,), with the smallest total cost of an (m, n) matrix, m <= n.
+
+    Successive shortest augmenting paths: each row is joined by the cheapest chain of reassignments, found by Dijkstra's
+    algorithm on costs that potentials keep non-negative (Crouse, On implementing 2D rectangular assignment algorithms,
+    IEEE TAES 2016, algorithm 4 there).
+    """
+    rows, columns = cost.shape
+    row_potential, column_potential = np.zeros(rows), np.zeros(columns)
+    owner = np.full(columns, -1)
+    for row in range(rows):
+        distance, previous = np.full(columns, np.inf), np.full(columns, -1)
+        done: np.ndarray = np.zeros(columns, dtype=bool)
+        current, column, reach = row, -1, 0.0
+        while current >= 0:
+            path = reach + cost[current] - row_potential[current] - column_potential
+            shorter = ~done & (path < distance)
+            distance[shorter], previous[shorter] = path[shorter], column
+            column = int(np.argmin(np.where(done, np.inf, distance)))
+            reach, done[column], current = distance[column], True, owner[column]
+        scanned = np.flatnonzero(done & (owner >= 0))
+        row_potential[row] += reach
+        row_potential[owner[scanned]] += reach - distance[scanned]
+        column_potential[done] -= reach - distance[done]
+        while column >= 0:
+            before = previous[column]
+            owner[column] = owner[before] if before >= 0 else row
+            column = before
+    taken = np.flatnonzero(owner >= 0)
+    assigned = np.empty(rows, dtype=np.int64)
+    assigned[owner[taken]] = taken
+    return assigned

@@ -1,0 +1,288 @@
+"""Ids of persons that stay the same from frame to frame, also across occlusions of about a second.
+
+Association in stages as in ByteTrack (Zhang et al., ECCV 2022): sure detections first, then unsure ones, which are often
+persons that are getting hidden. Similarity is IoU with the place where a track is expected, averaged with OKS where both
+have a pose, which tells persons apart whose boxes cross. Sure detections that are left are compared with the tracks that
+are left in enlarged boxes (Yang et al., C-BIoU, WACV 2023), the more enlarged the longer a track was not seen.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from yolox_pose.geometry.similarity import box_areas, pairwise_iou, pairwise_oks
+from yolox_pose.tracking import motion
+from yolox_pose.tracking.assignment import best_pairs
+from yolox_pose.tracking.motion import Motion
+
+SHARED_KEYPOINTS = 3
+"""Poses are compared from this many keypoints that are sure in both."""
+
+
+class TrackerSettings(NamedTuple):
+    """What counts as the same person.
+
+    Attributes:
+        high_score: Detections from here on are sure: they start tracks.
+        low_score: Detections from here on continue a track where no sure one does.
+        min_similarity: Of a sure detection and a track.
+        low_similarity: Of an unsure detection and a track, stricter because it is more often a false alarm.
+        memory: Seconds that a track without detections is kept.
+        margin: Sides by which boxes are enlarged in the last stage.
+        margin_per_second: What is added to that for every second in which the track was not seen.
+        keypoint_score: Keypoints from here on are compared.
+    """
+
+    high_score: float = 0.3
+    low_score: float = 0.1
+    min_similarity: float = 0.15
+    low_similarity: float = 0.4
+    memory: float = 1.5
+    margin: float = 0.3
+    margin_per_second: float = 0.7
+    keypoint_score: float = 0.3
+
+
+class Forecast(NamedTuple):
+    """Where the persons of the last frame are expected.
+
+    Attributes:
+        ids: (T,) int64.
+        labels: (T,) int64.
+        scores: (T,) of their last detections.
+        boxes: (T, 4) xyxy.
+        keypoints: (T, K, 2).
+        keypoint_scores: (T, K) of their last detections.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+    keypoints: np.ndarray
+    keypoint_scores: np.ndarray
+
+
+class _Detections(NamedTuple):
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    keypoints: np.ndarray
+    keypoint_scores: np.ndarray
+
+    def take(self, index: np.ndarray) -> _Detections:
+        return _Detections(*(values[index] for values in self))
+
+
+class _Tracks(NamedTuple):
+    ids: np.ndarray  # (T,)
+    motion: Motion
+    last: _Detections
+    offsets: np.ndarray  # (T, K, 2) keypoints of the last detection from the track's centre
+    seen: np.ndarray  # (T,) time of the last detection
+    hits: np.ndarray  # (T,) number of detections
+
+    def take(self, index: np.ndarray) -> _Tracks:
+        moved = Motion(*(values[index] for values in self.motion))
+        ids, offsets, seen, hits = (values[index] for values in (self.ids, self.offsets, self.seen, self.hits))
+        return _Tracks(ids, moved, self.last.take(index), offsets, seen, hits)
+
+
+class Tracker:
+    """Gives every person of a video an id.
+
+    Args:
+        settings: What counts as the same person.
+        fps: Frames per second of the video, where :meth:`update` is not told times.
+        sigmas: (K,) OKS constants of the keypoints; None compares boxes alone.
+
+    Example:
+        >>> tracker = Tracker(fps=25, sigmas=skeleton.sigmas)
+        >>> for result in pose("video.mp4"):
+        ...     ids = tracker.update(
+        ...         result.boxes, result.scores, keypoints=result.keypoints, keypoint_scores=result.keypoint_scores
+        ...     )
+    """
+
+    def __init__(
+        self, settings: TrackerSettings = TrackerSettings(), *, fps: float = 30.0, sigmas: np.ndarray | None = None
+    ) -> None:
+        if not fps > 0:
+            raise ValueError(f"fps must be above 0, not {fps}")
+        self.settings, self.fps = settings, fps
+        self.sigmas = None if sigmas is None else np.asarray(sigmas, dtype=np.float64)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all tracks and begin to count ids at 1: the next frame is of another video."""
+        self.time: float | None = None
+        self._next_id = 1
+        self._tracks: _Tracks | None = None
+
+    def update(
+        self,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        *,
+        labels: np.ndarray | None = None,
+        keypoints: np.ndarray | None = None,
+        keypoint_scores: np.ndarray | None = None,
+        time: float | None = None,
+    ) -> np.ndarray:
+        """Find the ids of the persons of the next frame.
+
+        Args:
+            boxes: (n, 4) xyxy pixels, after NMS. Unsure detections (from ``low_score`` on) help.
+            scores: (n,).
+            labels: (n,) classes; a track stays in its class.
+            keypoints: (n, K, 2) pixels.
+            keypoint_scores: (n, K).
+            time: Seconds at which the frame was taken, later than the one before; None: one frame later.
+
+        Returns:
+            (n,) int64 ids, counted from 1; -1 where a detection is too unsure for a track of its own.
+
+        Raises:
+            ValueError: If the time is not later than that of the frame before.
+        """
+        found = _detections(boxes, scores, labels, keypoints, keypoint_scores)
+        now = self._advance(time)
+        ids = np.full(len(found.scores), -1, dtype=np.int64)
+        nobody = np.arange(0)
+        if self._tracks is None or not len(self._tracks.ids):
+            self._tracks = _new_tracks(found.take(nobody), nobody, now)
+        elif not len(ids):
+            found = self._tracks.last.take(nobody)  # without persons the number of keypoints may not be known
+        pairs = self._associate(found, now)
+        ids[pairs[:, 1]] = self._tracks.ids[pairs[:, 0]]
+        self._continue(found, pairs, now)
+        self._begin(found, ids, now)
+        return ids
+
+    def forecast(self, seconds: float) -> Forecast:
+        """Where the persons of the last frame will be some seconds after it, at constant velocity."""
+        if self._tracks is None or self.time is None:
+            raise ValueError("nothing can be forecast before the first frame")
+        tracks = self._tracks.take(self._tracks.seen == self.time)
+        moved = motion.predict(tracks.motion, seconds)
+        last = tracks.last
+        keypoints = moved.center[:, None] + tracks.offsets
+        return Forecast(tracks.ids, last.labels, last.scores, moved.boxes, keypoints, last.keypoint_scores)
+
+    def _advance(self, time: float | None) -> float:
+        """Move the tracks to the time of the frame, drop those that were not seen for too long."""
+        if self.time is None:
+            self.time = 0.0 if time is None else float(time)
+            return self.time
+        now = self.time + 1 / self.fps if time is None else float(time)
+        if now <= self.time:
+            raise ValueError(f"frames must come in order: {now} s follows {self.time} s")
+        if self._tracks is not None:
+            tracks = self._tracks
+            lost = tracks.seen < self.time
+            kept = np.where(lost, (now - tracks.seen <= self.settings.memory) & (tracks.hits > 1), True)
+            tracks = tracks.take(np.flatnonzero(kept))
+            self._tracks = tracks._replace(motion=motion.predict(tracks.motion, now - self.time))
+        self.time = now
+        return now
+
+    def _associate(self, found: _Detections, now: float) -> np.ndarray:
+        """(p, 2) indices of tracks and their detections."""
+        assert self._tracks is not None
+        tracks, settings = self._tracks, self.settings
+        sure = found.scores >= settings.high_score
+        unsure = ~sure & (found.scores >= settings.low_score)
+        similarity = self._similarity(tracks, found)
+        margins = settings.margin + settings.margin_per_second * (now - tracks.seen)
+        near = pairwise_iou(_enlarged(tracks.motion.boxes, margins), _enlarged(found.boxes, settings.margin))
+        near *= tracks.last.labels[:, None] == found.labels
+        stages = (
+            (similarity, sure, settings.min_similarity),
+            (similarity, unsure, settings.low_similarity),
+            (near, sure, settings.min_similarity),
+        )
+        pairs = np.zeros((0, 2), dtype=np.int64)
+        for alike, candidates, minimum in stages:
+            rows = np.setdiff1d(np.arange(len(tracks.ids)), pairs[:, 0])
+            columns = np.setdiff1d(np.flatnonzero(candidates), pairs[:, 1])
+            chosen = best_pairs(alike[np.ix_(rows, columns)], minimum)
+            pairs = np.concatenate([pairs, np.stack([rows[chosen[:, 0]], columns[chosen[:, 1]]], axis=1)])
+        return pairs
+
+    def _similarity(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
+        """(T, n) mean of IoU and OKS, IoU alone where poses are not comparable, 0 between classes."""
+        alike = pairwise_iou(tracks.motion.boxes, found.boxes)
+        if self.sigmas is not None and found.keypoints.shape[1]:
+            threshold = self.settings.keypoint_score
+            shared = (tracks.last.keypoint_scores >= threshold)[:, None] & (found.keypoint_scores >= threshold)
+            expected = tracks.motion.center[:, None] + tracks.offsets
+            areas = np.sqrt(box_areas(tracks.motion.boxes)[:, None] * box_areas(found.boxes))
+            oks = pairwise_oks(expected, found.keypoints, areas, self.sigmas, shared)
+            alike = np.where(shared.sum(-1) >= SHARED_KEYPOINTS, (alike + oks) / 2, alike)
+        return alike * (tracks.last.labels[:, None] == found.labels)
+
+    def _continue(self, found: _Detections, pairs: np.ndarray, now: float) -> None:
+        """Put the detections of a frame into their tracks."""
+        assert self._tracks is not None
+        rows, seen = pairs[:, 0], found.take(pairs[:, 1])
+        tracks = self._tracks
+        moved = motion.correct(Motion(*(values[rows] for values in tracks.motion)), seen.boxes)
+        for old, new in zip((*tracks.motion, *tracks.last), (*moved, *seen)):
+            old[rows] = new
+        tracks.offsets[rows] = seen.keypoints - moved.center[:, None]
+        tracks.seen[rows] = now
+        tracks.hits[rows] += 1
+
+    def _begin(self, found: _Detections, ids: np.ndarray, now: float) -> None:
+        """Start tracks for sure detections without one; their ids are filled in."""
+        assert self._tracks is not None
+        new = np.flatnonzero((ids < 0) & (found.scores >= self.settings.high_score))
+        ids[new] = self._next_id + np.arange(len(new))
+        self._next_id += len(new)
+        self._tracks = _joined(self._tracks, _new_tracks(found.take(new), ids[new], now))
+
+
+def _detections(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray | None,
+    keypoints: np.ndarray | None,
+    keypoint_scores: np.ndarray | None,
+) -> _Detections:
+    n = len(scores)
+    points = np.zeros((n, 0, 2)) if keypoints is None else np.asarray(keypoints, dtype=np.float64)
+    if keypoint_scores is None:
+        keypoint_scores = np.ones(points.shape[:2])
+    return _Detections(
+        np.asarray(boxes, dtype=np.float64).reshape(n, 4),
+        np.asarray(scores, dtype=np.float64),
+        np.zeros(n, dtype=np.int64) if labels is None else np.asarray(labels, dtype=np.int64),
+        points,
+        np.asarray(keypoint_scores, dtype=np.float64),
+    )
+
+
+def _new_tracks(found: _Detections, ids: np.ndarray, now: float) -> _Tracks:
+    moved = motion.start(found.boxes)
+    offsets = found.keypoints - moved.center[:, None]
+    n = len(ids)
+    return _Tracks(ids.astype(np.int64), moved, found, offsets, np.full(n, now), np.ones(n, dtype=np.int64))
+
+
+def _joined(first: _Tracks, second: _Tracks) -> _Tracks:
+    def join(a: tuple, b: tuple) -> list[np.ndarray]:
+        return [np.concatenate(pair) for pair in zip(a, b)]
+
+    ids, offsets, seen, hits = join(
+        (first.ids, first.offsets, first.seen, first.hits), (second.ids, second.offsets, second.seen, second.hits)
+    )
+    moved, last = Motion(*join(first.motion, second.motion)), _Detections(*join(first.last, second.last))
+    return _Tracks(ids, moved, last, offsets, seen, hits)
+
+
+def _enlarged(boxes: np.ndarray, margins: np.ndarray | float) -> np.ndarray:
+    """Boxes (n, 4), each side moved outwards by its share (n,) of the box's width or height."""
+    grown = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * np.reshape(margins, (-1, 1))
+    return boxes + grown * [-1, -1, 1, 1]
