@@ -11,10 +11,7 @@ from yolox_pose.errors import DataError
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read a picture the way a person sees it: its EXIF orientation is applied.
-
-    Grey and palette images get three channels, 16 bits become 8 (the high ones), transparency is dropped, CMYK is converted,
-    of an animation the first picture is taken. (Training ignores the orientation: see :mod:`yolox_pose.datasets.loading`.)
+    """Read a picture from a file; see :func:`decode_image`.
 
     Returns:
         (H, W, 3) uint8 BGR.
@@ -29,10 +26,29 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         raise DataError(f"image {name} is missing") from None
     except OSError as error:
         raise DataError(f"image {name} cannot be read: {error.strerror or error}") from None
-    if not is_complete(data.tobytes()):
+    return decode_image(data.tobytes(), name)
+
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    """Decode a picture the way a person sees it: its EXIF orientation is applied.
+
+    Grey and palette images get three channels, 16 bits become 8 (the high ones), transparency is dropped, CMYK is converted,
+    of an animation the first picture is taken. (Training ignores the orientation: see :mod:`yolox_pose.datasets.loading`.)
+
+    Args:
+        data: An encoded image.
+        name: What it is called in messages.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        DataError: If it is truncated or no image that cv2 can decode.
+    """
+    if not is_complete(data):
         raise DataError(f"image {name} is truncated")
     try:
-        img = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        img = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error as error:
         raise DataError(f"image {name} cannot be decoded: {error.err}") from None
     if img is None:

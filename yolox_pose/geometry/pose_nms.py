@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from yolox_pose.geometry.nms import greedy_survivors
+from yolox_pose.geometry.similarity import box_areas, pairwise_iou, pairwise_oks
 
-AREA_PER_BOX, MIN_AREA = 0.53, 1.0
-"""Area of a person as a share of its box (COCO's mean), and the least area in square pixels."""
+AREA_PER_BOX = 0.53
+"""Area of a person as a share of its box, where nothing better is known (COCO's mean)."""
 
 CRITERIA = ("box", "oks", "box_oks")
 SOFT_METHODS = ("none", "linear", "gaussian")
@@ -106,7 +107,7 @@ def suppress_poses(
 
 def compare_poses(a: Poses, b: Poses, sigmas: np.ndarray, settings: Suppression) -> tuple[np.ndarray, np.ndarray]:
     """Similarity, (b, n), of every pair (for ``'box_oks'`` the smaller of the two), and whether it is one object."""
-    iou = box_iou(a.boxes, b.boxes)
+    iou = pairwise_iou(a.boxes, b.boxes)
     overlap = iou > settings.iou_threshold
     if settings.criterion == "box" or not a.keypoints.shape[1]:
         return iou, overlap
@@ -117,28 +118,15 @@ def compare_poses(a: Poses, b: Poses, sigmas: np.ndarray, settings: Suppression)
     return np.where(comparable, oks, iou), np.where(comparable, agree, overlap)
 
 
-def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU, (b, n), of every pair of (b, 4) and (n, 4) boxes; two empty boxes have 0."""
-    extent = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
-    overlap = np.maximum(extent, 0).prod(-1)
-    union = _areas(a)[:, None] + _areas(b) - overlap
-    return overlap / np.maximum(union, 1e-6)
-
-
 def mutual_oks(a: Poses, b: Poses, sigmas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """OKS, (b, n), of every pair, and whether it has a keypoint in common (OKS is 0 where not).
 
     Keypoints count by the product of the two visibilities, since neither pose is the truth; the area of a pair is the mean
     of the two, each 0.53 of its box.
     """
-    areas = np.maximum(AREA_PER_BOX * (_areas(a.boxes)[:, None] + _areas(b.boxes)) / 2, MIN_AREA)
-    shared = a.visibility @ b.visibility.T
-    total = np.zeros(shared.shape, np.result_type(shared, np.float32))
-    for k, sigma in enumerate(sigmas):
-        squared = ((a.keypoints[:, None, k] - b.keypoints[:, k]) ** 2).sum(-1)
-        total += np.exp(-squared / (8 * sigma**2 * areas)) * (a.visibility[:, None, k] * b.visibility[:, k])
-    comparable = shared > 0
-    return np.divide(total, shared, out=np.zeros_like(total), where=comparable), comparable
+    areas = AREA_PER_BOX * (box_areas(a.boxes)[:, None] + box_areas(b.boxes)) / 2
+    weights = a.visibility[:, None] * b.visibility
+    return pairwise_oks(a.keypoints, b.keypoints, areas, sigmas, weights), weights.any(-1)
 
 
 def _soften(left: np.ndarray, compare: Compare, settings: Suppression) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +145,3 @@ def _soften(left: np.ndarray, compare: Compare, settings: Suppression) -> tuple[
         left = left * (linear if settings.soft == "linear" else np.exp(-(similarity[0] ** 2) / settings.soft_sigma))
         left[kept] = -np.inf
     return np.asarray(kept, np.int64), np.asarray(final)
-
-
-def _areas(boxes: np.ndarray) -> np.ndarray:
-    return np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(-1)
