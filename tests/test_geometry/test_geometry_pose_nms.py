@@ -4,8 +4,8 @@ import numpy as np
 import pose_nms_reference as reference
 import pytest
 
-from yolox_pose.geometry.nms import BLOCK, nms
-from yolox_pose.geometry.pose_nms import CRITERIA, Poses, Suppression, mutual_oks, suppress_poses
+from yolox_pose.geometry.nms import nms
+from yolox_pose.geometry.pose_nms import BLOCK, CRITERIA, Poses, Suppression, mutual_oks, suppress_poses
 
 
 def test_box_criterion_is_nms():

@@ -5,8 +5,6 @@ Letters: n boxes, b rows of one block.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 BLOCK = 64
@@ -55,30 +53,17 @@ def overlap_mask(rows: np.ndarray, columns: np.ndarray, threshold: float) -> np.
     return intersection > limit
 
 
-def greedy_survivors(count: int, same: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """Greedy suppression of candidates that are given best first.
-
-    Args:
-        count: Number of candidates.
-        same: Tells which of b candidates, given by their indices, are one object with which of n: (b, n) bool.
-
-    Returns:
-        Indices, ascending, of those that survive.
-    """
-    kept, left = [], np.arange(count)
-    while len(left):
-        block, left = left[:BLOCK], left[BLOCK:]
-        block = block[_resolve(np.triu(same(block, block), 1))]
-        kept.append(block)
-        if len(left):
-            left = left[~same(block, left).any(axis=0)]
-    return np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
-
-
 def _nms_sorted(boxes: np.ndarray, threshold: float) -> np.ndarray:
     """Indices, ascending, that survive greedy NMS of (n, 4) boxes given best first."""
     boxes = boxes if np.issubdtype(boxes.dtype, np.floating) else boxes.astype(np.float64)
-    return greedy_survivors(len(boxes), lambda rows, columns: overlap_mask(boxes[rows], boxes[columns], threshold))
+    kept, left = [], np.arange(len(boxes))
+    while len(left):
+        block, left = left[:BLOCK], left[BLOCK:]
+        block = block[_resolve(np.triu(overlap_mask(boxes[block], boxes[block], threshold), 1))]
+        kept.append(block)
+        if len(left):
+            left = left[~overlap_mask(boxes[block], boxes[left], threshold).any(axis=0)]
+    return np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
 
 
 def _resolve(overlaps: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolox_pose.geometry.nms import greedy_survivors
 from yolox_pose.geometry.similarity import box_areas, pairwise_iou, pairwise_oks
 
 AREA_PER_BOX = 0.53
@@ -19,6 +18,9 @@ AREA_PER_BOX = 0.53
 
 CRITERIA = ("box", "oks", "box_oks")
 SOFT_METHODS = ("none", "linear", "gaussian")
+
+BLOCK = 64
+"""Detections that are resolved together."""
 
 Compare = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From the indices of b and of n detections to their (b, n) similarities and whether each pair is one object."""
@@ -101,7 +103,7 @@ def suppress_poses(
     if settings.soft != "none":
         kept, scores = _soften(scores.astype(np.float64), compare, settings)
         return order[kept], scores
-    kept = greedy_survivors(len(order), lambda rows, columns: compare(rows, columns)[1])
+    kept = _greedy(len(order), lambda rows, columns: compare(rows, columns)[1])
     return order[kept], scores[kept]
 
 
@@ -127,6 +129,32 @@ def mutual_oks(a: Poses, b: Poses, sigmas: np.ndarray) -> tuple[np.ndarray, np.n
     areas = AREA_PER_BOX * (box_areas(a.boxes)[:, None] + box_areas(b.boxes)) / 2
     weights = a.visibility[:, None] * b.visibility
     return pairwise_oks(a.keypoints, b.keypoints, areas, sigmas, weights), weights.any(-1)
+
+
+def _greedy(count: int, same: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Indices, ascending, that survive greedy suppression of candidates given best first.
+
+    Blocks of the best that are left are resolved inside themselves, then strike out the rest, as in
+    :func:`yolox_pose.geometry.nms.nms`.
+    """
+    kept, left = [], np.arange(count)
+    while len(left):
+        block, left = left[:BLOCK], left[BLOCK:]
+        block = block[_resolve(np.triu(same(block, block), 1))]
+        kept.append(block)
+        if len(left):
+            left = left[~same(block, left).any(axis=0)]
+    return np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
+
+
+def _resolve(suppresses: np.ndarray) -> np.ndarray:
+    """Greedy survivors, (b,) bool, of a block whose (b, b) upper triangle says who suppresses whom."""
+    survive: np.ndarray = np.ones(len(suppresses), dtype=bool)
+    while True:
+        new = ~suppresses[survive].any(axis=0)
+        if np.array_equal(new, survive):
+            return survive
+        survive = new
 
 
 def _soften(left: np.ndarray, compare: Compare, settings: Suppression) -> tuple[np.ndarray, np.ndarray]:

@@ -287,9 +287,9 @@ class YOLOXPoseDecoupledHead(BaseModule):
         Returns:
             One ``InstanceData`` an image, sorted by score.
         """
-        settings = _settings(TestSettings, test_cfg, "test_cfg")
-        detections = detect(self.forward(features), self.priors(features), settings, self.has_keypoints)
-        return [_to_instances(found) for found in detections]
+        settings = as_test_settings(test_cfg)
+        detections = detect(self.forward(features), self.priors(features), settings, self.has_keypoints, self.sigmas)
+        return [to_instances(found) for found in detections]
 
     def _check(self, targets: Targets, data_samples: Sequence) -> None:
         """Refuse labels that match no class (on CPU tensors only: no synchronisation on a GPU)."""
@@ -331,7 +331,16 @@ def _settings(kind: type, values: Mapping | None, name: str) -> Any:
     return kind(**values)
 
 
-def _to_instances(found: Detections) -> InstanceData:
+def as_test_settings(test_cfg: Mapping | None) -> TestSettings:
+    """Settings from a model's ``test_cfg``.
+
+    Raises:
+        ValueError: If a field is not known.
+    """
+    return _settings(TestSettings, test_cfg, "test_cfg")
+
+
+def to_instances(found: Detections) -> InstanceData:
     """``InstanceData`` under the field names that MMPose and MMDetection use."""
     fields = {"bboxes": found.boxes, "scores": found.scores, "labels": found.labels, "bbox_scores": found.scores}
     if found.keypoints is not None:
