@@ -34,7 +34,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
     "optimizer wrapper constructor", mmpose_registry.OPTIM_WRAPPER_CONSTRUCTORS, "yolox_pose.engine"
 )
 LOOPS = _child("loop", mmpose_registry.LOOPS, "yolox_pose.engine")
-VISUALIZERS = _child("visualizer", mmpose_registry.VISUALIZERS)
+VISUALIZERS = _child("visualizer", mmpose_registry.VISUALIZERS, "yolox_pose.engine.visualizer")
 
 # Nothing of this package is in these; they exist because MMEngine looks for them under the default scope.
 RUNNERS = _child("runner", mmpose_registry.RUNNERS)

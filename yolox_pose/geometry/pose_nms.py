@@ -61,7 +61,7 @@ class Suppression(NamedTuple):
 
     criterion: str = "box"
     iou_threshold: float = 0.65
-    oks_threshold: float = 0.7
+    oks_threshold: float = 0.5
     soft: str = "none"
     soft_sigma: float = 0.5
     score_threshold: float = 0.0

@@ -35,7 +35,7 @@ class TestSettings(NamedTuple):
     max_per_img: int = 300
     classes: tuple[int, ...] | None = None
     nms_type: str = "box"
-    oks_thr: float = 0.7
+    oks_thr: float = 0.5
     soft_nms: str = "none"
     soft_sigma: float = 0.5
 
