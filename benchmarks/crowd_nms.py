@@ -179,7 +179,12 @@ def evaluate(crowd: Crowd, candidates: Sequence[tuple[Poses, np.ndarray]], setti
         figures = evaluate_keypoints(crowd.content, predictions, sigmas=sigmas.tolist())
     people = sum(len(picture.areas) for picture in crowd.pictures)
     pairs = {"recall of close pairs": both / crowd.pairs} if crowd.pairs else {}
-    return {"AP": figures["AP"], "AP50": figures["AP50"], **pairs, "detections a person": len(predictions.scores) / people}
+    return {
+        "AP": figures["AP"],
+        "AP50": figures["AP50"],
+        **pairs,
+        "detections a person": len(predictions.scores) / people,
+    }
 
 
 def annotated_pairs(crowd: Crowd) -> dict[str, int]:
@@ -227,7 +232,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 better = unit != "detections a person"
                 cases.append(case(f"{crowd.name}, {name}", unit, value, peer, peer_name, higher_is_better=better))
     source = "simulated from the annotations" if pose is None else f"{args.checkpoint}, before suppression"
-    report("crowd_nms", cases, packages=("numpy", "torch"), json_file=args.json, candidates=source, annotated=annotations)
+    report(
+        "crowd_nms", cases, packages=("numpy", "torch"), json_file=args.json, candidates=source, annotated=annotations
+    )
     return 0
 
 

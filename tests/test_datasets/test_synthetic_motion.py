@@ -66,7 +66,9 @@ def test_tracks_keep_their_person(walks):
     assert len(by_track) == 6
     for boxes in by_track.values():
         for frame in set(boxes) & {frame - 1 for frame in boxes}:
-            assert abs(boxes[frame][0] - boxes[frame + 1][0]) < 45  # at most one body height (96) a second, and a stride
+            assert (
+                abs(boxes[frame][0] - boxes[frame + 1][0]) < 45
+            )  # at most one body height (96) a second, and a stride
 
 
 def test_files_are_sequences_that_the_package_reads(walks):

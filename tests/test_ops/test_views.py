@@ -44,7 +44,9 @@ def test_averages_by_hand():
     # one object in two views, scores 0.6 and 0.2: weights 3/4 and 1/4; keypoint 0 is sure in the second view alone
     keypoints = torch.tensor([[[0.0, 0.0], [8.0, 0]], [[4.0, 0.0], [4.0, 0]]])
     visibility = torch.tensor([[0.0, 0.5], [1.0, 0.5]])
-    found = merge([[0.0, 0, 10, 10], [0.0, 0, 10, 8]], [0.6, 0.2], [0, 1], 2, keypoints=keypoints, keypoint_scores=visibility)
+    found = merge(
+        [[0.0, 0, 10, 10], [0.0, 0, 10, 8]], [0.6, 0.2], [0, 1], 2, keypoints=keypoints, keypoint_scores=visibility
+    )
     assert found.boxes.tolist() == [[0, 0, 10, pytest.approx(9.5)]]
     assert found.scores.tolist() == pytest.approx([0.4])
     assert found.keypoints[0].tolist() == [[pytest.approx(4), 0], [pytest.approx(7), 0]]
@@ -53,9 +55,7 @@ def test_averages_by_hand():
 
 def test_keypoints_that_no_view_is_sure_of_are_averaged_by_scores():
     keypoints = torch.tensor([[[0.0, 0.0]], [[4.0, 0.0]]])
-    found = merge(
-        [[0.0, 0, 9, 9]] * 2, [0.5, 0.5], [0, 1], 2, keypoints=keypoints, keypoint_scores=torch.zeros(2, 1)
-    )
+    found = merge([[0.0, 0, 9, 9]] * 2, [0.5, 0.5], [0, 1], 2, keypoints=keypoints, keypoint_scores=torch.zeros(2, 1))
     assert found.keypoints.tolist() == [[[2, 0]]] and found.keypoint_scores.tolist() == [[0]]
 
 

@@ -129,7 +129,9 @@ def test_sizes_that_are_not_given_or_wrong(server):
         connection.close()
 
 
-@pytest.mark.parametrize("path", ["/../../../etc/passwd", "/page/app.js", "//etc/passwd", "/app.js?x", "/%2e%2e/server.py", "/api"])
+@pytest.mark.parametrize(
+    "path", ["/../../../etc/passwd", "/page/app.js", "//etc/passwd", "/app.js?x", "/%2e%2e/server.py", "/api"]
+)
 def test_nothing_else_can_be_read(server, path):
     status, _, content = ask(server, path=path)
     assert status == 404 and b"root:" not in content

@@ -34,7 +34,9 @@ def test_extended_webp_and_fill_bytes_in_jpeg():
     assert sniff_image(data[:2] + b"\xff\xff" + data[2:])[1] == (37, 21)
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a\1\0\1\0", b"<svg onload='alert(1)'/>", b"\x89PNG\r\n\x1a\nxxxxNOPE", b"BM" + bytes(60)])
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a\1\0\1\0", b"<svg onload='alert(1)'/>", b"\x89PNG\r\n\x1a\nxxxxNOPE", b"BM" + bytes(60)]
+)
 def test_other_files_are_refused(data):
     with pytest.raises(DataError, match="no JPEG, PNG or WebP"):
         sniff_image(data)

@@ -11,7 +11,7 @@ import numpy as np
 
 from yolox_pose.apis.results import PoseResult
 from yolox_pose.errors import UsageError
-from yolox_pose.evaluation.results import PREDICTIONS_PREFIX
+from yolox_pose.evaluation.results import PREDICTIONS_PREFIX, STREAMING_PREFIX
 from yolox_pose.evaluation.streaming import (
     NO_RUN,
     FrameSequence,
@@ -24,9 +24,6 @@ from yolox_pose.evaluation.streaming import (
 from yolox_pose.files import read_json
 from yolox_pose.progress import track
 from yolox_pose.tracking import Tracker
-
-STREAMING_PREFIX = "streaming"
-"""First part of the names of streaming figures, and of the predictions file."""
 
 WARM_UP = 3
 """Calls of the model before latencies are measured."""
@@ -123,12 +120,12 @@ def evaluate_streaming(
     metrics |= _score(metric, live, None if out is None else out / f"{PREDICTIONS_PREFIX}_{STREAMING_PREFIX}")
     every = np.concatenate(list(seconds.values()))
     metrics |= _summary(sequences, runs, every)
-    return StreamingReport(metrics, Latency(float(every.mean()), float(np.median(every)), latency is not None), len(every))
+    return StreamingReport(
+        metrics, Latency(float(every.mean()), float(np.median(every)), latency is not None), len(every)
+    )
 
 
-def _summary(
-    sequences: Sequence[FrameSequence], runs: Mapping[str, Runs], seconds: np.ndarray
-) -> dict[str, float]:
+def _summary(sequences: Sequence[FrameSequence], runs: Mapping[str, Runs], seconds: np.ndarray) -> dict[str, float]:
     """Figures of time; -1 as age where nothing was ever shown."""
     ages = np.concatenate([age_of_predictions(sequence.times, runs[sequence.name]) for sequence in sequences])
     processed = sum(len(run.frames) for run in runs.values())

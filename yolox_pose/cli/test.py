@@ -82,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = build_parser().parse_args(argv)
     _check_options(args)
+    from yolox_pose.apis.views import Views
+
     out = None if args.out is None else check_output_folder(args.out, overwrite=args.overwrite)
     device = check_device(args.device)
     config = load_config(args.config, args.cfg_options, args.seed)
@@ -90,8 +92,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     setup_launcher(config, args.launcher, args.local_rank, device)
     if args.streaming is not None:
         return _stream(config, args, out)
-    from yolox_pose.apis.views import Views
-
     views = Views(tuple(args.tta_scales), not args.no_tta_flip) if args.tta else None
     chosen = any(option.startswith("model.test_cfg.score_thr=") for option in args.cfg_options)
     metrics = evaluate(config, out, keep_threshold=chosen, views=views)

@@ -79,7 +79,9 @@ def find_sequences(images: Sequence[Mapping[str, Any]], fps: float, name: str = 
     for image in images:
         key = next((image[key] for key in VIDEO_KEYS if image.get(key) is not None), None)
         if key is None:
-            raise DataError(f"{name}: image {image['id']} has no {' and no '.join(VIDEO_KEYS)}; streaming needs sequences")
+            raise DataError(
+                f"{name}: image {image['id']} has no {' and no '.join(VIDEO_KEYS)}; streaming needs sequences"
+            )
         groups.setdefault(key, []).append(image)
     return [_sequence(str(key), group, fps, name) for key, group in groups.items()]
 

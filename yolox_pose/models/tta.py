@@ -58,7 +58,12 @@ class YOLOXPoseTTA(BaseTTAModel):
             sigmas=head.sigmas,
         )
         merged = merge_views(
-            *together[:3], views, same, len(samples), keypoints=together.keypoints, keypoint_scores=together.keypoint_scores
+            *together[:3],
+            views,
+            same,
+            len(samples),
+            keypoints=together.keypoints,
+            keypoint_scores=together.keypoint_scores,
         )
         count = min(int((merged.scores > settings.score_thr).sum()), settings.max_per_img)
         best = Detections(*(None if column is None else column[:count] for column in merged))

@@ -181,7 +181,9 @@ class PoseHandler(BaseHTTPRequestHandler):
         except Exception:
             logger.exception("%s failed", self.path)
             self.close_connection = True
-            self._send_error(HTTPStatus.INTERNAL_SERVER_ERROR, "the image could not be processed; the server's log says why")
+            self._send_error(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "the image could not be processed; the server's log says why"
+            )
 
     def _check_origin(self) -> None:
         """Refuse what another web site sends through the user's browser, also under a name that it points here.
@@ -229,7 +231,9 @@ class PoseHandler(BaseHTTPRequestHandler):
             raise Refusal(HTTPStatus.LENGTH_REQUIRED, "the size of the image is not given")
         length, most = int(text), self.server.limits.bytes
         if length > most:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"images may have {most / 1e6:g} MB, this has {length / 1e6:.1f}")
+            raise Refusal(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"images may have {most / 1e6:g} MB, this has {length / 1e6:.1f}"
+            )
         return length
 
     def _find_poses(self, data: bytes, length: int) -> dict[str, Any]:
