@@ -145,8 +145,8 @@ def test_other_methods(server, method):
 
 def test_other_sites_are_refused(server):
     port = server.server_address[1]
-    assert ask(server, Host="localhost:%d" % port)[0] == 200
-    assert ask(server, Host="evil.example:%d" % port)[0] == 403  # a name that was pointed at this machine
+    assert ask(server, Host=f"localhost:{port}")[0] == 200
+    assert ask(server, Host=f"evil.example:{port}")[0] == 403  # a name that was pointed at this machine
     assert ask(server, Host="localhost:1")[0] == 403
     assert upload(server, png(), Origin="http://evil.example")[0] == 403
     assert upload(server, png(), Origin="null")[0] == 403

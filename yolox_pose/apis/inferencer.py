@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from yolox_pose.apis.results import PoseResult
 from yolox_pose.apis.sources import Source, list_sources
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import Letterbox, fit_letterbox, letterbox_image
+from yolox_pose.geometry.pose_nms import CRITERIA, SOFT_METHODS
 from yolox_pose.registry import SCOPE
 
 from mmengine.config import Config  # isort: skip  (after the registry, which fills gaps of the stack)
@@ -25,6 +26,9 @@ from mmengine.registry import init_default_scope  # isort: skip
 from mmpose.structures import PoseDataSample  # isort: skip
 
 logger = logging.getLogger(__name__)
+
+NMS_SETTINGS = ("nms_type", "nms_thr", "oks_thr", "soft_nms", "soft_sigma")
+"""Fields of the model's settings that ``nms`` may name."""
 
 
 class Skipped(NamedTuple):
@@ -53,6 +57,8 @@ class PoseInferencer:
         nms_threshold: IoU above which the less certain of two boxes is dropped; None takes the config's.
         max_persons: Most persons an image; None takes the config's.
         batch_size: Images that go through the network together.
+        nms: What suppression of doubles compares, ``'box'``, ``'oks'`` or ``'box_oks'``, or a mapping of fields of
+            :class:`yolox_pose.models.detections.TestSettings` (:data:`NMS_SETTINGS`); None takes the config's.
         keep_images: Whether results of files hold the decoded image; else it is read again when it is asked for.
 
     Attributes:
@@ -81,9 +87,10 @@ class PoseInferencer:
         nms_threshold: float | None = None,
         max_persons: int | None = None,
         batch_size: int = 8,
+        nms: str | Mapping[str, Any] | None = None,
         keep_images: bool = False,
     ) -> None:
-        settings = _test_settings(score_threshold, nms_threshold, max_persons)
+        settings = _test_settings(score_threshold, nms_threshold, max_persons) | _nms_settings(nms)
         self.batch_size = _checked_batch_size(batch_size)
         model: Any = load_model(config, checkpoint, device)
         model.test_cfg = {**(model.test_cfg or {}), **settings}
@@ -184,6 +191,18 @@ def _test_settings(score: float, nms: float | None, max_persons: int | None) -> 
         raise UsageError(f"max_persons must be at least 1, not {max_persons}")
     settings = {"score_thr": score, "nms_thr": nms, "max_per_img": max_persons}
     return {key: value for key, value in settings.items() if value is not None}
+
+
+def _nms_settings(nms: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Entries of the model's ``test_cfg``."""
+    settings = {"nms_type": nms} if isinstance(nms, str) else dict(nms or {})
+    unknown = sorted(set(settings) - set(NMS_SETTINGS))
+    if unknown:
+        raise UsageError(f"nms: unknown settings {', '.join(unknown)}; known: {', '.join(NMS_SETTINGS)}")
+    for name, known in (("nms_type", CRITERIA), ("soft_nms", SOFT_METHODS)):
+        if settings.get(name, known[0]) not in known:
+            raise UsageError(f"nms: {name} must be one of {', '.join(known)}, not {settings[name]!r}")
+    return settings
 
 
 def _checked_batch_size(batch_size: int) -> int:

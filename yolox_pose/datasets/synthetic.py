@@ -313,9 +313,9 @@ def render_sequence(
         scene = still._replace(things=sorted(things, key=lambda thing: thing.nearness))
         painting = paint_scene(scene)
         annotations = annotate(scene, painting.canvas.owner)
-        for annotation, track in zip(annotations, np.flatnonzero(painting.seen).tolist()):
-            annotation["track_id"] = track
-            if painting.seen[track] < options.least_shown * painting.whole[track]:
+        for annotation, person in zip(annotations, np.flatnonzero(painting.seen).tolist()):
+            annotation["track_id"] = person
+            if painting.seen[person] < options.least_shown * painting.whole[person]:
                 annotation.update(keypoints=[0] * 51, num_keypoints=0)
         yield _finish(np.random.default_rng(noise), painting.canvas.planes), annotations
 
@@ -497,10 +497,10 @@ def _write_sequence(
     (folder / f"{index:06d}").mkdir()
     written = []
     rendered = render_sequence(picture_rng(seed, split, index), options, frames, fps)
-    for frame, (img, annotations) in enumerate(rendered):
+    for frame, (img, found) in enumerate(rendered):
         name = f"{index:06d}/{frame:06d}.jpg"
         _write_jpeg(folder / name, img)
-        written.append(_Picture({"file_name": name, "video_id": index + 1, "frame_id": frame}, annotations))
+        written.append(_Picture({"file_name": name, "video_id": index + 1, "frame_id": frame}, found))
     return written
 
 

@@ -34,6 +34,9 @@ SCORE_PRIOR = 0.01
 """Initial class probability and objectness of every prior, so that background does not drown the first steps (Lin et al.,
 Focal Loss, ICCV 2017, section 3.3)."""
 
+FOREIGN_TEST_SETTINGS = ("output_heatmaps",)
+"""What MMPose's own inferencer writes into the ``test_cfg`` of any model; there are no heatmaps here."""
+
 
 class YOLOXHeadModule(BaseModule):
     """Convolutions of the head: three branches a level, the third only if there are keypoints.
@@ -337,7 +340,8 @@ def as_test_settings(test_cfg: Mapping | None) -> TestSettings:
     Raises:
         ValueError: If a field is not known.
     """
-    return _settings(TestSettings, test_cfg, "test_cfg")
+    known = {key: value for key, value in (test_cfg or {}).items() if key not in FOREIGN_TEST_SETTINGS}
+    return _settings(TestSettings, known, "test_cfg")
 
 
 def to_instances(found: Detections) -> InstanceData:

@@ -6,6 +6,8 @@ differ. :mod:`yolox_pose.geometry.pose_nms` does the same in numpy, one image at
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -145,7 +147,7 @@ def suppress_poses(
     soft_sigma: float = 0.5,
     score_threshold: float = 0.0,
     max_count: int | None = None,
-    **criterion: float | str | Tensor | None,
+    **criterion: Any,
 ) -> Tensor:
     """Suppress doubles in a batch.
 

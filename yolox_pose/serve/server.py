@@ -81,7 +81,7 @@ class PoseServer(ThreadingHTTPServer):
         address: Host and port to listen on; port 0 takes a free one.
         predict: From a (H, W, 3) uint8 BGR image to its result; called for one image at a time.
         model: What the page is told of the model (:func:`describe_model`).
-        limits: What uploads may be.
+        limits: What uploads may be; None takes the defaults.
     """
 
     daemon_threads = True
@@ -92,8 +92,9 @@ class PoseServer(ThreadingHTTPServer):
         address: tuple[str, int],
         predict: Callable[[np.ndarray], PoseResult],
         model: Mapping[str, Any],
-        limits: Limits = Limits(),
+        limits: Limits | None = None,
     ) -> None:
+        limits = limits or Limits()
         self.files = {path: (kind, (PAGE / name).read_bytes()) for path, (name, kind) in FILES.items()}
         self.predict, self.limits = predict, limits
         self.model = json.dumps({**model, "limits": limits._asdict(), "types": MEDIA_TYPES}).encode()
