@@ -102,7 +102,7 @@ def read_crowds(data: Path) -> list[Crowd]:
     samples, everything, body = data / "mmpose_samples", np.arange(17), np.arange(5, 17)
     persons = data / "coco_persons"
     return [
-        read_crowd("coco_persons val", persons / "annotations" / "val.json", persons / "val", everything),
+        read_crowd("coco_persons val", persons / "annotations" / "val.json", persons / "images", everything),
         read_crowd("OCHuman sample", samples / "ochuman" / "test_ochuman.json", samples / "ochuman", everything),
         read_crowd("CrowdPose sample", samples / "crowdpose" / "test_crowdpose.json", samples / "crowdpose", body),
     ]

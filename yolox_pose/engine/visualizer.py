@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from mmengine.structures import InstanceData
 from mmpose.visualization import PoseLocalVisualizer
 
 from yolox_pose.registry import VISUALIZERS
@@ -12,10 +13,14 @@ from yolox_pose.registry import VISUALIZERS
 
 @VISUALIZERS.register_module()
 class YOLOXPoseVisualizer(PoseLocalVisualizer):
-    """``PoseLocalVisualizer`` whose circles can be drawn.
+    """``PoseLocalVisualizer`` for numpy 2.
 
-    It calls ``int`` on an array of one radius, which numpy 2.4 refuses. May go when MMPose no longer does that.
+    It calls ``np.array(..., copy=False)`` on tensors, which numpy 2 refuses, and ``int`` on an array of one radius, which
+    numpy 2.4 refuses. May go when MMPose no longer does that.
     """
+
+    def _draw_instances_kpts(self, image: np.ndarray, instances: InstanceData, *args: Any, **kwargs: Any) -> np.ndarray:
+        return super()._draw_instances_kpts(image, instances.cpu().numpy(), *args, **kwargs)
 
     def draw_circles(self, center: Any, radius: Any, *args: Any, **kwargs: Any) -> YOLOXPoseVisualizer:
         """Draw circles; one radius may come as an array.
