@@ -345,8 +345,12 @@ def as_test_settings(test_cfg: Mapping | None) -> TestSettings:
 
 
 def to_instances(found: Detections) -> InstanceData:
-    """``InstanceData`` under the field names that MMPose and MMDetection use."""
-    fields = {"bboxes": found.boxes, "scores": found.scores, "labels": found.labels, "bbox_scores": found.scores}
+    """``InstanceData`` under the field names that MMPose and MMDetection use.
+
+    ``bbox_scores`` is an array, as MMPose's inferencer writes single ones of it into JSON.
+    """
+    fields = {"bboxes": found.boxes, "scores": found.scores, "labels": found.labels}
+    fields["bbox_scores"] = found.scores.detach().cpu().numpy()
     if found.keypoints is not None:
         fields |= {
             "keypoints": found.keypoints,
