@@ -36,7 +36,7 @@ EXTRAS = {
     "ncnn": ["ncnn"],
     "safetensors": ["safetensors"],
     "track": ["scipy"],
-    "video": ["imageio-ffmpeg"],
+    "serve": [],  # the page needs nothing but the standard library
 }
 
 setup(
@@ -55,7 +55,7 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["yolox_pose", "yolox_pose.*"]),
-    package_data={"yolox_pose": ["py.typed"]},
+    package_data={"yolox_pose": ["py.typed", "serve/page/*"]},
     install_requires=["numpy>=1.23", "opencv-python-headless>=4.5"],
     extras_require={**EXTRAS, "dev": requirements("dev")},
     entry_points={"console_scripts": ["yolox-pose=yolox_pose.cli.main:entry"]},

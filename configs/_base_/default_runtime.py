@@ -19,7 +19,8 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 randomness = dict(seed=0)
-visualizer = dict(type='mmengine.Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+visualizer = dict(type='yolox_pose.YOLOXPoseVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+data_mode = 'bottomup'  # whole images go in; MMPose's own inferencer asks
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True, num_digits=6)
 log_level = 'INFO'
 load_from = None

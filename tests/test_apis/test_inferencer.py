@@ -268,3 +268,20 @@ def test_plain_detection(tmp_path):
     (result,) = pose(picture())
     assert len(result) and result.keypoints.shape == (len(result), 0, 2) and result.skeleton is None
     assert "bbox" in result.to_coco(1)[0] and result.plot().shape == (90, 120, 3)
+
+
+def test_what_suppression_compares(files):
+    image = picture()
+    counts = {}
+    for nms in (None, "box", "oks", "box_oks", {"nms_type": "oks", "oks_thr": 0.9}, {"soft_nms": "linear"}):
+        options = {"device": "cpu", "score_threshold": 0.05, "max_persons": 300}
+        counts[str(nms)] = len(next(PoseInferencer(*files, nms=nms, **options)(image)))
+    assert counts["None"] == counts["box"] <= counts["box_oks"]
+    assert counts["oks"] <= counts["{'nms_type': 'oks', 'oks_thr': 0.9}"] > 0
+    for nms, message in (
+        ("pose", "nms_type must be one of box, oks, box_oks, not 'pose'"),
+        ({"soft_nms": "hard"}, "soft_nms must be one of none, linear, gaussian"),
+        ({"iou": 0.5}, "nms: unknown settings iou; known: nms_type, nms_thr, oks_thr, soft_nms, soft_sigma"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            PoseInferencer(*files, device="cpu", nms=nms)

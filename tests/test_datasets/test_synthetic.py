@@ -256,6 +256,8 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path, monkeypatch):
         ({"hats": 1}, "hats"),
         ({"seed": -1}, "seed"),
         ({"clutter": -1.0}, "clutter"),
+        ({"frames": -1}, "sequences of -1 pictures"),
+        ({"frames": 2, "fps": 0}, "2 pictures at 0 a second"),
         ({"size": (48, 48), "people": (12, 12), "least_shown": 1.0, "person_free": 0.0}, "no room for 12 people"),
     ],
 )
@@ -332,7 +334,7 @@ def test_run_lengths_decode_to_the_mask(mask):
 
 def test_the_modules_need_numpy_and_cv2_alone():
     imported = set()
-    for part in ("", "_body", "_figure", "_paint", "_scene"):
+    for part in ("", "_body", "_figure", "_motion", "_paint", "_scene"):
         source = Path(synthetic.__file__).with_name(f"synthetic{part}.py").read_text()
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Import):

@@ -108,3 +108,49 @@ def test_real_detector_weights_start_a_pose_model(shared_data):
     assert {key.split(".")[2] for key in left.missing_keys} == {"conv_pose", "out_kpt", "out_kpt_vis"}
     expected = weights["bbox_head.multi_level_conv_cls.0.weight"][:1]
     assert torch.equal(model.head.head_module.out_cls[0].weight, expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({}, [0.9]),
+        ({"nms_thr": 1.0}, [0.9, 0.8, 0.7]),
+        ({"nms_type": "oks"}, [0.9, 0.8]),
+        ({"nms_type": "box_oks"}, [0.9, 0.8]),
+        ({"nms_type": "oks", "nms_thr": 1.0}, [0.9, 0.8]),
+        ({"nms_type": "box_oks", "oks_thr": 0.999}, [0.9, 0.8, 0.7]),
+        ({"soft_nms": "linear", "score_thr": 0.02}, [0.9, 0.04]),
+    ],
+)
+def test_what_the_settings_call_one_person(settings, kept):
+    # three priors with one box, but for a pixel; the poses of the first and the last agree
+    priors = torch.tensor([[0.0, 0.0, 8.0]] * 3)
+    logit = torch.logit(torch.tensor([[0.9, 0.8, 0.7]]))
+    offsets = torch.tensor([[[0.0] * 4, [4.0] * 4, [0.05] * 4]])
+    predictions = Predictions(
+        classes=torch.full((1, 3, 1), 30.0),
+        objectness=logit,
+        boxes=torch.tensor([[[1.0, 1, 1.5, 1.5], [1, 1, 1.5, 1.5], [1.0, 1, 1.5, 1.5]]])
+        + torch.tensor([[[0.0] * 4, [0.118, 0, 0, 0], [0.0] * 4]]),
+        keypoints=offsets,
+        visibility=torch.full((1, 3, 2), 3.0),
+    )
+    (found,) = detect(predictions, priors, TestSettings(**settings), sigmas=torch.tensor([0.1, 0.1]))
+    assert found.scores.tolist() == pytest.approx(kept, abs=0.02)
+    assert (found.scores.diff() <= 0).all()
+
+
+def test_classes_without_keypoints_are_compared_by_boxes():
+    priors = torch.tensor([[0.0, 0.0, 8.0]] * 2)
+    predictions = Predictions(
+        classes=torch.tensor([[[-30.0, 30.0], [-30.0, 30.0]]]),
+        objectness=torch.tensor([[2.0, 1.0]]),
+        boxes=torch.zeros(1, 2, 4),
+        keypoints=torch.tensor([[[0.0, 0.0], [9.0, 9.0]]]),
+        visibility=torch.full((1, 2, 1), 3.0),
+    )
+    settings, sigmas = TestSettings(nms_type="oks"), torch.tensor([0.1])
+    (found,) = detect(predictions, priors, settings, torch.tensor([True, False]), sigmas)
+    assert len(found.scores) == 1 and found.keypoint_scores.tolist() == [[0.0]]
+    (found,) = detect(predictions, priors, settings, torch.tensor([True, True]), sigmas)
+    assert len(found.scores) == 2

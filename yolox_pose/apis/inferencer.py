@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from yolox_pose.apis.sources import Frame, Source, list_sources, read_frames
 from yolox_pose.background import prefetch
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import Letterbox, fit_letterbox, letterbox_image
+from yolox_pose.geometry.pose_nms import CRITERIA, SOFT_METHODS
 from yolox_pose.registry import SCOPE
 from yolox_pose.tracking import SmootherSettings, TrackerSettings
 
@@ -28,6 +29,9 @@ from mmengine.registry import init_default_scope  # isort: skip
 from mmpose.structures import PoseDataSample  # isort: skip
 
 logger = logging.getLogger(__name__)
+
+NMS_SETTINGS = ("nms_type", "nms_thr", "oks_thr", "soft_nms", "soft_sigma")
+"""Fields of the model's settings that ``nms`` may name."""
 
 
 UNSURE_SCORE = TrackerSettings().low_score
@@ -66,6 +70,8 @@ class PoseInferencer:
         classes: Names or labels of the classes that are looked for; None for all.
         half: Compute the network in half precision: float16 on a GPU, bfloat16, which has 8
             bits, on a CPU.
+        nms: What suppression of doubles compares, ``'box'``, ``'oks'`` or ``'box_oks'``, or a mapping of fields of
+            :class:`yolox_pose.models.detections.TestSettings` (:data:`NMS_SETTINGS`); None takes the config's.
         keep_images: Whether results of files hold the decoded image; else it is read again when it is asked for.
 
     Attributes:
@@ -96,9 +102,10 @@ class PoseInferencer:
         batch_size: int = 8,
         classes: Sequence[str | int] | None = None,
         half: bool = False,
+        nms: str | Mapping[str, Any] | None = None,
         keep_images: bool = False,
     ) -> None:
-        settings = _test_settings(score_threshold, nms_threshold, max_persons)
+        settings = _test_settings(score_threshold, nms_threshold, max_persons) | _nms_settings(nms)
         self.batch_size = _checked_batch_size(batch_size)
         model: Any = fuse_conv_bn(load_model(config, checkpoint, device))
         self.device = next(model.parameters()).device
@@ -252,6 +259,18 @@ def _test_settings(score: float, nms: float | None, max_persons: int | None) -> 
         raise UsageError(f"max_persons must be at least 1, not {max_persons}")
     settings = {"score_thr": score, "nms_thr": nms, "max_per_img": max_persons}
     return {key: value for key, value in settings.items() if value is not None}
+
+
+def _nms_settings(nms: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Entries of the model's ``test_cfg``."""
+    settings = {"nms_type": nms} if isinstance(nms, str) else dict(nms or {})
+    unknown = sorted(set(settings) - set(NMS_SETTINGS))
+    if unknown:
+        raise UsageError(f"nms: unknown settings {', '.join(unknown)}; known: {', '.join(NMS_SETTINGS)}")
+    for name, known in (("nms_type", CRITERIA), ("soft_nms", SOFT_METHODS)):
+        if settings.get(name, known[0]) not in known:
+            raise UsageError(f"nms: {name} must be one of {', '.join(known)}, not {settings[name]!r}")
+    return settings
 
 
 def _checked_batch_size(batch_size: int) -> int:

@@ -127,8 +127,8 @@ class VideoReader:
 class VideoWriter:
     """Writes an mp4: H.264 where ffmpeg is to be had, which browsers play, else MPEG-4 Part 2.
 
-    ffmpeg is a program of its own that is given the pictures through a pipe: the one on the PATH, else that of the package
-    ``imageio-ffmpeg``. The first picture sets the size.
+    ffmpeg is a program of its own, found on the PATH, that is given the pictures through a pipe. The first picture sets
+    the size.
 
     Args:
         path: File to write.
@@ -220,20 +220,10 @@ def _ffmpeg_command(program: str, encoder: str, path: Path, size: tuple[int, int
 
 @lru_cache(maxsize=1)
 def find_ffmpeg() -> tuple[str, str] | None:
-    """An ffmpeg program and the H.264 encoder that it has; None where there is none."""
-    programs = [shutil.which("ffmpeg")]
-    try:
-        from imageio_ffmpeg import get_ffmpeg_exe
-
-        programs.append(get_ffmpeg_exe())
-    except (ImportError, RuntimeError):
-        pass
-    for program in programs:
-        if program is None:
-            continue
-        listed = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False)
-        names = set(listed.stdout.split())
-        for encoder in H264_OPTIONS:
-            if encoder in names:
-                return program, encoder
-    return None
+    """The ffmpeg program on the PATH and the H.264 encoder that it has; None where there is none."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return None
+    listed = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False)
+    names = set(listed.stdout.split())
+    return next(((program, encoder) for encoder in H264_OPTIONS if encoder in names), None)

@@ -48,6 +48,14 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--people", type=int, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="people a picture (default: 2 8)"
     )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=0,
+        metavar="N",
+        help="make sequences of N pictures in which people move; --train and --val then count sequences",
+    )
+    parser.add_argument("--fps", type=float, default=25.0, help="pictures a second of a sequence (default: 25)")
     group = parser.add_argument_group(
         "what pictures are like (defaults: CrowdOptions in yolox_pose.datasets.synthetic)"
     )

@@ -30,7 +30,9 @@ def synthesize(args: argparse.Namespace) -> int:
 
     names = ("heights", "occlusion", "person_free", "crowd_regions", "unlabelled", "least_shown", "clutter", "variety")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    fixed = {name: getattr(args, name) for name in ("train", "val", "size", "people", "seed", "workers")}
+    fixed = {
+        name: getattr(args, name) for name in ("train", "val", "size", "people", "seed", "workers", "frames", "fps")
+    }
     made = synthesize_crowd(args.out, **fixed, **options)
     print(f"{made.out_dir}: {'these data were there already; kept' if made.kept else 'written'}")
     for split, figures in made.statistics.items():

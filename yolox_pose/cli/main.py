@@ -18,6 +18,7 @@ COMMANDS = {
     "test": ("test", "evaluate a checkpoint"),
     "evaluate": ("evaluate", "COCO keypoint or box AP of a predictions file"),
     "predict": ("predict", "draw poses on images and folders, and write them as JSON"),
+    "serve": ("serve", "a local web page: drop an image, see poses"),
     "dataset": ("dataset", "check, count, browse, convert or synthesize data"),
     "quickstart": ("quickstart", "synthesize data, train a small model on it, evaluate and draw it"),
     "convert": ("convert", "convert a checkpoint of another implementation"),

@@ -26,6 +26,7 @@ import numpy as np
 
 from yolox_pose.datasets import synthetic_scene as scenes
 from yolox_pose.datasets.synthetic_figure import PARTS_PER_PERSON, Part, paint_figure
+from yolox_pose.datasets.synthetic_motion import random_mover
 from yolox_pose.datasets.synthetic_paint import BACKGROUND, Canvas, planar
 from yolox_pose.errors import UsageError
 from yolox_pose.progress import track
@@ -287,6 +288,38 @@ def render_crowd(
     return _finish(rng, painting.canvas.planes), annotate(scene, painting.canvas.owner)
 
 
+def render_sequence(
+    rng: np.random.Generator, options: CrowdOptions, frames: int, fps: float
+) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+    """Draw people who move before a background that does not.
+
+    Args:
+        rng: The only source of randomness.
+        options: What the pictures are like. All of them have people, and none a crowd region.
+        frames: How many pictures.
+        fps: Pictures a second.
+
+    Yields:
+        Each picture (H, W, 3) uint8 BGR and its annotations as of :func:`render_crowd`, with ``track_id``. A person of whom
+        less is seen than ``least_shown`` has a box and a mask, but no labelled keypoint.
+    """
+    still = sample_scene(rng, options, people=False)
+    low, high = options.people
+    nearness = np.sort(rng.random(low + int((high + 1 - low) * rng.random() ** _FEWER)))
+    movers = [random_mover(rng, options.size, options.heights, float(near), options.variety) for near in nearness]
+    noise = int(rng.integers(2**32))
+    for frame in range(frames):
+        things = [*still.things, *(mover.at(frame / fps) for mover in movers)]
+        scene = still._replace(things=sorted(things, key=lambda thing: thing.nearness))
+        painting = paint_scene(scene)
+        annotations = annotate(scene, painting.canvas.owner)
+        for annotation, person in zip(annotations, np.flatnonzero(painting.seen).tolist()):
+            annotation["track_id"] = person
+            if painting.seen[person] < options.least_shown * painting.whole[person]:
+                annotation.update(keypoints=[0] * 51, num_keypoints=0)
+        yield _finish(np.random.default_rng(noise), painting.canvas.planes), annotations
+
+
 def render_scene(rng: np.random.Generator, options: CrowdOptions) -> tuple[Scene, Painting]:
     """Draw a scene and paint it; people who are nearly hidden are taken out of it, and it is painted again.
 
@@ -335,6 +368,8 @@ def synthesize_crowd(
     seed: int = 0,
     people: tuple[int, int] = (2, 8),
     workers: int = 1,
+    frames: int = 0,
+    fps: float = 25.0,
     progress: bool = True,
     **options: Any,
 ) -> Synthesis:
@@ -351,6 +386,9 @@ def synthesize_crowd(
         seed: Picture i of a split depends on the seed, the split's name and i alone.
         people: Fewest and most people in a picture that has people.
         workers: Number of processes; the result does not depend on it.
+        frames: If given, sequences of so many pictures are made, in folders of their own, in which people move; ``train``
+            and ``val`` then count sequences. Images have ``video_id`` and ``frame_id``, annotations ``track_id``.
+        fps: Pictures a second of a sequence.
         progress: Show a progress bar.
         **options: Further fields of :class:`CrowdOptions`.
 
@@ -366,7 +404,11 @@ def synthesize_crowd(
         raise UsageError(f"synthesize: asked for {train} training and {val} validation pictures")
     if seed < 0:
         raise UsageError(f"synthesize: the seed must not be negative, found {seed}")
-    parameters = json.loads(json.dumps({"version": GENERATOR_VERSION, "seed": int(seed), **counts, **asdict(crowd)}))
+    if frames < 0 or fps <= 0:
+        raise UsageError(f"synthesize: asked for sequences of {frames} pictures at {fps} a second")
+    motion = {"frames": int(frames), "fps": float(fps)} if frames else {}
+    parameters = {"version": GENERATOR_VERSION, "seed": int(seed), **counts, **motion, **asdict(crowd)}
+    parameters = json.loads(json.dumps(parameters))
     out = Path(out_dir)
     kept = _existing(out, parameters)
     if kept is not None:
@@ -374,7 +416,10 @@ def synthesize_crowd(
     statistics = {}
     with _folder_at_once(out) as folder:
         for split, count in counts.items():
-            statistics[split] = _write_split(folder, split, count, crowd, int(seed), workers, progress)
+            work = partial(_write_picture, folder / split, split, crowd, int(seed))
+            if frames:
+                work = partial(_write_sequence, folder / split, split, crowd, int(seed), int(frames), float(fps))
+            statistics[split] = _write_split(folder, split, count, crowd.size, work, workers, progress)
         metadata = {"what": "yolox_pose synthetic crowds", "parameters": parameters, "statistics": statistics}
         (folder / METADATA_NAME).write_text(json.dumps(metadata, indent=2) + "\n")
     return Synthesis(out, False, statistics)
@@ -414,9 +459,9 @@ def _existing(out: Path, parameters: dict[str, Any]) -> Synthesis | None:
         differing = sorted(key for key in {*found, *parameters} if found.get(key) != parameters.get(key))
         raise UsageError(f"{out} holds synthetic data made with other {', '.join(differing)}; {advice}")
     for split in ("train", "val"):
-        count = len(list((out / split).glob("*.jpg")))
-        if count != parameters[split] or not (out / "annotations" / f"{split}.json").is_file():
-            raise UsageError(f"{out} is incomplete: {count} of {parameters[split]} {split} pictures; {advice}")
+        count, wanted = len(list((out / split).rglob("*.jpg"))), parameters[split] * parameters.get("frames", 1)
+        if count != wanted or not (out / "annotations" / f"{split}.json").is_file():
+            raise UsageError(f"{out} is incomplete: {count} of {wanted} {split} pictures; {advice}")
     return Synthesis(out, True, statistics)
 
 
@@ -425,30 +470,59 @@ def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, *split.encode(), index])
 
 
-def _write_picture(folder: Path, split: str, options: CrowdOptions, seed: int, index: int) -> list[dict[str, Any]]:
-    img, annotations = render_crowd(picture_rng(seed, split, index), options)
+class _Picture(NamedTuple):
+    """A written picture."""
+
+    fields: dict[str, Any]  # of its entry under ``images``
+    annotations: list[dict[str, Any]]
+
+
+def _write_jpeg(path: Path, img: np.ndarray) -> None:
     ok, data = cv2.imencode(".jpg", img, [cv2.IMWRITE_JPEG_QUALITY, 95])
     if not ok:
-        raise RuntimeError(f"OpenCV could not encode picture {index} of {split}")
-    (folder / f"{index:06d}.jpg").write_bytes(data.tobytes())
-    return annotations
+        raise RuntimeError(f"OpenCV could not encode {path.name}")
+    path.write_bytes(data.tobytes())
+
+
+def _write_picture(folder: Path, split: str, options: CrowdOptions, seed: int, index: int) -> list[_Picture]:
+    img, annotations = render_crowd(picture_rng(seed, split, index), options)
+    name = f"{index:06d}.jpg"
+    _write_jpeg(folder / name, img)
+    return [_Picture({"file_name": name}, annotations)]
+
+
+def _write_sequence(
+    folder: Path, split: str, options: CrowdOptions, seed: int, frames: int, fps: float, index: int
+) -> list[_Picture]:
+    (folder / f"{index:06d}").mkdir()
+    written = []
+    rendered = render_sequence(picture_rng(seed, split, index), options, frames, fps)
+    for frame, (img, found) in enumerate(rendered):
+        name = f"{index:06d}/{frame:06d}.jpg"
+        _write_jpeg(folder / name, img)
+        written.append(_Picture({"file_name": name, "video_id": index + 1, "frame_id": frame}, found))
+    return written
 
 
 def _write_split(
-    root: Path, split: str, count: int, options: CrowdOptions, seed: int, workers: int, progress: bool
+    root: Path,
+    split: str,
+    count: int,
+    size: tuple[int, int],
+    work: Callable[[int], list[_Picture]],
+    workers: int,
+    progress: bool,
 ) -> dict[str, float]:
     """Write the pictures and the annotation file of one split; returns its statistics."""
-    folder = root / split
-    folder.mkdir()
+    (root / split).mkdir()
     (root / "annotations").mkdir(exist_ok=True)
-    work = partial(_write_picture, folder, split, options, seed)
     results = track(_map(work, range(count), workers), f"{split} pictures", total=count, enabled=progress)
-    width, height = options.size
     images, annotations = [], []
-    for index, found in enumerate(results):
-        images.append({"id": index + 1, "file_name": f"{index:06d}.jpg", "width": width, "height": height})
-        for annotation in found:
-            annotations.append({"id": len(annotations) + 1, "image_id": index + 1, **annotation})
+    for picture in (picture for pictures in results for picture in pictures):
+        image_id = len(images) + 1
+        images.append({"id": image_id, **picture.fields, "width": size[0], "height": size[1]})
+        for annotation in picture.annotations:
+            annotations.append({"id": len(annotations) + 1, "image_id": image_id, **annotation})
     skeleton = [[a + 1, b + 1] for a, b in COCO_PERSON.links]
     person = {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(COCO_PERSON.names)}
     dataset = {

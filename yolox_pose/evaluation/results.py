@@ -16,7 +16,15 @@ from yolox_pose.files import read_json, write_json
 
 METRICS_FILE = "metrics.json"
 PREDICTIONS_PREFIX = "predictions"
-RESULT_FILES = (METRICS_FILE, f"{PREDICTIONS_PREFIX}.json", f"{PREDICTIONS_PREFIX}_bbox.json")
+STREAMING_PREFIX = "streaming"
+"""First part of the names of streaming figures, and last one of the names of their predictions."""
+RESULT_FILES = (
+    METRICS_FILE,
+    *(
+        f"{PREDICTIONS_PREFIX}{kind}.json"
+        for kind in ("", "_bbox", *(f"_{STREAMING_PREFIX}{k}" for k in ("", "_bbox")))
+    ),
+)
 """What ``tools/test.py --out`` writes."""
 
 

@@ -6,6 +6,7 @@ from yolox_pose.models.darknet_neck import YOLOXDarknetNeck
 from yolox_pose.models.data_preprocessor import YOLOXPoseDataPreprocessor
 from yolox_pose.models.estimator import YOLOXPoseEstimator
 from yolox_pose.models.head import YOLOXHeadModule, YOLOXPoseDecoupledHead
+from yolox_pose.models.tta import YOLOXPoseTTA
 
 __all__ = [
     "YOLOXDarknetNeck",
@@ -13,4 +14,5 @@ __all__ = [
     "YOLOXPoseDataPreprocessor",
     "YOLOXPoseDecoupledHead",
     "YOLOXPoseEstimator",
+    "YOLOXPoseTTA",
 ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from yolox_pose.geometry.nms import nms
-from yolox_pose.ops import Predictions, batched_nms, decode_boxes, decode_keypoints
+from yolox_pose.ops import Predictions, batched_nms, decode_boxes, decode_keypoints, suppress_poses
 
 
 class TestSettings(NamedTuple):
@@ -18,9 +18,15 @@ class TestSettings(NamedTuple):
     Attributes:
         score_thr: Smallest ``class * objectness`` probability.
         nms_pre: Most candidates an image that go into NMS, the best ones.
-        nms_thr: IoU above which the lower of two boxes of a class goes; 1 or more switches NMS off.
+        nms_thr: IoU above which the lower of two boxes of a class goes; 1 or more switches NMS by boxes off.
         max_per_img: Most detections an image.
         classes: Labels that are looked for; None for all.
+        nms_type: What is compared: ``'box'``, the boxes; ``'oks'``, the poses; ``'box_oks'``, both, and one goes only if
+            boxes and poses say so (:func:`yolox_pose.ops.compare_detections`).
+        oks_thr: OKS above which the lower of two poses goes.
+        soft_nms: ``'none'``, or ``'linear'`` or ``'gaussian'``: scores are lowered instead
+            (:func:`yolox_pose.ops.pose_nms.soft_scores`).
+        soft_sigma: Of ``'gaussian'``.
     """
 
     score_thr: float = 0.01
@@ -28,6 +34,10 @@ class TestSettings(NamedTuple):
     nms_thr: float = 0.65
     max_per_img: int = 300
     classes: tuple[int, ...] | None = None
+    nms_type: str = "box"
+    oks_thr: float = 0.5
+    soft_nms: str = "none"
+    soft_sigma: float = 0.5
 
 
 class Detections(NamedTuple):
@@ -54,6 +64,7 @@ def detect(
     priors: Tensor,
     settings: TestSettings = TestSettings(),
     has_keypoints: Tensor | None = None,
+    sigmas: Tensor | None = None,
 ) -> list[Detections]:
     """Score, select, decode and suppress.
 
@@ -64,10 +75,26 @@ def detect(
         priors: (N, 3).
         settings: What is kept.
         has_keypoints: (C,) bool, which classes have keypoints; None for all.
+        sigmas: (K,) OKS constants, needed where poses are compared.
 
     Returns:
         The detections of each image.
     """
+    candidates = _candidates(predictions, priors, settings, has_keypoints)
+    scores, order = _suppressed(candidates, settings, sigmas).sort(dim=-1, descending=True, stable=True)
+    counts = (scores > -torch.inf).sum(-1).clamp(max=settings.max_per_img).tolist()
+    found = []
+    for image, count in enumerate(counts):
+        keep = order[image, :count]
+        columns = (None if column is None else column[image, keep] for column in candidates)
+        found.append(Detections(*columns)._replace(scores=scores[image, :count]))
+    return found
+
+
+def _candidates(
+    predictions: Predictions, priors: Tensor, settings: TestSettings, has_keypoints: Tensor | None
+) -> Detections:
+    """The best M priors of each image, decoded and sorted: (B, M, ...); scores are ``-inf`` where there are fewer."""
     probability = predictions.classes.float().sigmoid() * predictions.objectness.float().sigmoid()[..., None]
     if settings.classes is not None:
         probability = probability[..., list(settings.classes)]
@@ -78,27 +105,39 @@ def detect(
     count = min(settings.nms_pre, int(above.sum(-1).max()))
     scores, index = scores.masked_fill(~above, -torch.inf).topk(count, dim=-1)  # sorted
     rows = torch.arange(len(scores), device=scores.device)[:, None]
-    boxes = decode_boxes(predictions.boxes[rows, index], priors[index])
-    labels = labels[rows, index]
-    kept = scores > -torch.inf
-    if settings.nms_thr < 1:
-        kept = suppress(boxes, scores, settings.nms_thr, labels)
-    pose = None
-    if predictions.keypoints is not None:
-        pose = (predictions.keypoints[rows, index], predictions.visibility[rows, index])
-    found = []
-    for image in range(len(scores)):
-        keep = kept[image].nonzero()[: settings.max_per_img, 0]
-        keypoints = keypoint_scores = None
-        if pose is not None:
-            keypoints = decode_keypoints(pose[0][image, keep], priors[index[image, keep]])
-            keypoint_scores = pose[1][image, keep].float().sigmoid()
-            if has_keypoints is not None:
-                keypoint_scores = keypoint_scores * has_keypoints[labels[image, keep]][:, None]
-        found.append(
-            Detections(boxes[image, keep], scores[image, keep], labels[image, keep], keypoints, keypoint_scores)
-        )
-    return found
+    chosen = priors[index]
+    found = Detections(decode_boxes(predictions.boxes[rows, index], chosen), scores, labels[rows, index])
+    if predictions.keypoints is None:
+        return found
+    keypoint_scores = predictions.visibility[rows, index].float().sigmoid()
+    if has_keypoints is not None:
+        keypoint_scores = keypoint_scores * has_keypoints[found.labels][..., None]
+    keypoints = decode_keypoints(predictions.keypoints[rows, index], chosen)
+    return found._replace(keypoints=keypoints, keypoint_scores=keypoint_scores)
+
+
+def _suppressed(candidates: Detections, settings: TestSettings, sigmas: Tensor | None) -> Tensor:
+    """(B, M) scores after suppression, ``-inf`` for what goes."""
+    if settings.nms_thr >= 1 and settings.nms_type != "oks":
+        return candidates.scores
+    if settings.nms_type == "box" and settings.soft_nms == "none":
+        kept = suppress(candidates.boxes, candidates.scores, settings.nms_thr, candidates.labels)
+        return candidates.scores.masked_fill(~kept, -torch.inf)
+    return suppress_poses(
+        candidates.boxes,
+        candidates.scores,
+        candidates.labels,
+        soft=settings.soft_nms,
+        soft_sigma=settings.soft_sigma,
+        score_threshold=settings.score_thr,
+        max_count=settings.max_per_img,
+        criterion=settings.nms_type,
+        iou_threshold=settings.nms_thr,
+        oks_threshold=settings.oks_thr,
+        keypoints=candidates.keypoints,
+        visibility=candidates.keypoint_scores,
+        sigmas=sigmas,
+    )
 
 
 def suppress(boxes: Tensor, scores: Tensor, threshold: float, labels: Tensor) -> Tensor:

@@ -34,6 +34,9 @@ SCORE_PRIOR = 0.01
 """Initial class probability and objectness of every prior, so that background does not drown the first steps (Lin et al.,
 Focal Loss, ICCV 2017, section 3.3)."""
 
+FOREIGN_TEST_SETTINGS = ("output_heatmaps",)
+"""What MMPose's own inferencer writes into the ``test_cfg`` of any model; there are no heatmaps here."""
+
 
 class YOLOXHeadModule(BaseModule):
     """Convolutions of the head: three branches a level, the third only if there are keypoints.
@@ -287,9 +290,9 @@ class YOLOXPoseDecoupledHead(BaseModule):
         Returns:
             One ``InstanceData`` an image, sorted by score.
         """
-        settings = _settings(TestSettings, test_cfg, "test_cfg")
-        detections = detect(self.forward(features), self.priors(features), settings, self.has_keypoints)
-        return [_to_instances(found) for found in detections]
+        settings = as_test_settings(test_cfg)
+        detections = detect(self.forward(features), self.priors(features), settings, self.has_keypoints, self.sigmas)
+        return [to_instances(found) for found in detections]
 
     def _check(self, targets: Targets, data_samples: Sequence) -> None:
         """Refuse labels that match no class (on CPU tensors only: no synchronisation on a GPU)."""
@@ -331,9 +334,23 @@ def _settings(kind: type, values: Mapping | None, name: str) -> Any:
     return kind(**values)
 
 
-def _to_instances(found: Detections) -> InstanceData:
-    """``InstanceData`` under the field names that MMPose and MMDetection use."""
-    fields = {"bboxes": found.boxes, "scores": found.scores, "labels": found.labels, "bbox_scores": found.scores}
+def as_test_settings(test_cfg: Mapping | None) -> TestSettings:
+    """Settings from a model's ``test_cfg``.
+
+    Raises:
+        ValueError: If a field is not known.
+    """
+    known = {key: value for key, value in (test_cfg or {}).items() if key not in FOREIGN_TEST_SETTINGS}
+    return _settings(TestSettings, known, "test_cfg")
+
+
+def to_instances(found: Detections) -> InstanceData:
+    """``InstanceData`` under the field names that MMPose and MMDetection use.
+
+    ``bbox_scores`` is an array, as MMPose's inferencer writes single ones of it into JSON.
+    """
+    fields = {"bboxes": found.boxes, "scores": found.scores, "labels": found.labels}
+    fields["bbox_scores"] = found.scores.detach().cpu().numpy()
     if found.keypoints is not None:
         fields |= {
             "keypoints": found.keypoints,

@@ -13,6 +13,7 @@ from yolox_pose.ops.keypoints import decode_keypoints, encode_keypoints
 from yolox_pose.ops.losses import LossWeights, Predictions, Targets, yolox_losses
 from yolox_pose.ops.nms import batched_nms
 from yolox_pose.ops.oks import keypoint_oks, pairwise_oks
+from yolox_pose.ops.pose_nms import compare_detections, suppress_poses
 from yolox_pose.ops.simota import Assignment, SimOTASettings, simota
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Targets",
     "aligned_iou",
     "batched_nms",
+    "compare_detections",
     "decode_boxes",
     "decode_keypoints",
     "encode_boxes",
@@ -32,5 +34,6 @@ __all__ = [
     "pairwise_iou",
     "pairwise_oks",
     "simota",
+    "suppress_poses",
     "yolox_losses",
 ]

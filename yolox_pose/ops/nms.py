@@ -29,12 +29,24 @@ def batched_nms(boxes: Tensor, scores: Tensor, threshold: float, groups: Tensor 
     if groups is not None:
         group = groups.gather(-1, order)
         suppresses &= group[..., :, None] == group[..., None, :]
+    kept = greedy_survivors(suppresses, scores.gather(-1, order) > -torch.inf)
+    return torch.zeros_like(kept).scatter_(-1, order, kept)
+
+
+def greedy_survivors(suppresses: Tensor, possible: Tensor) -> Tensor:
+    """Greedy answer for candidates that are given best first.
+
+    Args:
+        suppresses: (..., M, M) bool, whether the pair is one object; only [i, j] with i < j counts: i suppresses j.
+        possible: (..., M) bool, the candidates; others are never kept and suppress nothing.
+
+    Returns:
+        (..., M) bool.
+    """
     suppresses = suppresses.triu(1)  # [..., i, j]: i is better than j and overlaps it
-    possible = scores.gather(-1, order) > -torch.inf
     kept = possible
     while True:
         updated = possible & ~(suppresses & kept[..., :, None]).any(-2)
         if torch.equal(updated, kept):
-            break
+            return kept
         kept = updated
-    return torch.zeros_like(kept).scatter_(-1, order, kept)
