@@ -195,7 +195,7 @@ class VideoWriter:
             return
         logger.warning(
             "%s is written as MPEG-4 Part 2, which browsers do not play; for H.264 install ffmpeg, "
-            "or: pip install 'yolox-pose[video]'",
+            "and put it on the PATH",
             self.path,
         )
         self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), self.fps, self.size)
