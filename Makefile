@@ -50,5 +50,6 @@ $(STACK): setup.py requirements/modern.txt requirements/classic.txt requirements
 	touch $@
 
 $(DEV): $(STACK) requirements/dev.txt
-	$(PIP) install --only-binary=:all: --requirement requirements/dev.txt
+	$(BIN)/python -c 'import numpy; print(f"numpy=={numpy.__version__}")' > $(VENV)/.numpy  # no tool may exchange it
+	$(PIP) install --only-binary=:all: --requirement requirements/dev.txt --constraint $(VENV)/.numpy
 	touch $@
