@@ -38,9 +38,8 @@ def photos(shared_data):
         (ExportOptions("onnx", "decode", batch=None), ("onnxruntime", "openvino")),
         (ExportOptions("onnx", "raw", size=(384, 640), batch=8), ("onnxruntime", "openvino", "opencv")),
         (ExportOptions("onnx", "nms", batch=8), ("onnxruntime", "openvino")),
-        (ExportOptions("onnx", "decode", half=True), ("onnxruntime",)),
     ],
-    ids=["decode", "raw 384x640", "nms", "fp16"],
+    ids=["decode", "raw 384x640", "nms"],
 )
 def test_detections_on_photographs(weights, photos, options, backends, tmp_path):
     done = export_model(CONFIG, weights, tmp_path, options, pictures=photos[:8])

@@ -55,8 +55,8 @@ class Comparison(NamedTuple):
         images: How many.
         detections: Of the reference.
         matched: Pairs within the tolerance.
-        excused: Detections without a partner where rounding decides: score or overlap is within the tolerance of a threshold,
-            or another of nearly the same score stands in its place.
+        excused: Detections without a partner whose score or overlap is within the tolerance of a threshold, where rounding
+            decides.
         unmatched: Others without a partner, of either model.
         pixels: Largest difference of coordinates of matched pairs.
         score: Largest difference of scores.
@@ -218,8 +218,7 @@ def _partners(wanted: Found, got: Found) -> tuple[np.ndarray, np.ndarray, np.nda
 def _on_the_edge(found: Found, other: Found, margin: float, score_thr: float, nms_thr: float, most: int) -> np.ndarray:
     """Whether rounding decides if a detection is there.
 
-    Its score is near the threshold, or that of the last one; or an overlap is near the threshold of NMS; or the other model
-    kept one of nearly the same score in its place.
+    Its score is near the threshold, or that of the last one; or an overlap is near the threshold of NMS.
     """
     edge = np.abs(found.scores - score_thr) <= margin
     if max(len(found.scores), len(other.scores)) >= most:
@@ -228,9 +227,7 @@ def _on_the_edge(found: Found, other: Found, margin: float, score_thr: float, nm
     for boxes, labels in ((found.boxes, found.labels), (other.boxes, other.labels)):
         near = overlap_mask(found.boxes, boxes, nms_thr - margin) & ~overlap_mask(found.boxes, boxes, nms_thr + margin)
         edge |= (near & (found.labels[:, None] == labels)).any(1)
-    tie = np.abs(found.scores[:, None] - other.scores) <= margin
-    tie &= overlap_mask(found.boxes, other.boxes, nms_thr) & (found.labels[:, None] == other.labels)
-    return edge | tie.any(1)
+    return edge
 
 
 def found_again(wanted: Found, got: Found) -> tuple[int, int]:

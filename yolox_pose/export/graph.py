@@ -55,12 +55,33 @@ def _strided_stem(focus: Focus) -> nn.Module:
     return focus.conv
 
 
+class _Whole(nn.Module):
+    """Float32 from here on."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """The same values in float32."""
+        return values.float()
+
+
+def _halve(network: nn.ModuleList) -> nn.ModuleList:
+    """Float16 up to the features of the head, in place.
+
+    Its last layers stay in float32: the logarithm of a width has steps of 0.002 in float16, half a pixel of a large box.
+    """
+    network.half()
+    for name, layers in network[-1].head_module.named_children():
+        if name.startswith("out_"):
+            for level, layer in enumerate(layers):
+                layers[level] = nn.Sequential(_Whole(), layer.float())
+    return network
+
+
 class RawGraph(nn.Module):
     """Images in, raw outputs out.
 
     Args:
         model: A :class:`yolox_pose.models.YOLOXPoseEstimator`; it is copied.
-        half: Whether the network computes in float16; inputs, outputs and decoding stay in float32.
+        half: Whether the network computes in float16; inputs, the last layers and decoding stay in float32.
         focus: Whether the slices of the stem stay as they are.
     """
 
@@ -72,7 +93,7 @@ class RawGraph(nn.Module):
         network = fold_norms(network.to(memory_format=torch.contiguous_format))
         if not focus:
             network = fold_focus(network)
-        self.backbone, self.neck, self.head = network.half() if half else network
+        self.backbone, self.neck, self.head = _halve(network) if half else network
         self.half_precision = half
         self.normalizes, self.flips = preprocessor.normalizes, preprocessor.bgr_to_rgb
         self.register_buffer("mean", preprocessor.mean.cpu().clone())
