@@ -133,7 +133,9 @@ class PoseInferencer:
         self.batch_size = _checked_batch_size(batch_size)
         if is_exported(config):
             if checkpoint is not None or half or str(device) not in ("auto", "cpu"):
-                raise UsageError(f"{config} is an exported model: it has its own weights and runs where its runtime does")
+                raise UsageError(
+                    f"{config} is an exported model: it has its own weights and runs where its runtime does"
+                )
             from yolox_pose.runtime.network import ExportedNetwork
 
             exported = ExportedNetwork.load(config, backend=backend, size=input_size, threads=threads)

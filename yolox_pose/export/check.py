@@ -13,7 +13,7 @@ import numpy as np
 from yolox_pose.datasets.synthetic import render_crowd
 from yolox_pose.errors import DataError
 from yolox_pose.geometry.letterbox import Preprocessing, fit_letterbox, letterbox_image
-from yolox_pose.geometry.nms import overlap_mask
+from yolox_pose.geometry.nms import overlaps_above
 from yolox_pose.runtime.decoding import Found
 from yolox_pose.runtime.network import ExportedNetwork
 
@@ -225,14 +225,20 @@ def _on_the_edge(found: Found, other: Found, margin: float, score_thr: float, nm
         last = min(side.scores.min(initial=1) for side in (found, other))
         edge |= np.abs(found.scores - last) <= margin
     for boxes, labels in ((found.boxes, found.labels), (other.boxes, other.labels)):
-        near = overlap_mask(found.boxes, boxes, nms_thr - margin) & ~overlap_mask(found.boxes, boxes, nms_thr + margin)
+        near = _overlap(found.boxes, boxes, nms_thr - margin) & ~_overlap(found.boxes, boxes, nms_thr + margin)
         edge |= (near & (found.labels[:, None] == labels)).any(1)
     return edge
+
+
+def _overlap(first: np.ndarray, second: np.ndarray, threshold: float) -> np.ndarray:
+    """(n, m) bool, which of (n, 4) and (m, 4) boxes have an IoU above the threshold."""
+    n, m = len(first), len(second)
+    return overlaps_above(first.repeat(m, axis=0), np.tile(second, (n, 1)), threshold).reshape(n, m)
 
 
 def found_again(wanted: Found, got: Found) -> tuple[int, int]:
     """How many sure detections of the reference have one of the same class that overlaps them, and how many there are."""
     sure = wanted.scores >= SURE
-    again = overlap_mask(wanted.boxes[sure], got.boxes, OVERLAP)
+    again = _overlap(wanted.boxes[sure], got.boxes, OVERLAP)
     again &= wanted.labels[sure][:, None] == got.labels
     return int(again.any(1).sum()), int(sure.sum())

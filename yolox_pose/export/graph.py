@@ -22,9 +22,12 @@ FOCUS_PATCHES = ((0, 0), (1, 0), (0, 1), (1, 1))
 
 
 def fold_norms(model: nn.Module) -> nn.Module:
-    """Fold each batch norm into the convolution in front of it, in place; the model must be in evaluation mode."""
+    """Fold each batch norm into the convolution in front of it, in place. The model must be in evaluation mode.
+
+    Those that are folded already (MMCV leaves an identity) stay so.
+    """
     for module in model.modules():
-        if isinstance(module, ConvModule) and module.with_norm:
+        if isinstance(module, ConvModule) and module.with_norm and not isinstance(module.norm, nn.Identity):
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             delattr(module, module.norm_name)
             module.with_norm = False

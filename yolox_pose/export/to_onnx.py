@@ -40,7 +40,7 @@ def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
     """
     model = to_onnx(network, description)
     if description.layout == "nms":
-        thresholds = Thresholds(*(getattr(description, name) for name in Thresholds._fields))
+        thresholds = Thresholds(*(getattr(description, name) for name in Thresholds._fields[:4]))
         tail = nms_graph(
             len(description.classes),
             description.num_keypoints,

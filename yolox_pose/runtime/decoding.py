@@ -17,12 +17,16 @@ from yolox_pose.runtime.description import ModelDescription
 
 
 class Thresholds(NamedTuple):
-    """Which detections are kept; see :class:`yolox_pose.models.detections.TestSettings`."""
+    """Which detections are kept; see :class:`yolox_pose.models.detections.TestSettings`.
+
+    In a graph that holds NMS each prior has chosen its class before ``classes`` leaves some out.
+    """
 
     score_thr: float
     nms_pre: int
     nms_thr: float
     max_per_img: int
+    classes: tuple[int, ...] | None = None
 
 
 class Found(NamedTuple):
@@ -82,7 +86,10 @@ def detections(
 
 def _finished(outputs: Mapping[str, np.ndarray], image: int, thresholds: Thresholds) -> Found:
     """Detections of the ``nms`` layout: those of one image, above a threshold that may be higher than the graph's."""
-    rows = np.flatnonzero((outputs["batch_index"] == image) & (outputs["scores"] > thresholds.score_thr))
+    wanted = (outputs["batch_index"] == image) & (outputs["scores"] > thresholds.score_thr)
+    if thresholds.classes is not None:
+        wanted &= np.isin(outputs["labels"], thresholds.classes)
+    rows = np.flatnonzero(wanted)
     rows = rows[: thresholds.max_per_img]
     n = len(rows)
     return Found(
@@ -96,8 +103,7 @@ def _finished(outputs: Mapping[str, np.ndarray], image: int, thresholds: Thresho
 
 def _from_decoded(outputs: Mapping[str, np.ndarray], thresholds: Thresholds) -> Found:
     """Select and suppress among ``boxes`` (N, 4), ``scores`` (N, C) and keypoints in pixels."""
-    labels = outputs["scores"].argmax(-1)
-    scores = np.take_along_axis(outputs["scores"], labels[:, None], axis=-1)[:, 0]
+    labels, scores = _best_class(outputs["scores"], thresholds.classes)
     rows = _best(scores, thresholds)
     rows = rows[_suppress(outputs["boxes"][rows], scores[rows], labels[rows], thresholds)]
     keypoints = keypoint_scores = None
@@ -110,9 +116,8 @@ def _from_raw(outputs: Mapping[str, np.ndarray], priors: np.ndarray, thresholds:
     """Score, select, decode and suppress. Only priors whose objectness alone is above the threshold are looked into."""
     objectness = _sigmoid(outputs["objectness"])
     rows = np.flatnonzero(objectness > thresholds.score_thr)
-    classes = outputs["classes"][rows]
-    labels = classes.argmax(-1)
-    scores = _sigmoid(np.take_along_axis(classes, labels[:, None], axis=-1)[:, 0]) * objectness[rows]
+    labels, logits = _best_class(outputs["classes"][rows], thresholds.classes)
+    scores = _sigmoid(logits) * objectness[rows]
     best = _best(scores, thresholds)
     rows, scores, labels = rows[best], scores[best], labels[best]
     boxes = _decode_boxes(outputs["boxes"][rows], priors[rows])
@@ -124,6 +129,14 @@ def _from_raw(outputs: Mapping[str, np.ndarray], priors: np.ndarray, thresholds:
         keypoints = offsets * priors[rows, None, 2:] + priors[rows, None, :2]
         keypoint_scores = _sigmoid(outputs["visibility"][rows])
     return _found(boxes[kept], scores[kept], labels[kept], keypoints, keypoint_scores)
+
+
+def _best_class(values: np.ndarray, classes: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Label and value of the best class, of those that are looked for, in each row of (n, C)."""
+    known = None if classes is None else np.asarray(classes)
+    values = values if known is None else values[:, known]
+    best = values.argmax(-1)
+    return best if known is None else known[best], np.take_along_axis(values, best[:, None], axis=-1)[:, 0]
 
 
 def _best(scores: np.ndarray, thresholds: Thresholds) -> np.ndarray:

@@ -85,7 +85,8 @@ class ExportedNetwork:
         Args:
             canvases: (H, W, 3) uint8 BGR, of the size of the model's input.
             letterboxes: Their places in it.
-            settings: Entries of :class:`Thresholds` that differ from the description's.
+            settings: Entries of :class:`Thresholds` that differ from the description's; what else PyTorch's networks take
+                is refused where it would change the result.
 
         Raises:
             UsageError: If a canvas has another size, or a setting does not go with a graph that holds NMS.
@@ -111,8 +112,14 @@ class ExportedNetwork:
         Raises:
             UsageError: If one is inside the graph and cannot be undone.
         """
-        own = Thresholds(*(getattr(self.description, name) for name in Thresholds._fields))
-        chosen = own._replace(**settings)
+        own = Thresholds(*(getattr(self.description, name) for name in Thresholds._fields[:4]))
+        unknown = {"nms_type": "box", "soft_nms": "none"}
+        beyond = [name for name, plain in unknown.items() if settings.get(name, plain) != plain]
+        if beyond:
+            raise UsageError(
+                f"exported models suppress by boxes alone: {beyond[0]} '{settings[beyond[0]]}' needs the config"
+            )
+        chosen = own._replace(**{key: value for key, value in settings.items() if key in Thresholds._fields})
         if self.description.layout != "nms":
             return chosen
         if chosen.nms_thr != own.nms_thr:
