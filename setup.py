@@ -30,7 +30,11 @@ class BuildWithResources(build_py):
 
 
 EXTRAS = {
+    "runtime": ["onnxruntime"],
     "export": ["onnx", "onnxscript", "onnxruntime"],
+    "export-openvino": ["onnx", "onnxscript", "openvino"],
+    "export-int8": ["onnx", "onnxscript", "openvino", "nncf"],
+    "export-ncnn": ["pnnx", "ncnn"],
     "onnx": ["onnxruntime"],
     "openvino": ["openvino"],
     "ncnn": ["ncnn"],

@@ -86,7 +86,18 @@ def within(*parts):
         (
             "runtime",
             outside(
-                {"numpy", "cv2", "onnxruntime", "openvino", "ncnn"}, ["runtime", "geometry", "tracking", "progress"]
+                {"numpy", "cv2", "onnxruntime", "openvino", "ncnn"},
+                ["runtime", "geometry", "tracking", "progress", "dependencies", "apis.inferencer"],
+            ),
+        ),
+        ("apis/results", outside({"numpy", "cv2"}, ["geometry"])),
+        ("apis/sources", outside({"numpy", "cv2", "PIL"}, ["geometry", "apis.video"])),
+        (
+            "apis/inferencer",
+            outside(
+                {"numpy"},
+                ["runtime", "geometry", "tracking", "background"]
+                + [f"apis.{part}" for part in ("results", "sequence", "sources", "torch_network")],
             ),
         ),
         ("models", within("yolox_pose.datasets", "yolox_pose.apis", "yolox_pose.cli", "yolox_pose.evaluation")),

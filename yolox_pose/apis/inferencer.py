@@ -1,4 +1,4 @@
-"""Poses from images in one call."""
+"""Poses from images in one call, by a network in PyTorch or an exported one. torch is imported for the former alone."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 
-from yolox_pose.apis.model_info import find_classes, find_preprocessing, find_skeleton
-from yolox_pose.apis.model_io import load_model
 from yolox_pose.apis.results import PoseResult
 from yolox_pose.apis.sequence import follow
 from yolox_pose.apis.sources import Frame, Source, list_sources, read_frames
 from yolox_pose.background import prefetch
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.geometry.letterbox import Letterbox, fit_letterbox, letterbox_image
+from yolox_pose.geometry.letterbox import Letterbox, Preprocessing, fit_letterbox, letterbox_image
 from yolox_pose.geometry.pose_nms import CRITERIA, SOFT_METHODS
-from yolox_pose.registry import SCOPE
+from yolox_pose.runtime.backends import MODEL_SUFFIXES
+from yolox_pose.runtime.decoding import Found
+from yolox_pose.skeleton import Skeleton
 from yolox_pose.tracking import SmootherSettings, TrackerSettings
 
-from mmcv.cnn import fuse_conv_bn  # isort: skip  (after the registry, which fills gaps of the stack)
-from mmengine.config import Config  # isort: skip
-from mmengine.registry import init_default_scope  # isort: skip
-from mmpose.structures import PoseDataSample  # isort: skip
+if TYPE_CHECKING:
+    import torch
+    from mmengine.config import Config
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +35,6 @@ NMS_SETTINGS = ("nms_type", "nms_thr", "oks_thr", "soft_nms", "soft_sigma")
 
 UNSURE_SCORE = TrackerSettings().low_score
 """Detections from here on are given to the tracker, whatever the score threshold is."""
-
-HALF_TYPES = {"cuda": torch.float16, "mps": torch.float16, "cpu": torch.bfloat16}
-"""Half precision of each kind of device: CPUs compute in bfloat16, if at all."""
 
 
 class Skipped(NamedTuple):
@@ -56,13 +52,34 @@ class _Image(NamedTuple):
     letterbox: Letterbox
 
 
+class Network(Protocol):
+    """What finds people in letterboxed images: :class:`yolox_pose.apis.torch_network.TorchNetwork` or
+    :class:`yolox_pose.runtime.network.ExportedNetwork`.
+    """
+
+    preprocessing: Preprocessing
+    skeleton: Skeleton | None
+    classes: tuple[str, ...]
+    keypoint_classes: tuple[int, ...]
+
+    def predict(
+        self,
+        canvases: Sequence[np.ndarray],
+        letterboxes: Sequence[Letterbox],
+        settings: Mapping[str, Any] | None = None,
+    ) -> list[Found]:
+        """Detections in pixels of the source images."""
+
+
 class PoseInferencer:
     """Finds people and their poses in images.
 
     Args:
-        config: Config file (or :class:`mmengine.Config`) of the model.
-        checkpoint: Its weights. None leaves them random.
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        config: Config file (or :class:`mmengine.Config`) of the model, or an exported model: ``.onnx``, OpenVINO's ``.xml``
+            or ncnn's ``.param``.
+        checkpoint: Its weights. None leaves them random. An exported model has its own.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Exported models run where
+            their runtime does.
         score_threshold: Lowest score of a person.
         nms_threshold: IoU above which the less certain of two boxes is dropped; None takes the config's.
         max_persons: Most persons an image; None takes the config's.
@@ -73,8 +90,12 @@ class PoseInferencer:
         nms: What suppression of doubles compares, ``'box'``, ``'oks'`` or ``'box_oks'``, or a mapping of fields of
             :class:`yolox_pose.models.detections.TestSettings` (:data:`NMS_SETTINGS`); None takes the config's.
         keep_images: Whether results of files hold the decoded image; else it is read again when it is asked for.
+        backend: What runs an exported model; see :func:`yolox_pose.runtime.load`.
+        input_size: (H, W) of the input of an exported model with a dynamic size.
+        threads: Threads of an exported model.
 
     Attributes:
+        network: What is called with letterboxed images.
         skeleton: Of the keypoints; None for plain detection.
         classes: Class names in label order.
         keypoint_classes: Labels of the classes that have keypoints.
@@ -104,20 +125,34 @@ class PoseInferencer:
         half: bool = False,
         nms: str | Mapping[str, Any] | None = None,
         keep_images: bool = False,
+        backend: str | None = None,
+        input_size: tuple[int, int] | None = None,
+        threads: int | None = None,
     ) -> None:
         settings = _test_settings(score_threshold, nms_threshold, max_persons) | _nms_settings(nms)
         self.batch_size = _checked_batch_size(batch_size)
-        model: Any = fuse_conv_bn(load_model(config, checkpoint, device))
-        self.device = next(model.parameters()).device
-        self.dtype = HALF_TYPES[self.device.type] if half else torch.float32
-        self.model = model.to(dtype=self.dtype, memory_format=torch.channels_last)
-        self.preprocessing = find_preprocessing(model.cfg, model.dataset_meta)
-        self.skeleton = find_skeleton(model)
-        self.classes = find_classes(model)
-        self.keypoint_classes: tuple[int, ...] = model.head.keypoint_classes
+        if is_exported(config):
+            if checkpoint is not None or half or str(device) not in ("auto", "cpu"):
+                raise UsageError(
+                    f"{config} is an exported model: it has its own weights and runs where its runtime does"
+                )
+            from yolox_pose.runtime.network import ExportedNetwork
+
+            exported = ExportedNetwork.load(config, backend=backend, size=input_size, threads=threads)
+            exported.thresholds(settings)  # refuses at once what does not go with the model
+            self.network: Network = exported
+        else:
+            if (backend, input_size, threads) != (None, None, None):
+                raise UsageError("backend, input_size and threads are for exported models")
+            from yolox_pose.apis.torch_network import TorchNetwork
+
+            self.network = TorchNetwork(config, checkpoint, device, half=half)
+        self.preprocessing = self.network.preprocessing
+        self.skeleton, self.classes = self.network.skeleton, self.network.classes
+        self.keypoint_classes = self.network.keypoint_classes
         if classes is not None:
             settings["classes"] = find_labels(classes, self.classes)
-        self.settings: dict[str, Any] = {**(model.test_cfg or {}), **settings}
+        self.settings = settings
         self.keep_images = keep_images
         self.skipped: list[Skipped] = []
 
@@ -193,30 +228,14 @@ class PoseInferencer:
 
     def _predict(self, batch: Sequence[_Image], settings: dict[str, Any]) -> list[PoseResult]:
         """Take one batch through the network."""
-        inputs = torch.from_numpy(np.stack([image.canvas for image in batch])).permute(0, 3, 1, 2)  # channels-last
-        samples = [_data_sample(image) for image in batch]
-        init_default_scope(self.model.cfg.get("default_scope", SCOPE))
-        self.model.test_cfg = settings
-        with torch.inference_mode():
-            data = self.model.data_preprocessor({"inputs": inputs, "data_samples": samples})
-            samples = self.model.predict(data["inputs"].to(self.dtype), data["data_samples"])
-        return [self._result(image, sample.pred_instances) for image, sample in zip(batch, samples)]
+        canvases, letterboxes = [one.canvas for one in batch], [one.letterbox for one in batch]
+        found = self.network.predict(canvases, letterboxes, settings)
+        return [self._result(image, detections) for image, detections in zip(batch, found)]
 
-    def _result(self, image: _Image, found: Any) -> PoseResult:
-        n, frame, source = len(found.scores), image.frame, image.frame.source
-        num_keypoints = self.skeleton.num_keypoints if self.skeleton is not None else 0
-        keypoints, keypoint_scores = (
-            np.zeros((n, num_keypoints, 2), np.float32),
-            np.zeros((n, num_keypoints), np.float32),
-        )
-        if num_keypoints:
-            keypoints, keypoint_scores = _numpy(found.keypoints), _numpy(found.keypoint_scores)
+    def _result(self, image: _Image, found: Found) -> PoseResult:
+        frame, source = image.frame, image.frame.source
         return PoseResult(
-            keypoints=keypoints,
-            keypoint_scores=keypoint_scores,
-            boxes=_numpy(found.bboxes),
-            scores=_numpy(found.scores),
-            labels=_numpy(found.labels, np.int64),
+            **found._asdict(),
             skeleton=self.skeleton,
             classes=self.classes,
             keypoint_classes=self.keypoint_classes,
@@ -229,6 +248,11 @@ class PoseInferencer:
             source=source,
             held_image=frame.pixels if len(frame.pixels) else None,
         )
+
+
+def is_exported(config: Any) -> bool:
+    """Whether this names an exported model rather than a config."""
+    return isinstance(config, (str, os.PathLike)) and Path(config).suffix in MODEL_SUFFIXES
 
 
 def find_labels(wanted: Sequence[str | int], classes: Sequence[str]) -> tuple[int, ...]:
@@ -277,20 +301,3 @@ def _checked_batch_size(batch_size: int) -> int:
     if batch_size < 1:
         raise UsageError(f"batch_size must be at least 1, not {batch_size}")
     return batch_size
-
-
-def _data_sample(image: _Image) -> PoseDataSample:
-    """The sample that the model writes its predictions into."""
-    width, height = image.letterbox.source
-    meta = {
-        "img_path": image.frame.source.label,
-        "ori_shape": (height, width),
-        "img_shape": image.letterbox.size[::-1],
-        "input_size": image.letterbox.size,
-        "letterbox": (*image.letterbox.scale, *image.letterbox.pad),
-    }
-    return PoseDataSample(metainfo=meta)
-
-
-def _numpy(values: Any, dtype: type = np.float32) -> np.ndarray:
-    return np.asarray(values.cpu() if isinstance(values, torch.Tensor) else values, dtype=dtype)

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from yolox_pose.checkpoints.origin import LETTERBOX_TRANSFORM, adopt_letterbox, is_letterbox, stored_preprocessing
 from yolox_pose.classes import CLASS_LISTS
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.geometry.letterbox import PAD_VALUE
+from yolox_pose.geometry.letterbox import PAD_VALUE, Preprocessing
 from yolox_pose.skeleton import Skeleton, get_skeleton
 
 INPUT_SIZE = (640, 640)
 """The transform's own default."""
-
-
-class Preprocessing(NamedTuple):
-    """How an image becomes the network's input.
-
-    Attributes:
-        size: (W, H) of the canvas.
-        centered: Whether the padding is on both sides.
-        pad_value: Grey level of the padding.
-    """
-
-    size: tuple[int, int]
-    centered: bool = True
-    pad_value: int = PAD_VALUE
 
 
 def find_preprocessing(cfg: Mapping[str, Any], dataset_meta: Mapping[str, Any]) -> Preprocessing:

@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   python demo/demo.py photos/ 'more/**/*.png' --config C.py --checkpoint W.pth --out drawn --json drawn/results.json
   python demo/demo.py match.mp4 --track --smooth --config C.py --checkpoint W.pth --csv match.csv
   python demo/demo.py 0 --show --config C.py --checkpoint W.pth
+  yolox-pose predict photos/ --model exported/model.onnx
   python demo/demo.py val2017/ --config C.py --checkpoint W.pth --compare person_keypoints_val2017.json --zoom 1.5
 """
 
@@ -64,10 +65,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="image, video, folder of images, pattern such as 'a/**/*.jpg', address (http, rtsp ...) or number of a camera",
     )
     model = parser.add_argument_group("model")
-    model.add_argument(
-        "--config", required=True, metavar="C", help="config file, or the name of a config of this package"
+    which = model.add_mutually_exclusive_group(required=True)
+    which.add_argument("--config", metavar="C", help="config file, or the name of a config of this package")
+    which.add_argument(
+        "--model", type=Path, metavar="M", help="exported model (.onnx, .xml, .param): runs without torch"
     )
-    model.add_argument("--checkpoint", required=True, metavar="W", help="weights of the model")
+    model.add_argument("--checkpoint", metavar="W", help="weights of the config's model")
+    model.add_argument(
+        "--backend",
+        metavar="B",
+        help="what runs --model: onnxruntime, openvino, ncnn or opencv (default: by its ending)",
+    )
     model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     model.add_argument("--batch-size", type=int, default=4, metavar="N", help="images at a time (default: 4)")
     model.add_argument("--half", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a CPU")
@@ -191,7 +199,12 @@ def _make_crops_folder(folder: Path, overwrite: bool) -> None:
 def _check_options(args: argparse.Namespace) -> None:
     from yolox_pose.cli.common import check_file
 
-    check_file(args.checkpoint, "checkpoint")
+    if (args.model is None) == (args.checkpoint is None):
+        raise UsageError("--checkpoint W goes with --config C; an exported --model has its own weights")
+    if args.model is None:
+        check_file(args.checkpoint, "checkpoint")
+        if args.backend is not None:
+            raise UsageError("--backend is for an exported --model")
     if args.compare is not None:
         check_file(args.compare, "annotations")
     if args.json is not None and args.json.suffix.lower() != ".json":
@@ -234,7 +247,7 @@ def _predict(
     from yolox_pose.apis.sources import count_frames
 
     pose = PoseInferencer(
-        args.config,
+        args.config if args.model is None else args.model,
         args.checkpoint,
         args.device,
         score_threshold=args.score_thr,
@@ -244,6 +257,7 @@ def _predict(
         classes=args.classes,
         half=args.half,
         keep_images=True,
+        backend=args.backend,
     )
     frames, total = args.frames, count_frames(sources)
     if frames is not None:

@@ -20,6 +20,20 @@ PAD_VALUE = 114
 """Grey level of the padding, as in Megvii YOLOX (``yolox/data/data_augment.py``, ``preproc``)."""
 
 
+class Preprocessing(NamedTuple):
+    """How an image becomes the input of a network.
+
+    Attributes:
+        size: (W, H) of the canvas.
+        centered: Whether the padding is on both sides.
+        pad_value: Grey level of the padding.
+    """
+
+    size: tuple[int, int]
+    centered: bool = True
+    pad_value: int = PAD_VALUE
+
+
 class Letterbox(NamedTuple):
     """The map from a source image into its canvas: ``point * scale + pad`` per axis.
 

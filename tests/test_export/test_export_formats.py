@@ -1,0 +1,149 @@
+"""Every format of tiny models of the three modes, exported, loaded and compared with PyTorch on pictures."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from export_models import pictures, write_model
+
+from yolox_pose import PoseInferencer
+from yolox_pose.errors import DataError, UsageError, YOLOXPoseError
+from yolox_pose.export.exporting import export_model
+from yolox_pose.export.options import FORMATS, ExportOptions
+from yolox_pose.runtime import load
+
+pytestmark = pytest.mark.slow
+
+
+def needs(name):
+    for package in FORMATS[name].modules:
+        pytest.importorskip(package, reason=f"{package} is not installed")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return {mode: write_model(folder, mode) for mode in ("pose", "detection", "joint")}
+
+
+def export(files, folder, name, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return export_model(*files, folder, ExportOptions(name, **options), pictures=pictures())
+
+
+def same(first, second, pixels=0.05, score=1e-3):
+    assert len(first) == len(second) > 0
+    np.testing.assert_allclose(first.scores, second.scores, atol=score)
+    np.testing.assert_array_equal(first.labels, second.labels)
+    np.testing.assert_allclose(first.boxes, second.boxes, atol=pixels)
+    np.testing.assert_allclose(first.keypoints, second.keypoints, atol=pixels)
+    np.testing.assert_allclose(first.keypoint_scores, second.keypoint_scores, atol=score)
+
+
+def agree(files, model, backends, **options):
+    """The runtime finds in files and arrays what PyTorch does."""
+    wanted = list(PoseInferencer(*files, device="cpu", score_threshold=0.05)(pictures(), batch_size=1))
+    for backend in backends:
+        pytest.importorskip("cv2" if backend == "opencv" else backend, reason=f"{backend} is not installed")
+        for batch_size in (1, 8):
+            found = list(load(model, backend=backend, score_threshold=0.05)(pictures(), batch_size=batch_size))
+            assert [r.keypoint_classes for r in found] == [r.keypoint_classes for r in wanted]
+            for one, other in zip(wanted, found):
+                same(one, other, **options)
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "backends", "options"),
+    [
+        ("pose", "onnx", ("onnxruntime", "openvino", "opencv"), {}),
+        ("joint", "onnx", ("onnxruntime", "openvino"), {"layout": "nms", "batch": None}),
+        ("detection", "onnx", ("onnxruntime", "openvino", "opencv"), {"layout": "raw", "batch": 3}),
+        ("joint", "openvino", ("openvino",), {}),
+        ("pose", "ncnn", ("ncnn",), {}),
+        ("detection", "ncnn", ("ncnn",), {"layout": "raw"}),
+    ],
+)
+def test_exported_models_find_what_torch_finds(models, mode, name, backends, options, tmp_path):
+    needs(name)
+    done = export(models[mode], tmp_path / "out", name, **options)
+    assert done.model.is_file() and done.description.check["matched"] == done.description.check["detections"] > 0
+    agree(models[mode], done.model, backends)
+    assert not list(done.model.parent.glob(".export-*")), "nothing is left behind"
+
+
+def test_dynamic_sizes(models, tmp_path):
+    needs("onnx")
+    done = export(models["pose"], tmp_path, "onnx", dynamic=True, batch=None)
+    agree(models["pose"], done.model, ("onnxruntime", "openvino"))
+    model = load(done.model, size=(64, 160), score_threshold=0.05)
+    wanted = PoseInferencer(*models["pose"], device="cpu", score_threshold=0.05)
+    wanted.preprocessing = model.preprocessing
+    for one, other in zip(wanted(pictures()), model(pictures())):
+        same(one, other)
+    for size, words in (((64, 100), "multiples of 32"), ((0, 64), "multiples of 32")):
+        with pytest.raises(UsageError, match=words):
+            load(done.model, size=size)
+    with pytest.raises(UsageError, match="dynamic size, which OpenCV cannot run"):
+        load(done.model, backend="opencv")
+
+
+def test_half_precision(models, tmp_path):
+    needs("onnx")
+    done = export(write_model(tmp_path, calm=True), tmp_path / "half", "onnx", half=True)
+    assert done.description.precision == "fp16" and done.description.check["share"] >= 0.99
+    whole = export(models["pose"], tmp_path / "whole", "onnx")
+    assert done.model.stat().st_size < 0.6 * whole.model.stat().st_size
+
+
+def test_int8(models, tmp_path):
+    needs("openvino")
+    pytest.importorskip("nncf", reason="nncf is not installed")
+    import cv2
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i, picture in enumerate(pictures(8)):
+        cv2.imwrite(str(photos / f"{i}.png"), picture)
+    done = export(models["pose"], tmp_path / "out", "openvino", calibration=photos)
+    assert done.description.precision == "int8" and "found_again" in done.description.check
+    (found,) = load(done.model, score_threshold=0.05)(pictures()[0])
+    assert len(found) and np.isfinite(found.keypoints).all()
+    (photos / "empty").mkdir()
+    with pytest.raises(UsageError, match="has no image"):
+        export(models["pose"], tmp_path / "out2", "openvino", calibration=photos / "empty")
+    (photos / "empty" / "a.png").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="none of the 1 images to calibrate on could be read"):
+        export(models["pose"], tmp_path / "out2", "openvino", calibration=photos / "empty")
+
+
+def test_torchscript_and_the_files_beside_it(models, tmp_path):
+    done = export(models["joint"], tmp_path, "torchscript")
+    content = json.loads((tmp_path / "model.json").read_text())
+    assert content["keypoint_classes"] == [1] and content["skeleton"]["sigmas"] and content["versions"]["torch"]
+    assert content["check"]["matched"] > 0 and set(content["files"]) == {"model.torchscript"}
+    assert [file.name for file in done.files] == ["model.torchscript", "model.json"]
+    with pytest.raises(
+        UsageError, match=r"model\.torchscript exists already; choose another --out, or add --overwrite"
+    ):
+        export(models["joint"], tmp_path, "torchscript")
+
+
+def test_what_a_converter_cannot_do_is_one_line(models, tmp_path, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("operator aten::spiral is not known\nand many lines more")
+
+    monkeypatch.setattr("yolox_pose.export.to_torchscript.write", fail)
+    with pytest.raises(
+        YOLOXPoseError, match="torchscript cannot hold this model: RuntimeError: operator aten::spiral"
+    ) as error:
+        export(models["pose"], tmp_path / "out", "torchscript")
+    assert "\n" not in str(error.value) and not list((tmp_path / "out").iterdir())
+
+
+def test_a_config_whose_size_no_network_takes(tmp_path):
+    files = write_model(tmp_path, size=(100, 96))
+    with pytest.raises(UsageError, match=r"96x100 px \(height x width\) is no multiple of 32; give --size H W"):
+        export(files, tmp_path / "out", "torchscript")
+    assert export(files, tmp_path / "out", "torchscript", size=(96, 128)).description.size == (96, 128)

@@ -1,0 +1,151 @@
+"""The exported network computes what the model does: norms and stem folded, normalisation inside, decoded in float32."""
+
+import numpy as np
+import pytest
+import torch
+from export_models import pictures, write_model
+from mmcv.cnn import ConvModule
+from mmdet.models.backbones.csp_darknet import Focus
+
+from yolox_pose.apis.model_io import load_model
+from yolox_pose.apis.torch_network import TorchNetwork
+from yolox_pose.export.check import TOLERANCES, Comparison, check_export, compare, found_again
+from yolox_pose.export.exporting import describe
+from yolox_pose.export.graph import DecodedGraph, RawGraph
+from yolox_pose.export.options import ExportOptions
+from yolox_pose.ops import decode_boxes, decode_keypoints
+from yolox_pose.runtime.decoding import Found
+from yolox_pose.runtime.network import ExportedNetwork
+
+
+@pytest.fixture(scope="module", params=["pose", "detection", "joint"])
+def files(request, tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("models"), request.param)
+
+
+@pytest.fixture(scope="module")
+def model(files):
+    return load_model(*files, "cpu")
+
+
+@pytest.mark.parametrize("focus", [False, True])
+def test_raw_outputs_are_those_of_the_model(model, focus):
+    images = torch.rand(2, 3, 96, 160) * 255
+    graph = RawGraph(model, focus=focus)
+    with torch.no_grad():
+        wanted = [values for values in model.head(model.extract_feat(images)) if values is not None]
+    found = graph(images)
+    assert len(found) == len(graph.output_names) == len(wanted)
+    for a, b in zip(found, wanted):
+        torch.testing.assert_close(a, b, atol=2e-3, rtol=1e-4)
+    modules = list(graph.modules())
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in modules)
+    assert any(isinstance(m, Focus) for m in modules) == focus
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules()), "the model itself stays as it was"
+    assert all(m.with_norm for m in model.modules() if isinstance(m, ConvModule))
+
+
+def test_normalization_is_part_of_the_graph(model):
+    images = torch.randint(0, 256, (1, 3, 64, 64)).float()
+    preprocessor = model.data_preprocessor
+    preprocessor.set_normalization(True, [10.0, 20.0, 30.0], [50.0, 60.0, 70.0])
+    try:
+        graph = RawGraph(model)
+        with torch.no_grad():
+            wanted = model.head(model.extract_feat(preprocessor({"inputs": [images[0].byte()]})["inputs"]))
+    finally:
+        preprocessor.set_normalization()
+    torch.testing.assert_close(graph(images)[0], wanted.classes, atol=1e-4, rtol=1e-4)
+
+
+def test_decoded_outputs(model):
+    images = torch.rand(1, 3, 64, 96) * 255
+    raw, priors = RawGraph(model).predict(images)
+    graph = DecodedGraph(model)
+    found = dict(zip(graph.output_names, graph(images)))
+    torch.testing.assert_close(found["boxes"], decode_boxes(raw.boxes, priors))
+    torch.testing.assert_close(found["scores"], raw.classes.sigmoid() * raw.objectness.sigmoid()[..., None])
+    if raw.keypoints is not None:
+        torch.testing.assert_close(found["keypoints"], decode_keypoints(raw.keypoints, priors))
+        torch.testing.assert_close(found["keypoint_scores"], raw.visibility.sigmoid())
+
+
+def test_half_precision_ends_at_the_outputs(model):
+    half = DecodedGraph(model, half=True)
+    kinds = {name: parameter.dtype for name, parameter in half.named_parameters()}
+    assert all((kind == torch.float32) == ("head_module.out_" in name) for name, kind in kinds.items())
+    assert {values.dtype for values in half(torch.rand(1, 3, 64, 64) * 255)} == {torch.float32}
+
+
+class GraphBackend:
+    """A graph in PyTorch in the place of an exported file."""
+
+    def __init__(self, graph):
+        self.graph = graph
+
+    def __call__(self, images):
+        return {name: v.numpy() for name, v in zip(self.graph.output_names, self.graph(torch.from_numpy(images)))}
+
+
+@pytest.mark.parametrize(("layout", "kind"), [("raw", RawGraph), ("decode", DecodedGraph)])
+def test_check_agrees_with_a_faithful_graph_and_not_with_another(files, layout, kind):
+    reference = TorchNetwork(*files, "cpu")
+    description = describe(reference, ExportOptions("onnx", layout, size=(64, 160), batch=3))
+    graph = kind(reference.model)
+    exported = ExportedNetwork(description, GraphBackend(graph))
+    figures = check_export(reference, exported, exported.preprocessing, pictures())
+    assert figures["matched"] == figures["detections"] > 0 and figures["pixels"] < 0.05
+    for layer in graph.head.head_module.out_bbox:
+        layer.bias += 0.1
+    with pytest.raises(Exception, match="differs from torch: .* do not"):
+        check_export(reference, exported, exported.preprocessing, pictures())
+
+
+def found(boxes, scores, labels=None, shift=0.0):
+    boxes = np.asarray(boxes, np.float32) + shift
+    labels = np.zeros(len(boxes), int) if labels is None else np.asarray(labels)
+    return Found(
+        boxes, np.asarray(scores, np.float32), labels, boxes.reshape(-1, 2, 2), np.ones((len(boxes), 2), np.float32)
+    )
+
+
+BOXES = [[0, 0, 10, 10], [20, 0, 40, 10], [50, 50, 90, 90]]
+
+
+def outcome(wanted, got, kind="fp32", **options):
+    return compare(wanted, got, TOLERANCES[kind], **{"score_thr": 0.1, "nms_thr": 0.65, "most": 10, **options})
+
+
+def test_comparison_counts_pairs():
+    one = found(BOXES, [0.9, 0.8, 0.7])
+    assert outcome(one, one) == Comparison(1, 3, 3, 0, 0, 0.0, 0.0)
+    other_order = Found(*(values[::-1] for values in one))
+    assert outcome(one, other_order).matched == 3
+    near, far = (
+        outcome(one, found(BOXES, [0.9, 0.8, 0.7], shift=0.04)),
+        outcome(one, found(BOXES, [0.9, 0.8, 0.7], shift=0.4)),
+    )
+    assert near.matched == 3 and near.pixels == pytest.approx(0.04, abs=1e-5)
+    assert (far.matched, far.unmatched, far.share) == (0, 6, 0.0)
+    assert outcome(one, found(BOXES, [0.9, 0.8, 0.7], shift=0.4), "fp16").share == 1
+    assert outcome(one, found(BOXES, [0.9, 0.8, 0.69])).unmatched == 2
+    assert outcome(one, found(BOXES, [0.9, 0.8, 0.7], labels=[0, 0, 1])).unmatched == 2
+    assert outcome(one, found(BOXES[:2], [0.9, 0.8])).unmatched == 1
+    nothing = found(np.zeros((0, 4)), [])
+    assert outcome(nothing, nothing).share == 0 and outcome(one, nothing).unmatched == 3
+    assert (outcome(one, one) + far).detections == 6
+
+
+def test_comparison_excuses_what_rounding_decides():
+    at_threshold = found(BOXES, [0.9, 0.8, 0.1004])
+    assert outcome(at_threshold, found(BOXES[:2], [0.9, 0.8])).excused == 1
+    overlapping = found([[0, 0, 10, 10], [0, 0, 10, 6.5]], [0.9, 0.8])  # IoU 0.65
+    assert outcome(overlapping, found([[0, 0, 10, 10]], [0.9])) == Comparison(1, 2, 1, 1, 0, 0.0, 0.0)
+    last = found(BOXES, [0.9, 0.8, 0.8])
+    first_two, others = Found(*(v[:2] for v in last)), Found(*(v[[0, 2]] for v in last))
+    assert outcome(first_two, others, most=2).unmatched == 0 and outcome(first_two, others).unmatched == 2
+
+
+def test_sure_detections_that_are_found_again():
+    assert found_again(found(BOXES, [0.9, 0.8, 0.2]), found(BOXES, [0.5, 0.5, 0.5], shift=1.0)) == (2, 2)
+    assert found_again(found(BOXES, [0.9, 0.8, 0.7]), found(BOXES, [0.5, 0.5, 0.5], labels=[1, 0, 0])) == (2, 3)

@@ -1,0 +1,69 @@
+"""Real detector weights on real photographs: 56 of COCO, every layout, batches of 1 and 8, a size that is not square."""
+
+import numpy as np
+import pytest
+
+from yolox_pose.apis.torch_network import TorchNetwork
+from yolox_pose.export.check import TOLERANCES, Comparison, check_export, compare
+from yolox_pose.export.exporting import export_model
+from yolox_pose.export.options import ExportOptions
+from yolox_pose.files import read_json
+from yolox_pose.geometry.images import read_image
+from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+from yolox_pose.runtime.network import ExportedNetwork
+
+pytestmark = pytest.mark.slow
+
+CONFIG = "yolox_nano_8xb8-300e_coco"
+ANNOTATIONS, PHOTOS = "annotations/val.json", 55
+
+
+@pytest.fixture(scope="module")
+def weights(shared_data):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    return shared_data / "weights" / "yolox_nano_coco_mmdet.pth"
+
+
+@pytest.fixture(scope="module")
+def photos(shared_data):
+    folder = shared_data / "coco_persons"
+    names = [image["file_name"] for image in read_json(folder / ANNOTATIONS, "annotations")["images"][:PHOTOS]]
+    return [*(read_image(folder / "images" / name) for name in names), np.full((97, 211, 3), 114, np.uint8)]
+
+
+@pytest.mark.parametrize(
+    ("options", "backends"),
+    [
+        (ExportOptions("onnx", "decode", batch=None), ("onnxruntime", "openvino")),
+        (ExportOptions("onnx", "raw", size=(384, 640), batch=8), ("onnxruntime", "openvino", "opencv")),
+        (ExportOptions("onnx", "nms", batch=8), ("onnxruntime", "openvino")),
+    ],
+    ids=["decode", "raw 384x640", "nms"],
+)
+def test_detections_on_photographs(weights, photos, options, backends, tmp_path):
+    done = export_model(CONFIG, weights, tmp_path, options, pictures=photos[:8])
+    reference = TorchNetwork(CONFIG, weights, "cpu")
+    for backend in backends:
+        pytest.importorskip("cv2" if backend == "opencv" else backend, reason=f"{backend} is not installed")
+        exported = ExportedNetwork.load(done.model, backend=backend)
+        figures = check_export(reference, exported, exported.preprocessing, photos)
+        assert figures["images"] == PHOTOS + 1 and figures["detections"] > 5 * PHOTOS
+        assert figures["share"] >= TOLERANCES[done.description.precision].share
+        print(options.layout, backend, figures)
+
+
+def test_batches_do_not_change_what_is_found(weights, photos, tmp_path):
+    done = export_model(CONFIG, weights, tmp_path, ExportOptions("onnx", batch=None), pictures=photos[:4])
+    exported = ExportedNetwork.load(done.model)
+    letterboxes = [
+        fit_letterbox(p.shape[1::-1], exported.preprocessing.size, exported.preprocessing.centered) for p in photos
+    ]
+    canvases = [letterbox_image(p, box) for p, box in zip(photos, letterboxes)]
+    alone = [found for pair in zip(canvases, letterboxes) for found in exported.predict([pair[0]], [pair[1]])]
+    total = Comparison()
+    for start in range(0, len(photos), 8):
+        part = slice(start, start + 8)
+        for one, other in zip(alone[part], exported.predict(canvases[part], letterboxes[part])):
+            total += compare(one, other, TOLERANCES["fp32"], score_thr=0.01, nms_thr=0.65, most=300)
+    assert total.share == 1 and total.images == len(photos)

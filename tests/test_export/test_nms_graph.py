@@ -1,0 +1,81 @@
+"""NMS as an ONNX graph, run by onnxruntime, against the detections of the model in PyTorch."""
+
+import numpy as np
+import pytest
+import torch
+
+from yolox_pose.models.detections import TestSettings as Settings
+from yolox_pose.models.detections import detect
+from yolox_pose.ops import Predictions, decode_boxes, decode_keypoints, grid_priors
+from yolox_pose.runtime.decoding import Thresholds
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+from yolox_pose.export.nms_graph import OUTPUTS, POSE_OUTPUTS, nms_graph  # noqa: E402
+
+
+def run_graph(raw, priors, keypoint_classes, settings):
+    """Outputs of the graph by name for raw predictions."""
+    classes, keypoints = raw.classes.shape[-1], 0 if raw.visibility is None else raw.visibility.shape[-1]
+    model = nms_graph(classes, keypoints, keypoint_classes, Thresholds(*settings[:4]), opset=18, ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    scores = raw.classes.sigmoid() * raw.objectness.sigmoid()[..., None]
+    dense = {"dense_boxes": decode_boxes(raw.boxes, priors), "dense_scores": scores}
+    if keypoints:
+        dense["dense_keypoints"] = decode_keypoints(raw.keypoints, priors)
+        dense["dense_keypoint_scores"] = raw.visibility.sigmoid()
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    assert names == [*OUTPUTS, *(POSE_OUTPUTS if keypoints else ())]
+    return dict(zip(names, session.run(None, {name: values.numpy() for name, values in dense.items()})))
+
+
+@pytest.mark.parametrize(
+    ("batch", "classes", "keypoints", "keypoint_classes", "settings"),
+    [
+        (1, 1, 17, (0,), Settings()),
+        (3, 1, 5, (0,), Settings(score_thr=0.3, nms_thr=0.4)),
+        (2, 4, 3, (1, 3), Settings(score_thr=0.2, nms_thr=0.5, max_per_img=7)),
+        (8, 3, 0, (), Settings(score_thr=0.05, nms_thr=0.65, nms_pre=40, max_per_img=300)),
+        (2, 2, 0, (), Settings(nms_thr=1.0, max_per_img=50)),
+        (2, 2, 4, (0, 1), Settings(score_thr=0.9999)),
+    ],
+)
+def test_graph_finds_what_the_model_finds(batch, classes, keypoints, keypoint_classes, settings):
+    priors = grid_priors([(12, 16), (6, 8), (3, 4)], (8, 16, 32))
+    n = len(priors)
+    raw = Predictions(
+        classes=torch.randn(batch, n, classes) * 2,
+        objectness=torch.randn(batch, n) * 2,
+        boxes=torch.cat([torch.randn(batch, n, 2), torch.randn(batch, n, 2) * 0.5 + 1.5], -1),
+        keypoints=torch.randn(batch, n, 2 * keypoints) if keypoints else None,
+        visibility=torch.randn(batch, n, keypoints) if keypoints else None,
+    )
+    found = run_graph(raw, priors, keypoint_classes, settings)
+    posed = torch.tensor([label in keypoint_classes for label in range(classes)])
+    wanted = detect(raw, priors, settings, posed)
+    assert len(found["scores"]) == sum(len(one.scores) for one in wanted)
+    for image, one in enumerate(wanted):
+        rows = found["batch_index"] == image
+        np.testing.assert_allclose(found["scores"][rows], one.scores, atol=1e-6)
+        np.testing.assert_array_equal(found["labels"][rows], one.labels)
+        np.testing.assert_allclose(found["boxes"][rows], one.boxes, atol=1e-4)
+        if keypoints:
+            np.testing.assert_allclose(found["keypoints"][rows], one.keypoints, atol=1e-4)
+            np.testing.assert_allclose(found["keypoint_scores"][rows], one.keypoint_scores, atol=1e-6)
+
+
+def test_nothing_above_the_threshold_is_an_empty_result():
+    priors = grid_priors([(2, 2)], (8,))
+    raw = Predictions(
+        torch.zeros(2, 4, 1),
+        torch.full((2, 4), -20.0),
+        torch.zeros(2, 4, 4),
+        torch.zeros(2, 4, 6),
+        torch.zeros(2, 4, 3),
+    )
+    found = run_graph(raw, priors, (0,), Settings())
+    assert (
+        found["boxes"].shape == (0, 4) and found["keypoints"].shape == (0, 3, 2) and found["batch_index"].shape == (0,)
+    )

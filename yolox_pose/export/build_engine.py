@@ -1,0 +1,95 @@
+"""Build a TensorRT engine from an ONNX model, where TensorRT is: ``python build_engine.py model.onnx [--fp16]``.
+
+The export puts a copy of this file beside the model. It needs nothing but TensorRT's Python package or its program
+``trtexec``. NMS inside the graph becomes TensorRT's own NMS layer (8.6 or newer); no plugin is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of the script."""
+    parser = argparse.ArgumentParser(description="Build a TensorRT engine from an ONNX model.")
+    parser.add_argument("model", type=Path, help="the ONNX file")
+    parser.add_argument("--engine", type=Path, help="file to write (default: the model's name with .engine)")
+    parser.add_argument("--fp16", action="store_true", help="allow float16 (decoding stays in float32)")
+    parser.add_argument("--workspace", type=int, default=2048, metavar="MIB", help="memory for tactics (default: 2048)")
+    parser.add_argument(
+        "--shapes",
+        nargs=3,
+        metavar=("MIN", "BEST", "MAX"),
+        help="for dynamic models, e.g. 1x3x640x640 1x3x640x640 8x3x640x640",
+    )
+    return parser
+
+
+def trtexec_command(program: str, args: argparse.Namespace, engine: Path) -> list[str]:
+    """Call of ``trtexec`` that does the same."""
+    command = [program, f"--onnx={args.model}", f"--saveEngine={engine}", f"--memPoolSize=workspace:{args.workspace}"]
+    if args.fp16:
+        command.append("--fp16")
+    if args.shapes:
+        command += [f"--{name}Shapes=images:{shape}" for name, shape in zip(("min", "opt", "max"), args.shapes)]
+    return command
+
+
+def build_with_python(args: argparse.Namespace, engine: Path) -> None:
+    """Build with TensorRT's Python package."""
+    import tensorrt as trt
+
+    logger = trt.Logger(trt.Logger.WARNING)
+    builder = trt.Builder(logger)
+    network: Any = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH))
+    reader = trt.OnnxParser(network, logger)
+    if not reader.parse_from_file(str(args.model)):
+        raise SystemExit(f"error: TensorRT cannot read {args.model}: {reader.get_error(0)}")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, args.workspace << 20)
+    if args.fp16:
+        config.set_flag(trt.BuilderFlag.FP16)
+    if args.shapes:
+        profile = builder.create_optimization_profile()
+        profile.set_shape("images", *(tuple(map(int, shape.split("x"))) for shape in args.shapes))
+        config.add_optimization_profile(profile)
+    built = builder.build_serialized_network(network, config)
+    if built is None:
+        raise SystemExit(f"error: TensorRT could not build an engine from {args.model}; its own message is above")
+    engine.write_bytes(bytes(built))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script; returns its exit code."""
+    args = build_parser().parse_args(argv)
+    if not args.model.is_file():
+        print(f"error: model {args.model} does not exist", file=sys.stderr)
+        return 2
+    engine = args.engine or args.model.with_suffix(".engine")
+    program = shutil.which("trtexec")
+    if find_spec("tensorrt"):
+        build_with_python(args, engine)
+    elif program:
+        code = subprocess.run(trtexec_command(program, args, engine)).returncode
+        if code:
+            print(f"error: trtexec failed with exit code {code}", file=sys.stderr)
+            return 1
+    else:
+        print(
+            "error: neither the Python package tensorrt nor trtexec is here; run this where TensorRT is",
+            file=sys.stderr,
+        )
+        return 1
+    print(f"written: {engine}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,227 @@
+"""From a config and a checkpoint to the files of an exported model."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from yolox_pose.apis.sources import list_sources
+from yolox_pose.apis.torch_network import TorchNetwork
+from yolox_pose.errors import DataError, UsageError, YOLOXPoseError
+from yolox_pose.export import build_engine
+from yolox_pose.export.check import check_export, check_pictures
+from yolox_pose.export.graph import DecodedGraph, RawGraph
+from yolox_pose.export.options import FORMATS, ExportOptions, check_options
+from yolox_pose.geometry.letterbox import Preprocessing, fit_letterbox, letterbox_image
+from yolox_pose.models.detections import TestSettings
+from yolox_pose.runtime.backends import choose_backend, open_backend
+from yolox_pose.runtime.description import FILE_NAME, SIZE_DIVISOR, ModelDescription, file_digest, write_description
+from yolox_pose.runtime.network import ExportedNetwork
+from yolox_pose.version import __version__
+
+logger = logging.getLogger(__name__)
+
+MOST_CALIBRATION = 300
+"""Images that activations are measured on at most, NNCF's own default."""
+
+_VERSIONS = ("torch", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "ncnn", "pnnx", "numpy")
+
+
+class Exported(NamedTuple):
+    """What :func:`export_model` wrote.
+
+    Attributes:
+        model: The model's file.
+        files: All files, ``model.json`` among them.
+        description: Content of ``model.json``.
+    """
+
+    model: Path
+    files: tuple[Path, ...]
+    description: ModelDescription
+
+
+def export_model(
+    config: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: ExportOptions,
+    *,
+    pictures: Any = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Export a model, and compare what it finds with what the model in PyTorch finds.
+
+    Nothing is written unless they agree.
+
+    Args:
+        config: File, or name of a config of this package.
+        checkpoint: Its weights.
+        out: Folder.
+        options: How.
+        pictures: Images for the comparison, as :func:`yolox_pose.apis.sources.list_sources` takes them; None draws some.
+        overwrite: Whether files of an earlier export are replaced.
+
+    Raises:
+        UsageError: If options do not go together, a file is missing or in the way.
+        DataError: If the checkpoint does not fit, or the exported model finds something else.
+        MissingDependencyError: If the format needs a package that is not installed.
+    """
+    options = check_options(options)
+    folder, name = Path(out), FORMATS[options.format].file
+    _check_folder(folder, name, overwrite)
+    images = check_pictures() if pictures is None else [source.read() for source in list_sources(pictures)]
+    calibration = None if options.calibration is None else list_sources(options.calibration)
+    reference = TorchNetwork(config, checkpoint, "cpu")
+    description = describe(reference, options)
+    graph = _graph(reference.model, options)
+    preprocessing = Preprocessing(description.size[::-1], description.centered, description.pad_value)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
+        path = Path(temporary) / name
+        arguments = [] if calibration is None else [_inputs(calibration, preprocessing)]
+        _write(options, graph, description, path, *arguments)
+        files = sorted(file for file in Path(temporary).iterdir() if file.is_file())
+        description = replace(description, files={file.name: file_digest(file) for file in files})
+        figures = check_export(reference, _load(path, description, options), preprocessing, images)
+        description = replace(description, check=figures)
+        files.append(write_description(Path(temporary), description))
+        if options.format == "tensorrt":
+            files.append(Path(shutil.copy(str(build_engine.__file__), temporary)))
+        written = tuple(file.replace(folder / file.name) for file in files)
+    return Exported(folder / name, written, description)
+
+
+def describe(reference: TorchNetwork, options: ExportOptions) -> ModelDescription:
+    """``model.json`` of a model that is about to be exported, without files and figures.
+
+    Raises:
+        UsageError: If the config's size is none that a network can take.
+    """
+    model, found = reference.model, reference.preprocessing
+    size = options.size or found.size[::-1]
+    if any(side % SIZE_DIVISOR for side in size):
+        raise UsageError(
+            f"the config's input of {size[0]}x{size[1]} px (height x width) is no multiple of {SIZE_DIVISOR}; give --size H W"
+        )
+    head, settings = (
+        model.head,
+        TestSettings(**{key: value for key, value in reference.test_cfg.items() if key != "type"}),
+    )
+    return ModelDescription(
+        target="onnx" if options.format == "tensorrt" else options.format,
+        layout=str(options.layout),
+        size=size,
+        outputs=_output_names(str(options.layout), bool(head.num_keypoints)),
+        classes=reference.classes,
+        batch=options.batch,
+        dynamic=options.dynamic,
+        precision=options.precision,
+        strides=head.strides,
+        centered=found.centered,
+        pad_value=found.pad_value,
+        keypoint_classes=head.keypoint_classes,
+        skeleton=reference.skeleton,
+        score_thr=settings.score_thr,
+        nms_thr=settings.nms_thr,
+        nms_pre=settings.nms_pre,
+        max_per_img=settings.max_per_img,
+        versions={"yolox_pose": __version__, **_versions()},
+    )
+
+
+def _output_names(layout: str, has_keypoints: bool) -> tuple[str, ...]:
+    if layout == "raw":
+        return ("classes", "objectness", "boxes", *(("keypoints", "visibility") if has_keypoints else ()))
+    dense = ("boxes", "scores", *(("labels", "batch_index") if layout == "nms" else ()))
+    return (*dense, *(("keypoints", "keypoint_scores") if has_keypoints else ()))
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what may have had a part in an export and is installed."""
+    found = {}
+    for package in _VERSIONS:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _graph(model: Any, options: ExportOptions) -> RawGraph:
+    """The network with the outputs of a layout. ONNX has float16 weights in the graph, other formats make them later."""
+    half = options.half and options.format == "onnx"
+    kind = RawGraph if options.layout == "raw" else DecodedGraph
+    return kind(model, half=half, focus=options.focus)
+
+
+def _write(options: ExportOptions, graph: RawGraph, description: ModelDescription, path: Path, *arguments: Any) -> None:
+    """Write the files of a format.
+
+    Raises:
+        YOLOXPoseError: If a converter does not know an operator; one line that names it.
+    """
+    module = importlib.import_module(f"yolox_pose.export.to_{description.target}")
+    try:
+        module.write(graph, description, path, *arguments)
+    except YOLOXPoseError:
+        raise
+    except Exception as error:  # every converter has classes of its own
+        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise YOLOXPoseError(
+            f"{options.format} cannot hold this model: {type(error).__name__}: {line.strip()}"
+        ) from error
+
+
+def _inputs(sources: Sequence[Any], preprocessing: Preprocessing) -> list[np.ndarray]:
+    """(3, H, W) float32 inputs from images to calibrate on, evenly taken; those that cannot be read are skipped.
+
+    Raises:
+        DataError: If none can be read.
+    """
+    inputs = []
+    for source in sources[:: -(-len(sources) // MOST_CALIBRATION)]:
+        try:
+            picture = source.read()
+        except DataError as error:
+            logger.warning("skipped: %s", error)
+            continue
+        letterbox = fit_letterbox(picture.shape[1::-1], preprocessing.size, preprocessing.centered)
+        canvas = letterbox_image(picture, letterbox, preprocessing.pad_value)
+        inputs.append(canvas.transpose(2, 0, 1).astype(np.float32))
+    if not inputs:
+        raise DataError(f"none of the {len(sources)} images to calibrate on could be read")
+    return inputs
+
+
+def _load(path: Path, description: ModelDescription, options: ExportOptions) -> ExportedNetwork:
+    """The exported model as its users will run it."""
+    if options.format == "torchscript":
+        from yolox_pose.export.to_torchscript import TorchScriptBackend
+
+        return ExportedNetwork(description, TorchScriptBackend(path, description))
+    backend = open_backend(choose_backend(path), path, description, description.size)
+    return ExportedNetwork(description, backend)
+
+
+def _check_folder(folder: Path, name: str, overwrite: bool) -> None:
+    """Refuse to replace an earlier export unless asked to.
+
+    Raises:
+        UsageError: If the folder holds one, or is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {folder} is not a folder")
+    existing = [file for file in (folder / name, folder / FILE_NAME) if file.exists()]
+    if existing and not overwrite:
+        raise UsageError(f"{existing[0]} exists already; choose another --out, or add --overwrite")

@@ -1,0 +1,124 @@
+"""NMS as an ONNX graph of standard operators, to be put behind a decoded network.
+
+Letters: B images, N priors, M candidates, R detections of the batch, K keypoints, C classes. The definitions are those of
+:func:`yolox_pose.models.detections.detect`: each prior stands for its best class, the best M priors are candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+from onnx import compose, parser
+
+from yolox_pose.runtime.decoding import Thresholds
+
+OUTPUTS = ("boxes", "scores", "labels", "batch_index")
+"""(R, 4) xyxy, (R,), (R,) int64, (R,) int64 index of the image; sorted by image, then best first."""
+
+POSE_OUTPUTS = ("keypoints", "keypoint_scores")
+"""(R, K, 2) and (R, K)."""
+
+_HEAD = """
+<ir_version: {ir}, opset_import: ["" : {opset}]>
+nms (float[b, n, 4] dense_boxes, float[b, n, c] dense_scores{pose_inputs}) => ({outputs})
+<float score_thr = {{{score_thr!r}}}, float nms_thr = {{{nms_thr!r}}}, int64 per_class = {{{max_per_img}}},
+ int64[1] limit = {{{max_per_img}}}, int64[1] pre = {{{nms_pre}}}, int64[1] one = {{1}}, int64[1] last = {{-1}},
+ int64[1] second = {{1}}, int64[2] image_and_box = {{0, 2}}, int64 zero = {{0}}, int64 row_axis = {{1}},
+ float nothing = {{0.0}}, {posed}float[1] mark = {{1.0}}, int64[1,{num_classes},1] every_class = {{{classes}}}>
+{{
+  best = ReduceMax <keepdims = 0> (dense_scores, last)
+  label = ArgMax <axis = -1, keepdims = 0> (dense_scores)
+  count = Shape <start = 1, end = 2> (best)
+  some = Min (count, pre)
+  top, prior = TopK <axis = 1> (best, some)
+  prior_index = Unsqueeze (prior, last)
+  box = GatherND <batch_dims = 1> (dense_boxes, prior_index)
+  own_label = GatherElements <axis = 1> (label, prior)
+  label_row = Unsqueeze (own_label, second)
+  top_row = Unsqueeze (top, second)
+  is_class = Equal (label_row, every_class)
+  class_scores = Where (is_class, top_row, nothing)
+  chosen = NonMaxSuppression (box, class_scores, per_class, nms_thr, score_thr)
+  places = Gather <axis = 1> (chosen, image_and_box)
+  chosen_count = Shape <start = 0, end = 1> (chosen)
+  marks = Expand (mark, chosen_count)
+  top_shape = Shape (top)
+  unmarked = Expand (nothing, top_shape)
+  kept = ScatterND (unmarked, places, marks)
+  rank = CumSum (kept, row_axis)
+  limit_float = Cast <to = 1> (limit)
+  within = LessOrEqual (rank, limit_float)
+  is_kept = Greater (kept, nothing)
+  final = And (is_kept, within)
+  columns = NonZero (final)
+  at = Transpose <perm = [1, 0]> (columns)
+  boxes = GatherND (box, at)
+  scores = GatherND (top, at)
+  labels = GatherND (own_label, at)
+  batch_index = Gather <axis = 1> (at, zero)
+"""
+_POSE = """
+  prior_of = GatherND (prior, at)
+  image_column = Unsqueeze (batch_index, second)
+  prior_column = Unsqueeze (prior_of, second)
+  where = Concat <axis = 1> (image_column, prior_column)
+  keypoints = GatherND (dense_keypoints, where)
+  every_score = GatherND (dense_keypoint_scores, where)
+  has_keypoints = Gather (posed, labels)
+  has_column = Unsqueeze (has_keypoints, second)
+  keypoint_scores = Mul (every_score, has_column)
+"""
+
+
+def nms_graph(
+    num_classes: int,
+    num_keypoints: int,
+    keypoint_classes: Sequence[int],
+    thresholds: Thresholds,
+    *,
+    opset: int,
+    ir_version: int,
+) -> onnx.ModelProto:
+    """Graph from dense to final detections.
+
+    Args:
+        num_classes: C.
+        num_keypoints: K.
+        keypoint_classes: Labels of the classes that have keypoints; scores of the others' become 0.
+        thresholds: What is kept; they become constants of the graph.
+        opset: Version of the operators, at least 18.
+        ir_version: Of the file.
+    """
+    outputs = ["float[r, 4] boxes", "float[r] scores", "int64[r] labels", "int64[r] batch_index"]
+    pose_inputs = posed = ""
+    if num_keypoints:
+        outputs += [f"float[r, {num_keypoints}, 2] keypoints", f"float[r, {num_keypoints}] keypoint_scores"]
+        pose_inputs = (
+            f", float[b, n, {num_keypoints}, 2] dense_keypoints, float[b, n, {num_keypoints}] dense_keypoint_scores"
+        )
+        flags = ", ".join("1.0" if label in keypoint_classes else "0.0" for label in range(num_classes))
+        posed = f"float[{num_classes}] posed = {{{flags}}}, "
+    text = _HEAD.format(
+        ir=ir_version,
+        opset=opset,
+        pose_inputs=pose_inputs,
+        outputs=", ".join(outputs),
+        score_thr=float(thresholds.score_thr),
+        nms_thr=min(float(thresholds.nms_thr), 1.0),
+        max_per_img=thresholds.max_per_img,
+        nms_pre=thresholds.nms_pre,
+        num_classes=num_classes,
+        classes=", ".join(map(str, range(num_classes))),
+        posed=posed,
+    )
+    return parser.parse_model(text + (_POSE if num_keypoints else "") + "}")
+
+
+def append_nms(decoded: onnx.ModelProto, nms: onnx.ModelProto) -> onnx.ModelProto:
+    """Put :func:`nms_graph` behind a decoded network."""
+    names = [output.name for output in decoded.graph.output]
+    decoded = compose.add_prefix(decoded, "dense_", rename_inputs=False)
+    merged = compose.merge_models(decoded, nms, io_map=[(f"dense_{name}", f"dense_{name}") for name in names])
+    merged.graph.name = "yolox_pose"
+    return merged

@@ -1,0 +1,127 @@
+"""What can be exported how, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from yolox_pose.dependencies import MissingDependencyError
+from yolox_pose.errors import UsageError
+from yolox_pose.runtime.description import LAYOUTS, SIZE_DIVISOR
+
+
+class Format(NamedTuple):
+    """An export format.
+
+    Attributes:
+        extra: The extra of ``setup.py`` that brings what it needs.
+        modules: What is imported for it.
+        file: Name of the model's file.
+        layouts: Which outputs it can have, the default first.
+        flexible: Whether batch and size may be dynamic.
+    """
+
+    extra: str
+    modules: tuple[str, ...]
+    file: str
+    layouts: tuple[str, ...] = ("decode", "raw", "nms")
+    flexible: bool = True
+
+
+FORMATS = {
+    "onnx": Format("export", ("onnx", "onnxscript", "onnxruntime"), "model.onnx"),
+    "openvino": Format("export-openvino", ("onnx", "onnxscript", "openvino"), "model.xml"),
+    "ncnn": Format("export-ncnn", ("pnnx", "ncnn"), "model.ncnn.param", ("decode", "raw"), flexible=False),
+    "tensorrt": Format("export", ("onnx", "onnxscript", "onnxruntime"), "model.onnx"),
+    "torchscript": Format("", (), "model.torchscript", ("decode", "raw"), flexible=False),
+}
+
+
+class ExportOptions(NamedTuple):
+    """How a model is exported.
+
+    Attributes:
+        format: A key of :data:`FORMATS`.
+        layout: One of the format's layouts; None takes its first.
+        size: (H, W) of the input; None takes the config's.
+        dynamic: Whether height and width may change from call to call.
+        batch: Images at a time; None for any number.
+        half: Whether weights are float16.
+        calibration: Folder of images; given, the weights become int8.
+        focus: Whether the slices of the stem stay as they are.
+    """
+
+    format: str
+    layout: str | None = None
+    size: tuple[int, int] | None = None
+    dynamic: bool = False
+    batch: int | None = 1
+    half: bool = False
+    calibration: Path | None = None
+    focus: bool = False
+
+    @property
+    def precision(self) -> str:
+        """``fp32``, ``fp16`` or ``int8``."""
+        return "int8" if self.calibration is not None else "fp16" if self.half else "fp32"
+
+
+def check_options(options: ExportOptions) -> ExportOptions:
+    """Check options against each other and against what is installed; returns them with the layout filled in.
+
+    Raises:
+        UsageError: If they do not go together.
+        MissingDependencyError: If the format needs a package that is not installed; names the command that installs it.
+    """
+    if options.format not in FORMATS:
+        raise UsageError(f"unknown format '{options.format}'; there are: {', '.join(FORMATS)}")
+    chosen = FORMATS[options.format]
+    layout = options.layout or chosen.layouts[0]
+    if layout not in LAYOUTS:
+        raise UsageError(f"unknown layout '{layout}'; there are: {', '.join(LAYOUTS)}")
+    if layout not in chosen.layouts:
+        known = " or ".join(f"--{name}" for name in chosen.layouts)
+        raise UsageError(
+            f"{options.format} has no operator for NMS; export with {known}: the runtime then does the rest"
+        )
+    if not chosen.flexible and (options.dynamic or options.batch != 1):
+        raise UsageError(f"{options.format} takes one image of a fixed size at a time; leave --dynamic and --batch out")
+    _check_size(options)
+    if options.calibration is not None and options.format != "openvino":
+        raise UsageError(f"--int8 is for openvino, not {options.format}")
+    if options.calibration is not None and options.half:
+        raise UsageError("give --fp16 or --int8, not both")
+    if options.half and options.format == "torchscript":
+        raise UsageError("--fp16 is not for torchscript; call .half() on the loaded model where a GPU is")
+    missing = [name for name in _needed(options) if not _is_installed(name)]
+    if missing:
+        raise MissingDependencyError(
+            f"{', '.join(missing)} is missing, which --format {options.format} needs; mend it with: "
+            f"pip install yolox-pose[{'export-int8' if missing == ['nncf'] else chosen.extra}]"
+        )
+    return options._replace(layout=layout)
+
+
+def _check_size(options: ExportOptions) -> None:
+    if options.batch is not None and options.batch < 1:
+        raise UsageError(f"--batch must be at least 1 or 'dynamic', not {options.batch}")
+    if options.size is None:
+        return
+    height, width = options.size
+    if height < SIZE_DIVISOR or width < SIZE_DIVISOR or height % SIZE_DIVISOR or width % SIZE_DIVISOR:
+        near = " ".join(str(max(SIZE_DIVISOR, round(side / SIZE_DIVISOR) * SIZE_DIVISOR)) for side in options.size)
+        raise UsageError(
+            f"--size {height} {width}: height and width must be multiples of {SIZE_DIVISOR}, such as {near}; images of any "
+            "size are fitted into it"
+        )
+
+
+def _needed(options: ExportOptions) -> tuple[str, ...]:
+    modules = FORMATS[options.format].modules
+    return (*modules, "nncf") if options.calibration is not None else modules
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a module can be found, without importing it."""
+    return find_spec(name) is not None

@@ -1,0 +1,100 @@
+"""ONNX by ``torch.onnx.export(dynamo=True)``.
+
+For nano at 416 px it gives 467 nodes where the exporter by tracing gives 782 (shape arithmetic, constants and identities
+make the difference), with equal outputs. Nothing is left for a simplifier to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from yolox_pose.export.graph import RawGraph
+from yolox_pose.export.nms_graph import append_nms, nms_graph
+from yolox_pose.runtime.decoding import Thresholds
+from yolox_pose.runtime.description import SIZE_DIVISOR, ModelDescription
+
+OPSET = 18
+"""Newest version that OpenCV, OpenVINO, onnxruntime and TensorRT of 2023 and later all read; the exporter's lowest."""
+
+INPUT = "images"
+_MOST = 1024
+"""Largest batch, and largest side in units of 32 px, of a graph with dynamic shapes."""
+
+
+def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
+    """Write a network to an ONNX file and check the file.
+
+    Args:
+        network: Raw or decoded, as the layout says (decoded for ``nms``).
+        description: Size, batch, thresholds.
+        path: ``.onnx``.
+    """
+    model = to_onnx(network, description)
+    if description.layout == "nms":
+        thresholds = Thresholds(*(getattr(description, name) for name in Thresholds._fields[:4]))
+        tail = nms_graph(
+            len(description.classes),
+            description.num_keypoints,
+            description.keypoint_classes,
+            thresholds,
+            opset=OPSET,
+            ir_version=model.ir_version,
+        )
+        model = append_nms(model, tail)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def to_onnx(network: RawGraph, description: ModelDescription) -> onnx.ModelProto:
+    """The graph of a network, without NMS."""
+    height, width = description.size
+    # the exporter takes a dimension of 1 for a constant
+    example = torch.zeros(description.batch or 2, 3, height, width)
+    with _quiet():
+        program: Any = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=list(network.output_names),
+            opset_version=OPSET,
+            dynamic_shapes={INPUT: _dynamic_axes(description)},
+            external_data=False,
+            verbose=False,
+        )
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+def _dynamic_axes(description: ModelDescription) -> dict[int, Any]:
+    """Axes of the input that may change."""
+    axes: dict[int, Any] = {}
+    if description.batch is None:
+        axes[0] = torch.export.Dim("batch", min=1, max=_MOST)
+    if description.dynamic:
+        for axis, name in ((2, "rows"), (3, "columns")):
+            axes[axis] = SIZE_DIVISOR * torch.export.Dim(name, min=1, max=_MOST)
+    return axes
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and advice to its developers from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

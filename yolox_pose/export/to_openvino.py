@@ -1,0 +1,74 @@
+"""OpenVINO's IR from the ONNX graph, with float16 or int8 weights where asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from yolox_pose.export import to_onnx
+from yolox_pose.export.graph import RawGraph
+from yolox_pose.runtime.description import ModelDescription
+
+
+def write(network: RawGraph, description: ModelDescription, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:
+    """Write ``.xml`` and ``.bin``.
+
+    Args:
+        network: Raw or decoded; in float32, weights are made smaller here.
+        description: Layout, size and precision.
+        path: ``.xml``.
+        calibration: For int8: (3, H, W) float32 inputs.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / "model.onnx"
+        to_onnx.write(network, description, graph)
+        model = openvino.convert_model(str(graph))
+        if description.precision == "int8":
+            model = _quantized(model, description, calibration)
+        openvino.save_model(model, str(path), compress_to_fp16=description.precision == "fp16")
+
+
+def _quantized(model: Any, description: ModelDescription, calibration: Sequence[np.ndarray]) -> Any:
+    """Weights and activations in int8, the ranges of activations measured on images.
+
+    What follows the convolutions (decoding, NMS) stays in float32: boxes to the pixel are beyond 8 bits.
+    """
+    with _quiet():
+        import nncf
+
+        batch = description.batch or 1
+        inputs = [
+            np.stack([calibration[(i + j) % len(calibration)] for j in range(batch)]) for i in range(len(calibration))
+        ]
+        return nncf.quantize(
+            model,
+            nncf.Dataset(inputs),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(inputs),
+            ignored_scope=nncf.IgnoredScope(types=_GEOMETRY, validate=False),
+        )
+
+
+_GEOMETRY = ["Multiply", "Add", "Subtract", "Divide", "Exp", "Sigmoid", "Power"]
+"""Operators of decoding that would otherwise be quantized."""
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep NNCF's progress bars and log from the user."""
+    logger = logging.getLogger("nncf")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
