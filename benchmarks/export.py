@@ -3,8 +3,8 @@
 ``python benchmarks/export.py [--sizes nano tiny s] [--inputs 416 640] [--compile] [--int8 DIR] [--json FILE]``. Batch 1, one
 decoded model a size with random weights whose batch norms are measured and whose biases give many detections; the graph of
 every backend is checked against torch first (`tools/export.py` refuses to write what differs). All run in turns in one process,
-with as many threads each. The peer is torch without anything done to it (`PoseInferencer` on the config); `ratio` above 1 means
-that the exported model is faster. Where rtmlib is installed (``pip install --no-deps rtmlib``), what its YOLOX class does with
+with as many threads each. The peer of the whole call is `PoseInferencer` on the config, that of the network alone the model in
+eager mode, its norms not folded; `ratio` above 1 means that the exported model is faster. Where rtmlib is installed (``pip install --no-deps rtmlib``), what its YOLOX class does with
 the outputs of a detector is compared with ours on the same outputs.
 """
 
@@ -89,13 +89,14 @@ def measure(size: str, side: int, folder: Path, args: argparse.Namespace) -> lis
     import torch
 
     from yolox_pose import PoseInferencer
+    from yolox_pose.apis.model_io import load_model
 
     config, checkpoint = make_checkpoint(size, side, folder)
     models = dict(exported_models(config, checkpoint, folder / f"{size}-{side}", args))
     eager = PoseInferencer(config, checkpoint, device="cpu", score_threshold=SETTINGS["score_thr"])
     picture = _picture(side)
     batch = torch.rand(1, 3, side, side) * 255
-    network = eager.network.model  # type: ignore[attr-defined]
+    network: Any = load_model(config, checkpoint, "cpu")
 
     def run_torch(module: Callable[[Any], Any]) -> Callable[[], Any]:
         def call() -> Any:

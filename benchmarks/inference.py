@@ -127,7 +127,7 @@ def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path:
     """What is done besides decoding, resizing and the network."""
     set_limits(pose, peer, find_threshold(pose, read_image(path), count))
     letterbox = fit_letterbox(read_image(path).shape[1::-1], pose.preprocessing.size)
-    model = pose.model
+    model = pose.network.model
 
     def prepare() -> torch.Tensor:
         canvas = letterbox_image(read_image(path), letterbox)
@@ -190,11 +190,11 @@ def throughput(
     writer.release()
     letterbox = fit_letterbox(image.shape[1::-1], pose.preprocessing.size)
     canvas = torch.from_numpy(letterbox_image(image, letterbox)).permute(2, 0, 1)
-    inputs = pose.model.data_preprocessor({"inputs": [canvas] * args.batch})["inputs"]
+    inputs = pose.network.model.data_preprocessor({"inputs": [canvas] * args.batch})["inputs"]
 
     def network() -> None:
         with torch.inference_mode():
-            pose.model.head(pose.model.extract_feat(inputs))
+            pose.network.model.head(pose.network.model.extract_feat(inputs))
 
     def film() -> None:
         with VideoFiles() as files, BackgroundWorker() as worker:

@@ -215,10 +215,10 @@ def test_colours_of_a_data_set_are_drawn():
 
 def test_fused_convolutions_compute_the_same(pose, files):
     plain = load_model(*files, "cpu")
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in pose.model.modules())
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in pose.network.model.modules())
     inputs = torch.from_numpy(letterbox_image(picture(), fit_letterbox((120, 90), (128, 96)))).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        fused, exact = (model.head(model.extract_feat(inputs.float())) for model in (pose.model, plain))
+        fused, exact = (model.head(model.extract_feat(inputs.float())) for model in (pose.network.model, plain))
     for mine, other in zip(fused, exact):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
 
