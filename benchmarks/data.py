@@ -173,8 +173,12 @@ def start_up(folder: Path) -> dict[str, Any]:
         ],
     }  # fmt: skip
     path.write_text(json.dumps(content))
+    images = folder / "full"
+    images.mkdir()
+    for image in content["images"]:
+        (images / image["file_name"]).touch()  # reading annotations looks whether the files are there
     start = time.perf_counter()
-    CocoPoseDataset(str(path), on_error="skip")
+    CocoPoseDataset(str(path), data_prefix={"img": str(images)})
     elapsed = time.perf_counter() - start
     name = f"start-up, {COCO_IMAGES:,} images, {COCO_PEOPLE:,} people"
     return case(name, "s", elapsed, limit=START_LIMIT, within_limit=elapsed < START_LIMIT)
