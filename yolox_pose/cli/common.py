@@ -147,3 +147,12 @@ def setup_launcher(config: Config, launcher: str, local_rank: int, device: str) 
     os.environ.setdefault("LOCAL_RANK", str(local_rank))
     if device == "cpu":
         config.env_cfg.dist_cfg = {**config.env_cfg.get("dist_cfg", {}), "backend": "gloo"}
+
+
+def leave_processes() -> None:
+    """End the communication with the other processes, if there are any: gloo's threads must not outlive the interpreter."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()

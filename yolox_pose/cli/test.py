@@ -12,6 +12,7 @@ from yolox_pose.cli.common import (
     add_run_options,
     check_device,
     check_file,
+    leave_processes,
     load_config,
     setup_launcher,
 )
@@ -101,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(figures_table(metrics))
         if out is not None:
             print(f"written: {write_metrics(out / METRICS_FILE, metrics)}")
+    leave_processes()
     return 0
 
 

@@ -12,6 +12,7 @@ from yolox_pose.cli.common import (
     add_run_options,
     check_device,
     check_file,
+    leave_processes,
     load_config,
     setup_launcher,
 )
@@ -74,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.no_validate:
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
     train(config)
+    leave_processes()
     return 0
 
 
