@@ -39,7 +39,7 @@ EXTRAS = {
     "openvino": ["openvino"],
     "ncnn": ["ncnn"],
     "safetensors": ["safetensors"],
-    "track": ["scipy"],
+    "track": [],  # the tracker needs nothing but numpy
     "serve": [],  # the page needs nothing but the standard library
 }
 

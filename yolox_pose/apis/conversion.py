@@ -16,7 +16,7 @@ from yolox_pose.apis.model_info import find_classes
 from yolox_pose.apis.sources import Source, list_sources
 from yolox_pose.checkpoints.calibration import calibrate_norms
 from yolox_pose.checkpoints.files import SAFETENSORS, Checkpoint, read_checkpoint, write_checkpoint
-from yolox_pose.checkpoints.fitting import Fit, check_start, fit_table, fit_weights, model_size
+from yolox_pose.checkpoints.fitting import SIZES_BY_STEM, Fit, check_start, fit_table, fit_weights, model_size
 from yolox_pose.checkpoints.layouts import HEAD, LAYOUTS, OWN, Layout, from_own
 from yolox_pose.checkpoints.onnx_import import OnnxModel, graph_size, read_onnx, unfold
 from yolox_pose.checkpoints.origin import describe_origin, number_of_classes
@@ -35,15 +35,6 @@ SUFFIXES = (".pth", ".pt", SAFETENSORS)
 ONNX = ".onnx"
 DETECTOR = "yolox_{}_8xb8-300e_coco"
 """Config of the detector of a size."""
-_SIZES = {
-    (16, True): "nano",
-    (24, False): "tiny",
-    (32, False): "s",
-    (48, False): "m",
-    (64, False): "l",
-    (80, False): "x",
-}
-"""Model sizes by the channels of the stem and whether convolutions are depthwise."""
 
 
 class Conversion(NamedTuple):
@@ -240,8 +231,8 @@ def _detector(graph: OnnxModel, name: str) -> nn.Module:
         DataError: If there is no such size.
     """
     channels, depthwise, classes = graph_size(graph)
-    size = _SIZES.get((channels, depthwise))
-    if size is None or classes is None:
+    size = SIZES_BY_STEM.get(channels)
+    if size is None or depthwise != (size == "nano") or classes is None:
         raise DataError(
             f"{name}: it is not the graph of a YOLOX detector of a published size (stem of {channels} channels, "
             f"{len(graph.convs)} convolutions)"

@@ -26,7 +26,7 @@ _HEAD_PARTS = {
 CLASS_OUTPUT, KEYPOINT_OUTPUTS = f"{HEAD}out_cls.", (f"{HEAD}out_kpt.", f"{HEAD}out_kpt_vis.")
 COUNTER = ".num_batches_tracked"
 """Batch norm's counter, which nothing here depends on and which files may lack."""
-_SIZES = {16: "nano", 24: "tiny", 32: "s", 48: "m", 64: "l", 80: "x"}
+SIZES_BY_STEM = {16: "nano", 24: "tiny", 32: "s", 48: "m", 64: "l", 80: "x"}
 """Model sizes by the channels of the stem."""
 
 
@@ -220,7 +220,7 @@ def model_size(weights: Mapping[str, Tensor]) -> str | None:
     if "backbone.conv_res_block1.conv.conv.weight" in weights:
         return "darknet53"
     stem = weights.get("backbone.stem.conv.conv.weight")
-    return None if stem is None else _SIZES.get(len(stem))
+    return None if stem is None else SIZES_BY_STEM.get(len(stem))
 
 
 def fit_table(fit: Fit, own: Mapping[str, Tensor]) -> str:

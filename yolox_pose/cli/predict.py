@@ -64,7 +64,17 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="INPUT",
         help="image, video, folder of images, pattern such as 'a/**/*.jpg', address (http, rtsp ...) or number of a camera",
     )
-    model = parser.add_argument_group("model")
+    _add_model(parser.add_argument_group("model"))
+    _add_thresholds(parser.add_argument_group("what counts as found"))
+    video = parser.add_argument_group("videos, and images that are frames of one")
+    video.add_argument("--track", action="store_true", help="give persons ids that are the same in all frames")
+    video.add_argument("--smooth", action="store_true", help="smooth the keypoints of tracked persons (with --track)")
+    video.add_argument("--frames", type=int, metavar="N", help="stop after N images or frames")
+    _add_output(parser.add_argument_group("output"))
+    return parser
+
+
+def _add_model(model: argparse._ArgumentGroup) -> None:
     which = model.add_mutually_exclusive_group(required=True)
     which.add_argument("--config", metavar="C", help="config file, or the name of a config of this package")
     which.add_argument(
@@ -79,7 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     model.add_argument("--batch-size", type=int, default=4, metavar="N", help="images at a time (default: 4)")
     model.add_argument("--half", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a CPU")
-    found = parser.add_argument_group("what counts as found")
+
+
+def _add_thresholds(found: argparse._ArgumentGroup) -> None:
     found.add_argument(
         "--score-thr", type=float, default=0.3, metavar="S", help="lowest score of a person (default: 0.3)"
     )
@@ -91,11 +103,9 @@ def build_parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--kpt-thr", type=float, default=0.3, metavar="S", help="lowest score of a drawn keypoint (default: 0.3)"
     )
-    video = parser.add_argument_group("videos, and images that are frames of one")
-    video.add_argument("--track", action="store_true", help="give persons ids that are the same in all frames")
-    video.add_argument("--smooth", action="store_true", help="smooth the keypoints of tracked persons (with --track)")
-    video.add_argument("--frames", type=int, metavar="N", help="stop after N images or frames")
-    output = parser.add_argument_group("output")
+
+
+def _add_output(output: argparse._ArgumentGroup) -> None:
     output.add_argument(
         "--out",
         type=Path,
@@ -116,7 +126,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="COCO file: draw its ground truth beside the result, and take image and category ids from it",
     )
     output.add_argument("--show", action="store_true", help="also show it in a window; any key goes on, q ends")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

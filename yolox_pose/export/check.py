@@ -5,6 +5,7 @@ Letters: n reference detections, m exported ones, K keypoints.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from yolox_pose.geometry.letterbox import Preprocessing, fit_letterbox, letterbo
 from yolox_pose.geometry.nms import overlaps_above
 from yolox_pose.runtime.decoding import Found
 from yolox_pose.runtime.network import ExportedNetwork
+
+logger = logging.getLogger(__name__)
 
 SCORE = 0.05
 """Detections above this score are compared, or all of them where there are none."""
@@ -120,6 +123,13 @@ def check_export(
     if precision == "int8":
         found, wanted = (sum(counts) for counts in zip(*(found_again(*pair) for pair in pairs)))
         figures |= {"sure_detections": wanted, "found_again": found}
+        if wanted < ENOUGH:
+            logger.warning(
+                "only %d sure detections on %d pictures: that says nothing of the int8 model; give --check pictures of what "
+                "it will see",
+                wanted,
+                len(pictures),
+            )
         if wanted >= ENOUGH and found < LEAST_FOUND * wanted:
             raise DataError(
                 f"the int8 model finds {found} of {wanted} sure detections again; calibrate it on images like those that it "

@@ -20,8 +20,8 @@ from yolox_pose.registry import MODELS
 class YOLOXPoseEstimator(BasePoseEstimator):
     """One-stage multi-person pose estimator and detector.
 
-    Weights of a YOLOX detector in MMDetection's layout are recognised when they are loaded: what fits is taken and the
-    rest is reported.
+    Weights in another known layout (:mod:`yolox_pose.checkpoints.layouts`) are recognised when they are loaded: what fits
+    is taken and the rest is reported.
 
     Args:
         backbone: Config of the backbone.
