@@ -36,8 +36,8 @@ def picture(seed=0, height=90, width=120):
 
 
 def same(first, second):
-    np.testing.assert_allclose(first.keypoints, second.keypoints, atol=5e-3)  # sums run in another order in batches
-    np.testing.assert_allclose(first.boxes, second.boxes, atol=5e-3)
+    np.testing.assert_allclose(first.keypoints, second.keypoints, atol=1e-3)
+    np.testing.assert_allclose(first.boxes, second.boxes, atol=1e-3)
     np.testing.assert_allclose(first.scores, second.scores, atol=1e-5)
 
 
@@ -53,11 +53,20 @@ def test_arrays_types_and_shapes(pose):
     assert result.plot().shape == (90, 120, 3) and result.skeleton == COCO_PERSON and result.classes == ("person",)
 
 
-def test_batches_do_not_change_the_results_or_their_order(pose):
+@pytest.fixture(scope="module")
+def precise(files):
+    """The same in float64: in float32 sums that run in another order move this model's far keypoints by a thousandth."""
+    pose = PoseInferencer(*files, device="cpu", score_threshold=0.05)
+    pose.network.model.double()
+    pose.network.dtype = torch.float64
+    return pose
+
+
+def test_batches_do_not_change_the_results_or_their_order(precise):
     images = [picture(i, 40 + 30 * i, 200 - 30 * i) for i in range(5)]
-    alone = [next(pose(img)) for img in images]
+    alone = [next(precise(img)) for img in images]
     for batch_size in (2, 5, 8):
-        together = list(pose(images, batch_size=batch_size))
+        together = list(precise(images, batch_size=batch_size))
         assert [r.size for r in together] == [img.shape[1::-1] for img in images]
         for first, second in zip(alone, together):
             same(first, second)
@@ -213,14 +222,14 @@ def test_colours_of_a_data_set_are_drawn():
         replace(COCO_PERSON, point_colors=((1, 2, 3),))
 
 
-def test_fused_convolutions_compute_the_same(pose, files):
-    plain = load_model(*files, "cpu")
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in pose.network.model.modules())
+def test_fused_convolutions_compute_the_same(precise, files):
+    plain = load_model(*files, "cpu").double()
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in precise.network.model.modules())
     inputs = torch.from_numpy(letterbox_image(picture(), fit_letterbox((120, 90), (128, 96)))).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        fused, exact = (model.head(model.extract_feat(inputs.float())) for model in (pose.network.model, plain))
+        fused, exact = (model.head(model.extract_feat(inputs.double())) for model in (precise.network.model, plain))
     for mine, other in zip(fused, exact):
-        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 
 
 def test_half_precision_finds_the_same(pose, files):
