@@ -18,10 +18,13 @@ class TrainingPhaseHook(Hook):
 
     Args:
         num_last_epochs: Length of the last phase in epochs; 0 keeps the first phase to the end.
+        full_size_last: Whether batches of the last phase keep the pipeline's size, where those before are resized at
+            random (``random_size`` of the data preprocessor): smaller batches first, which are quicker, the size that the
+            model is used at in the end.
     """
 
-    def __init__(self, num_last_epochs: int = 20) -> None:
-        self.num_last_epochs = num_last_epochs
+    def __init__(self, num_last_epochs: int = 20, full_size_last: bool = False) -> None:
+        self.num_last_epochs, self.full_size_last = num_last_epochs, full_size_last
 
     def before_train(self, runner: Runner) -> None:
         """Set the seed and the first epoch of the last phase, before workers are started."""
@@ -38,6 +41,8 @@ class TrainingPhaseHook(Hook):
         if late and not head.late:
             runner.logger.info(f"Epoch {runner.epoch + 1}: last phase, plain augmentation and L1 box loss")
         head.late = late
+        if late and self.full_size_last:
+            _model(runner).data_preprocessor.random_size = None
 
 
 def _model(runner: Runner):

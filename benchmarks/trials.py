@@ -1,0 +1,139 @@
+"""One change of the fine-tuning recipe at a time, each trained like the recipe itself: what a setting is worth.
+
+``python benchmarks/trials.py --data DIR --weights yolox_nano.pth --epochs 2 --size 256 --json FILE`` trains the recipe and
+every change of it that is listed in :data:`TRIALS` (or named by ``--only``) with every seed, by the code of
+``train_quality.py``, and reports keypoint AP on the validation images. Runs that are finished are kept, one that was
+interrupted goes on, so the table can be made in several sittings. ``python benchmarks/table.py`` writes it into
+``docs/learning.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import common
+import train_quality
+
+HEAD = "model.head"
+STEP = "train_dataloader.dataset.pipeline.1"
+"""The letterbox of the recipe."""
+
+
+class Trial(NamedTuple):
+    """A change of the recipe.
+
+    Attributes:
+        change: In words.
+        options: What is given as ``--cfg-options``.
+    """
+
+    change: str
+    options: tuple[str, ...] = ()
+
+
+TRIALS = {
+    "recipe": Trial("the recipe"),
+    "depthwise": Trial("depthwise keypoint branch", (f"{HEAD}.head_module.pose_depthwise=True",)),
+    "no-l1": Trial("no keypoint L1", (f"{HEAD}.loss_weights.keypoint_l1=0",)),
+    "oks-k": Trial("dynamic k from OKS", (f"{HEAD}.assigner.dynamic_k=oks",)),
+    "one-rate": Trial("0.001 for all layers", ("optim_wrapper.optimizer.lr=0.001", "optim_wrapper.paramwise_cfg.pose_lr_mult=1")),
+    "clip": Trial("gradient clip 0.1", ("optim_wrapper.clip_grad.max_norm=0.1",)),
+    "bf16": Trial("bfloat16 (`--amp`)", ("optim_wrapper.type=AmpOptimWrapper", "optim_wrapper.dtype=bfloat16")),
+    "unfrozen": Trial("first layers learn too", ("model.backbone.frozen_stages=-1",)),
+    "affine": Trial("affine augmentation", (f"{STEP}.type=yolox_pose.YOLOXPoseAffine", f"{STEP}.scale_range=(0.8,1.5)", f"{STEP}.max_shear=0")),
+    "rate-6": Trial("0.0012 for the keypoint branch", ("optim_wrapper.paramwise_cfg.pose_lr_mult=6",)),
+    "l1-10": Trial("keypoint L1 of weight 10", (f"{HEAD}.loss_weights.keypoint_l1=10",)),
+    "unlabelled": Trial("unlabelled keypoints do not train visibility", (f"{HEAD}.unlabelled=ignore",)),
+}  # fmt: skip
+"""Name of a trial's folder and the trial; the first is what the others are compared with."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    common.add_json_option(parser)
+    parser.add_argument("--data", type=Path, required=True, help="folder with annotations/{train,val}.json and images/")
+    parser.add_argument("--weights", type=Path, required=True, help="YOLOX-nano detector in MMDetection's layout")
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/trials"), help="folder of the runs")
+    parser.add_argument("--only", nargs="+", choices=list(TRIALS), default=list(TRIALS), help="trials to run (all)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--size", type=int, default=256, help="side of the network's input in pixels")
+    parser.add_argument("--report-only", action="store_true", help="train nothing, report what is there")
+    return parser
+
+
+def run(name: str, seed: int, args: argparse.Namespace) -> None:
+    """Train one trial with one seed, in a process of its own, unless it is finished."""
+    folder = args.out / name
+    points = train_quality.read_curve(folder / f"ours-{seed}")
+    if points and points[-1]["epoch"] >= args.epochs:
+        return
+    command = [
+        sys.executable, train_quality.__file__, "--one-run", "--sides", "ours", "--seeds", str(seed),
+        "--data", str(args.data), "--weights", str(args.weights), "--out", str(folder),
+        "--epochs", str(args.epochs), "--val-interval", str(args.epochs), "--size", str(args.size),
+    ]  # fmt: skip
+    if TRIALS[name].options:
+        command += ["--cfg-options", *TRIALS[name].options]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def finished(name: str, args: argparse.Namespace) -> dict[int, dict]:
+    """Last points of the finished runs of a trial, by seed."""
+    curves = {seed: train_quality.read_curve(args.out / name / f"ours-{seed}") for seed in args.seeds}
+    return {seed: points[-1] for seed, points in curves.items() if points and points[-1]["epoch"] >= args.epochs}
+
+
+def cases(args: argparse.Namespace) -> list[dict]:
+    """AP of every trial over the seeds that the recipe was trained with too; ``peer`` is the recipe itself."""
+    first, *_ = TRIALS
+    base = finished(first, args)
+    lines = []
+    for name, trial in TRIALS.items():
+        points = finished(name, args)
+        seeds = sorted(set(points) & set(base))
+        if not seeds:
+            continue
+        ap = [points[seed]["AP"] for seed in seeds]
+        peer = None if name == first else statistics.mean(base[seed]["AP"] for seed in seeds)
+        lines.append(
+            common.case(
+                trial.change,
+                "AP",
+                statistics.mean(ap),
+                peer,
+                None if name == first else "the recipe",
+                higher_is_better=True,
+                note=_note([round(value, 4) for value in ap], [points[seed] for seed in seeds]),
+                options=trial.options,
+            )
+        )
+    return lines
+
+
+def _note(ap: list[float], points: list[dict]) -> str:
+    box, seconds = (statistics.mean(point[key] for point in points) for key in ("bbox_mAP", "seconds"))
+    return f"seeds: {', '.join(map(str, ap))}; box AP {box:.3f}; {seconds:.0f} s"
+
+
+def main() -> int:
+    """Run what is missing, then report."""
+    args = build_parser().parse_args()
+    runs = [] if args.report_only else [(name, seed) for seed in args.seeds for name in args.only]
+    for name, seed in common.progress(runs, lambda one: f"{TRIALS[one[0]].change}, seed {one[1]}"):
+        run(name, seed, args)
+    settings = {"epochs": args.epochs, "size": args.size, "batch": 16, "seeds": args.seeds}
+    packages = ("torch", "mmengine-lite", "mmcv-lite", "mmdet", "mmpose", "numpy", "hotcoco")
+    common.report("trials", cases(args), packages=packages, json_file=args.json, settings=settings)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
