@@ -1,7 +1,7 @@
-"""Makes the table of ``docs/performance.md`` from the reports in ``benchmarks/results/``.
+"""Makes the tables of the guides from the reports in ``benchmarks/results/``.
 
-``python benchmarks/table.py`` rewrites the part of the guide between its two marks; ``--check`` only says whether it is
-up to date. Reports of one benchmark that are absent have no rows.
+``python benchmarks/table.py`` rewrites the part of each guide in :data:`TABLES` between its two marks; ``--check`` only says
+whether they are up to date. Reports of one benchmark that are absent have no rows.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS, GUIDE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md"
-BENCHMARKS = ("assign", "data", "train_step")
+RESULTS, GUIDES = ROOT / "benchmarks" / "results", ROOT / "docs"
+TABLES = {"performance.md": ("assign", "data", "train_step"), "learning.md": ("trials",)}
+"""Benchmarks whose reports are in a guide, in their order."""
 START, END = "<!-- made by benchmarks/table.py -->", "<!-- end -->"
 HEADER = ("what", "ours", "peer", "ratio", "same results", "remark")
 
@@ -53,9 +54,9 @@ def _remark(case: Mapping[str, Any]) -> str:
     return "; ".join(parts) or "–"
 
 
-def table(results: Path = RESULTS) -> str:
-    """All reports of :data:`BENCHMARKS`, in their order."""
-    paths = [path for name in BENCHMARKS for path in sorted(results.glob(f"{name}_*.json"))]
+def table(benchmarks: Sequence[str], results: Path = RESULTS) -> str:
+    """All reports of some benchmarks, in their order."""
+    paths = [path for name in benchmarks for path in sorted(results.glob(f"{name}_*.json"))]
     return "\n".join(line for path in paths for line in rows_of(json.loads(path.read_text(encoding="utf-8"))))
 
 
@@ -68,22 +69,26 @@ def with_table(guide: str, content: str) -> str:
     before, start, rest = guide.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
-        raise ValueError(f"{GUIDE.name} has no marks {START} and {END}")
+        raise ValueError(f"the guide has no marks {START} and {END}")
     return f"{before}{START}\n\n{content}\n{END}{after}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script; with ``--check`` the exit code is 1 if the guide is out of date."""
+    """Run the script; with ``--check`` the exit code is 1 if a guide is out of date."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing")
     args = parser.parse_args(argv)
-    guide = GUIDE.read_text(encoding="utf-8")
-    made = with_table(guide, table())
-    if args.check:
-        print(f"{GUIDE.name} is {'up to date' if made == guide else 'out of date: python benchmarks/table.py'}")
-        return int(made != guide)
-    GUIDE.write_text(made, encoding="utf-8")
-    return 0
+    stale = 0
+    for name, benchmarks in TABLES.items():
+        path = GUIDES / name
+        guide = path.read_text(encoding="utf-8")
+        made = with_table(guide, table(benchmarks))
+        stale |= made != guide
+        if args.check:
+            print(f"{name} is {'up to date' if made == guide else 'out of date: python benchmarks/table.py'}")
+        else:
+            path.write_text(made, encoding="utf-8")
+    return int(args.check and stale)
 
 
 if __name__ == "__main__":
