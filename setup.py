@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-RESOURCES = ("configs", "requirements")
+RESOURCES = ("configs", "requirements", "demo")
 
 
 def requirements(name):
@@ -17,7 +17,7 @@ def requirements(name):
 
 
 class BuildWithResources(build_py):
-    """Puts ``configs/`` and ``requirements/`` into the wheel as ``yolox_pose/_configs`` and ``_requirements``."""
+    """Puts ``configs/``, ``requirements/`` and the photos of ``demo/`` into the wheel as ``yolox_pose/_configs`` and so on."""
 
     def run(self):
         super().run()
@@ -26,7 +26,7 @@ class BuildWithResources(build_py):
         for name in RESOURCES:
             target = Path(self.build_lib, "yolox_pose", f"_{name}")
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__", "demo.py"))
 
 
 EXTRAS = {
@@ -39,6 +39,7 @@ EXTRAS = {
     "openvino": ["openvino"],
     "ncnn": ["ncnn"],
     "safetensors": ["safetensors"],
+    "tensorboard": ["tensorboard"],
     "track": [],  # the tracker needs nothing but numpy
     "serve": [],  # the page needs nothing but the standard library
 }
@@ -59,7 +60,7 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["yolox_pose", "yolox_pose.*"]),
-    package_data={"yolox_pose": ["py.typed", "serve/page/*"]},
+    package_data={"yolox_pose": ["py.typed", "serve/page/*", "weights/*.pth", "weights/README.md"]},
     install_requires=["numpy>=1.23", "opencv-python-headless>=4.5"],
     extras_require={**EXTRAS, "dev": requirements("dev")},
     entry_points={"console_scripts": ["yolox-pose=yolox_pose.cli.main:entry"]},

@@ -185,7 +185,7 @@ def test_a_wheel_holds_configs_and_requirements(repo_root, tmp_path):
     source, wheels, site = tmp_path / "source", tmp_path / "wheels", tmp_path / "site"
     source.mkdir()
     skip = shutil.ignore_patterns("__pycache__")
-    for folder in ("yolox_pose", "configs", "requirements"):
+    for folder in ("yolox_pose", "configs", "requirements", "demo"):
         shutil.copytree(repo_root / folder, source / folder, ignore=skip)
     for file in ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE"):
         shutil.copy(repo_root / file, source)
@@ -198,6 +198,13 @@ def test_a_wheel_holds_configs_and_requirements(repo_root, tmp_path):
     expected = {path.relative_to(repo_root / "configs").as_posix() for path in (repo_root / "configs").rglob("*.py")}
     assert {name.removeprefix("yolox_pose/_configs/") for name in names if "_configs/" in name} == expected
     assert "yolox_pose/_requirements/modern.txt" in names
+    photos = {
+        f"yolox_pose/_demo/{path.name}" for path in (repo_root / "demo").iterdir() if path.suffix in (".jpg", ".md")
+    }
+    assert {name for name in names if "/_demo/" in name} == photos and len(photos) == 3
+    folder = repo_root / "yolox_pose" / "weights"
+    weights = {f"yolox_pose/weights/{path.name}" for path in folder.iterdir() if path.suffix in (".pth", ".md", ".py")}
+    assert {name for name in names if name.startswith("yolox_pose/weights/")} == weights
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from yolox_pose.cli.main import main; main(['install', '--dry-run']);"
         "from yolox_pose.cli.paths import config_files, find_config;"

@@ -11,7 +11,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "yolox_pose"
 OPENMMLAB = {"mmengine", "mmcv", "mmdet", "mmpose"}
 STANDARD = set(sys.stdlib_module_names)
-LIGHT = {"yolox_pose.classes", "yolox_pose.errors", "yolox_pose.files", "yolox_pose.skeleton", "yolox_pose.version"}
+LIGHT = {
+    "yolox_pose.classes",
+    "yolox_pose.errors",
+    "yolox_pose.files",
+    "yolox_pose.skeleton",
+    "yolox_pose.version",
+    "yolox_pose.weights",
+}
 
 
 def imports(file):
@@ -77,6 +84,7 @@ def within(*parts):
         ("errors", outside(set(), ["errors"])),
         ("files", outside(set(), ["files", "errors"])),
         ("version", outside(set(), ["version"])),
+        ("weights", outside(set(), ["weights", "errors"])),
         ("classes", outside(set(), ["classes"])),
         ("skeleton", outside({"numpy"}, ["skeleton"])),
         ("dependencies", outside(set(), ["errors"])),

@@ -103,9 +103,31 @@ def test_there_and_back(folder, to, capsys):
     assert first.get("keypoints", (0, 0, 0))[2] == len(dropped)
 
 
+def test_a_small_file_of_a_mean_with_where_it_comes_from(folder, capsys):
+    torch.manual_seed(2)
+    model = build(POSE.format("nano")).state_dict()
+    states = [{k: v + i if v.dim() > 1 else v for k, v in model.items()} for i in range(3)]
+    for i, state in enumerate(states):
+        content = {"state_dict": state, "meta": {"epoch": i, "dataset_meta": {"classes": ["person"]}}, "optimizer": {}}
+        torch.save(content, f"epoch_{i}.pth")
+    arguments = ["epoch_0.pth", "small.pth", "--average", "epoch_1.pth", "epoch_2.pth", "--half"]
+    assert run(main, [*arguments, "--note", "commit=1a2b3c", "AP=0.25"]) == 0
+    assert "mean of 3 files" in capsys.readouterr().out
+    content = torch.load("small.pth", weights_only=True)
+    assert set(content) == {"meta", "state_dict"} and content["meta"]["notes"] == {"commit": "1a2b3c", "AP": "0.25"}
+    assert [file["epoch"] for file in content["meta"]["origin"]["files"]] == [0, 1, 2]
+    for key, value in model.items():
+        expected = (value.double() + 1).float().half() if value.dim() > 1 else value
+        torch.testing.assert_close(content["state_dict"][key], expected, rtol=1e-3, atol=1e-3)
+    assert Path("small.pth").stat().st_size < 0.6 * Path("epoch_0.pth").stat().st_size
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        (["yolox_nano.pth", "x.pth", "--note", "AP"], 2, "--note: 'AP' is not of the form KEY=TEXT"),
+        (["yolox_nano.pth", "x.pth", "--average", "none.pth"], 2, "checkpoint 'none.pth' does not exist"),
+        (["yolox_nano.pth", "x.pth", "--average", "half.pth"], 1, "half.pth is of another model than yolox_nano.pth"),
         (["none.pth", "x.pth"], 2, "none.pth does not exist"),
         (["yolox_nano.pth", "yolox_nano.pth", "--overwrite"], 2, "is the source and is not written to"),
         (["yolox_nano.pth", "there.pth"], 2, "there.pth exists already; choose another name or add --overwrite"),

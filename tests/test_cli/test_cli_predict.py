@@ -16,7 +16,7 @@ from tiny_models import write_checkpoint, write_config
 
 from yolox_pose.apis.sources import Source
 from yolox_pose.cli import run
-from yolox_pose.cli.predict import build_parser, main, plan_outputs
+from yolox_pose.cli.predict import main, plan_outputs
 from yolox_pose.errors import UsageError
 
 
@@ -180,10 +180,10 @@ def test_names_of_outputs_do_not_collide():
     assert [o.image_id for o in outputs.values()] == [1, "1_2", "x", "x_2", "x_2_2", "1", "y", "camera0"]
 
 
-def test_parser_needs_a_model(capsys):
-    with pytest.raises(SystemExit) as stop:
-        build_parser().parse_args(["a.jpg"])
-    assert stop.value.code == 2 and "--config" in capsys.readouterr().err
+@pytest.mark.parametrize("half", [slice(0, 2), slice(2, 4)], ids=["config alone", "checkpoint alone"])
+def test_half_a_model_is_refused(photos, model, capsys, half):
+    message = failed(capsys, photos / "b.png", *model[half])
+    assert message.startswith("2 error: --checkpoint W goes with --config C")
 
 
 def test_folder_that_cannot_be_made(photos, model, tmp_path):

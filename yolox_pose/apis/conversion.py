@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from yolox_pose.checkpoints.calibration import calibrate_norms
 from yolox_pose.checkpoints.files import SAFETENSORS, Checkpoint, read_checkpoint, write_checkpoint
 from yolox_pose.checkpoints.fitting import SIZES_BY_STEM, Fit, check_start, fit_table, fit_weights, model_size
 from yolox_pose.checkpoints.layouts import HEAD, LAYOUTS, OWN, Layout, from_own
+from yolox_pose.checkpoints.merging import average_weights, halve, read_history
 from yolox_pose.checkpoints.onnx_import import OnnxModel, graph_size, read_onnx, unfold
 from yolox_pose.checkpoints.origin import describe_origin, number_of_classes
 from yolox_pose.cli.common import load_config
@@ -26,6 +27,7 @@ from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
 from yolox_pose.progress import track
 from yolox_pose.registry import MODELS, SCOPE
 from yolox_pose.version import __version__
+from yolox_pose.weights import find_weights
 
 from mmengine.registry import init_default_scope  # isort: skip  (after the registry, which fills gaps of the stack)
 
@@ -45,7 +47,7 @@ class Conversion(NamedTuple):
         layout: What was written.
         fit: What was taken of them.
         own: What the table of ``fit`` counts as wanted.
-        dataset_meta: What was written beside the weights.
+        meta: What was written beside the weights.
         measured: Images that batch norms were measured on; None if they were not.
     """
 
@@ -53,15 +55,17 @@ class Conversion(NamedTuple):
     layout: Layout
     fit: Fit
     own: dict[str, Tensor]
-    dataset_meta: dict[str, Any]
+    meta: dict[str, Any]
     measured: int | None = None
 
     def report(self) -> str:
         """The conversion in a few lines."""
-        meta, table = self.dataset_meta, fit_table(self.fit, self.own)
+        meta, table = self.meta["dataset_meta"], fit_table(self.fit, self.own)
         lines = [f"{self.source.name}: {self.source.layout.title}, {describe_weights(self.source.weights)}", table]
         if self.measured is not None:
             lines.append(f"batch norms measured on {self.measured} images")
+        if len(self.meta["origin"]["files"]) > 1:
+            lines.append(f"mean of {len(self.meta['origin']['files'])} files")
         facts = [*describe_preprocessing(meta.get("preprocessing") or {})]
         if "score_thr" in meta:
             facts.append(f"score threshold {meta['score_thr']}")
@@ -78,9 +82,13 @@ def convert(
     to: str = OWN.name,
     legacy: bool = False,
     images: str | os.PathLike[str] | None = None,
+    average: Sequence[str | os.PathLike[str]] = (),
+    half: bool = False,
+    notes: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Conversion:
-    """Write weights of any known layout in another one.
+    """Write weights of any known layout in another one. Beside them goes where they come from: file names and digests, and
+    what MMEngine noted of the training. Optimizer and training state stay behind.
 
     Args:
         source: ``.pth``, ``.safetensors``, or ``.onnx`` of a YOLOX detector.
@@ -89,6 +97,10 @@ def convert(
         to: A key of :data:`yolox_pose.checkpoints.layouts.LAYOUTS`.
         legacy: Whether these are Megvii's weights before version 0.1.1.
         images: Folder of images, for ONNX: batch-norm statistics are measured on them.
+        average: Further checkpoints of the same model; the mean of all is written
+            (:func:`yolox_pose.checkpoints.merging.average_weights`).
+        half: Whether weights are written in float16 (:func:`yolox_pose.checkpoints.merging.halve`).
+        notes: What else is to be known of the weights, written beside them.
         overwrite: Whether an existing target is replaced.
 
     Raises:
@@ -103,6 +115,9 @@ def convert(
         raise UsageError("--calibrate measures the batch norms of an ONNX file; other files have their own statistics")
     else:
         checkpoint = read_checkpoint(source, legacy=legacy)
+    if average:
+        others = [read_checkpoint(find_weights(path), legacy=legacy) for path in average]
+        checkpoint = checkpoint._replace(weights=average_weights([checkpoint, *others]))
     meta = dict(checkpoint.dataset_meta)
     if config is None:
         own = checkpoint.weights
@@ -118,9 +133,17 @@ def convert(
     )
     if unnamed:
         own = {key: value for key, value in own.items() if key not in unnamed}
-    content = {"dataset_meta": meta, "origin": {"layout": checkpoint.layout.name, "file": Path(source).name}}
-    write_checkpoint(target, written, {**content, "yolox_pose": __version__}, layout.key)
-    return Conversion(checkpoint, layout, fit, own, meta, measured)
+    files = [read_history(path) for path in (source, *average)]
+    content = {
+        "dataset_meta": meta,
+        "origin": {"layout": checkpoint.layout.name, "file": Path(source).name, "files": files},
+        "notes": dict(notes or {}),
+        "yolox_pose": __version__,
+    }
+    if half:
+        written = halve(written, str(source))
+    write_checkpoint(target, written, content, layout.key)
+    return Conversion(checkpoint, layout, fit, own, content, measured)
 
 
 def _check_paths(source: Path, target: Path, overwrite: bool) -> None:

@@ -22,6 +22,7 @@ from yolox_pose.runtime.backends import MODEL_SUFFIXES
 from yolox_pose.runtime.decoding import Found
 from yolox_pose.skeleton import Skeleton
 from yolox_pose.tracking import SmootherSettings, TrackerSettings
+from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_weights
 
 if TYPE_CHECKING:
     import torch
@@ -76,8 +77,8 @@ class PoseInferencer:
 
     Args:
         config: Config file (or :class:`mmengine.Config`) of the model, or an exported model: ``.onnx``, OpenVINO's ``.xml``
-            or ncnn's ``.param``.
-        checkpoint: Its weights. None leaves them random. An exported model has its own.
+            or ncnn's ``.param``. None, without a checkpoint, takes the model that comes with the package.
+        checkpoint: Its weights. None leaves those of a config random. An exported model has its own.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Exported models run where
             their runtime does.
         score_threshold: Lowest score of a person.
@@ -106,14 +107,14 @@ class PoseInferencer:
         DataError: If the checkpoint does not fit the config.
 
     Example:
-        >>> pose = PoseInferencer("config.py", "weights.pth")
+        >>> pose = PoseInferencer()  # or PoseInferencer("config.py", "weights.pth")
         >>> for result in pose("photos/"):
         ...     print(result.path, len(result), result.keypoints.shape)
     """
 
     def __init__(
         self,
-        config: str | os.PathLike[str] | Config,
+        config: str | os.PathLike[str] | Config | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
         *,
@@ -131,6 +132,10 @@ class PoseInferencer:
     ) -> None:
         settings = _test_settings(score_threshold, nms_threshold, max_persons) | _nms_settings(nms)
         self.batch_size = _checked_batch_size(batch_size)
+        if config is None:
+            if checkpoint is not None:
+                raise UsageError(f"checkpoint {os.fspath(checkpoint)!r} was given without the config of its model")
+            config, checkpoint = BUNDLED.config, find_weights(BUNDLED_NAME)
         if is_exported(config):
             if checkpoint is not None or half or str(device) not in ("auto", "cpu"):
                 raise UsageError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -16,6 +15,7 @@ from yolox_pose.checkpoints.origin import adopt_normalization, stored_preprocess
 from yolox_pose.cli.common import load_config
 from yolox_pose.errors import UsageError
 from yolox_pose.registry import MODELS, SCOPE
+from yolox_pose.weights import find_weights
 
 from mmengine.config import Config  # isort: skip  (after the registry, which fills gaps of the stack)
 from mmengine.registry import init_default_scope  # isort: skip
@@ -55,7 +55,7 @@ def load_model(
 
     Args:
         config: File, name of a config of this package, or :class:`mmengine.Config`.
-        checkpoint: File of weights; it is loaded as data, nothing in it runs. None leaves the weights random.
+        checkpoint: File of weights, or ``'bundled'``; it is loaded as data, nothing in it runs. None leaves the weights random.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Returns:
@@ -69,12 +69,10 @@ def load_model(
     cfg = config if isinstance(config, Config) else load_config(os.fspath(config))
     if "model" not in cfg:
         raise UsageError(f"config {cfg.filename or ''} has no 'model'")
-    if checkpoint is not None and not Path(checkpoint).is_file():
-        raise UsageError(f"checkpoint {os.fspath(checkpoint)} does not exist")
     if checkpoint is None:
         logger.warning("no checkpoint was given: the weights are random, and so is what is found")
     else:
-        found = read_checkpoint(checkpoint)
+        found = read_checkpoint(find_weights(checkpoint))
         cfg = copy.deepcopy(cfg)
         adopt_normalization(cfg.model.setdefault("data_preprocessor", {}), stored_preprocessing(found.dataset_meta))
     init_default_scope(cfg.get("default_scope", SCOPE))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolox_pose.errors import UsageError
+from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -134,6 +135,21 @@ def check_file(path: str | Path, what: str) -> Path:
             f"{what} {str(path)!r} does not exist" if not file.exists() else f"{what} {path} is not a file"
         )
     return file
+
+
+def choose_model(config: str | None, checkpoint: str | None) -> tuple[str, Path]:
+    """Config and weights that a command was given; the bundled ones, which it says, where it was given neither.
+
+    Raises:
+        UsageError: If one is missing, or the weights are not there.
+    """
+    if (config is None) != (checkpoint is None):
+        raise UsageError("--checkpoint W goes with --config C; without both the bundled model is taken")
+    if config is not None and checkpoint is not None:
+        return config, find_weights(checkpoint)
+    weights = find_weights(BUNDLED_NAME)
+    print(f"model: {weights.stem}, which comes with the package (another one: --config C --checkpoint W)")
+    return BUNDLED.config, weights
 
 
 def setup_launcher(config: Config, launcher: str, local_rank: int, device: str) -> None:

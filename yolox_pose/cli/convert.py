@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from yolox_pose.errors import UsageError
+
 TARGETS = ("yolox-pose", "mmpose", "mmdet", "mmyolo", "megvii")
 """What ``--to`` takes; keys of :data:`yolox_pose.checkpoints.layouts.LAYOUTS`."""
 
@@ -12,6 +14,7 @@ EXAMPLES = """examples:
   python tools/convert.py yolox_s.pth s.pth
   python tools/convert.py yolox_s.pth start.pth --config configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py
   python tools/convert.py work_dirs/s/epoch_300.pth s_mmpose.pth --to mmpose
+  python tools/convert.py epoch_28.pth small.pth --average epoch_29.pth epoch_30.pth --half --note commit=1a2b3c AP=0.25
   python tools/convert.py yolox_nano.onnx nano.safetensors --calibrate images/
 """
 
@@ -41,6 +44,21 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--calibrate", metavar="DIR", help="for .onnx: images on which batch-norm statistics are measured"
     )
+    parser.add_argument(
+        "--average",
+        nargs="+",
+        default=[],
+        metavar="SRC",
+        help="write the mean of SRC and these, checkpoints of one model",
+    )
+    parser.add_argument("--half", action="store_true", help="write float16; norms and biases stay float32")
+    parser.add_argument(
+        "--note",
+        nargs="+",
+        default=[],
+        metavar="KEY=TEXT",
+        help="what else is to be known of the weights, kept in the file beside where they come from",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
     return parser
 
@@ -48,6 +66,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = build_parser().parse_args(argv)
+    notes = dict(note.partition("=")[::2] for note in args.note)
+    bad = [note for note in args.note if not note.partition("=")[0] or "=" not in note]
+    if bad:
+        raise UsageError(f"--note: {bad[0]!r} is not of the form KEY=TEXT")
     from yolox_pose.apis.conversion import convert
 
     done = convert(
@@ -57,6 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         to=args.to,
         legacy=args.legacy,
         images=args.calibrate,
+        average=args.average,
+        half=args.half,
+        notes=notes,
         overwrite=args.overwrite,
     )
     print(done.report())

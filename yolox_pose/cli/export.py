@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", help="config file, or the name of a config of this package")
-    parser.add_argument("checkpoint", help="weights of the model")
+    parser.add_argument("checkpoint", help="weights of the model; or bundled, as for the config")
     parser.add_argument("--format", required=True, metavar="FORMAT", help=", ".join(FORMATS))
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write to (default: exported/<config name>-<format>)"
@@ -66,15 +66,15 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = build_parser().parse_args(argv)
-    from yolox_pose.cli.common import check_file
     from yolox_pose.export.options import check_options
+    from yolox_pose.weights import find_weights
 
     options = check_options(read_options(args))
-    check_file(args.checkpoint, "checkpoint")
+    checkpoint = find_weights(args.checkpoint)
     out = args.out or Path("exported") / f"{Path(args.config).stem}-{args.format}"
     from yolox_pose.export.exporting import export_model
 
-    done = export_model(args.config, args.checkpoint, out, options, pictures=args.check, overwrite=args.overwrite)
+    done = export_model(args.config, checkpoint, out, options, pictures=args.check, overwrite=args.overwrite)
     print(report(done))
     if args.format == "tensorrt":
         print(f"engine:   run python {done.model.parent / 'build_engine.py'} {done.model} where TensorRT is")

@@ -1,4 +1,4 @@
-"""Where the configs and requirement files are: in the checkout, or inside the installed package."""
+"""Where the configs, requirement files and demo photos are: in the checkout, or inside the installed package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from yolox_pose.errors import UsageError
+from yolox_pose.weights import BUNDLED, BUNDLED_NAME
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -26,7 +27,7 @@ def find_config(name_or_path: str | Path) -> Path:
 
     Args:
         name_or_path: An existing file, or a config of this package: its name or its path inside ``configs``, with or
-            without ``.py``.
+            without ``.py``; ``bundled`` is that of the weights in the package.
 
     Raises:
         UsageError: If there is no such config (names the nearest ones), or the name fits several.
@@ -35,6 +36,7 @@ def find_config(name_or_path: str | Path) -> Path:
     if path.is_file():
         return path
     root = resource_folder("configs")
+    path = Path(BUNDLED.config) if path.as_posix() == BUNDLED_NAME else path
     wanted = path.as_posix().removeprefix("configs/").removesuffix(".py")
     known = {file.relative_to(root).with_suffix("").as_posix(): file for file in config_files()}
     if wanted in known:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from yolox_pose.apis.sources import Source
 
 EXAMPLES = """examples:
+  python demo/demo.py photo.jpg
   python demo/demo.py photo.jpg --config C.py --checkpoint W.pth
   python demo/demo.py photos/ 'more/**/*.png' --config C.py --checkpoint W.pth --out drawn --json drawn/results.json
   python demo/demo.py match.mp4 --track --smooth --config C.py --checkpoint W.pth --csv match.csv
@@ -75,8 +76,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_model(model: argparse._ArgumentGroup) -> None:
-    which = model.add_mutually_exclusive_group(required=True)
-    which.add_argument("--config", metavar="C", help="config file, or the name of a config of this package")
+    which = model.add_mutually_exclusive_group()
+    which.add_argument(
+        "--config",
+        metavar="C",
+        help="config file, or the name of a config of this package (default: the bundled model, with --checkpoint)",
+    )
     which.add_argument(
         "--model", type=Path, metavar="M", help="exported model (.onnx, .xml, .param): runs without torch"
     )
@@ -206,12 +211,12 @@ def _make_crops_folder(folder: Path, overwrite: bool) -> None:
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    from yolox_pose.cli.common import check_file
+    from yolox_pose.cli.common import check_file, choose_model
 
-    if (args.model is None) == (args.checkpoint is None):
+    if args.model is not None and args.checkpoint is not None:
         raise UsageError("--checkpoint W goes with --config C; an exported --model has its own weights")
     if args.model is None:
-        check_file(args.checkpoint, "checkpoint")
+        args.config, args.checkpoint = choose_model(args.config, args.checkpoint)
         if args.backend is not None:
             raise UsageError("--backend is for an exported --model")
     if args.compare is not None:

@@ -1,4 +1,4 @@
-"""From nothing to drawn poses: ``yolox-pose quickstart``, ``tools/quickstart.py`` and ``make quickstart``."""
+"""From nothing to drawn poses, of a small model trained on drawn people and of the bundled one on photos: ``yolox-pose quickstart``, ``tools/quickstart.py`` and ``make quickstart``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from yolox_pose.cli.paths import resource_folder
 from yolox_pose.errors import YOLOXPoseError
+from yolox_pose.weights import BUNDLED
 
 CONFIG = "quickstart/yolox-pose_quickstart_160"
 TRAIN_IMAGES, VAL_IMAGES = 1000, 150
@@ -30,8 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
     parser = argparse.ArgumentParser(
         prog="quickstart",
-        description="Synthesize a crowd, train a small pose model on it, evaluate it and draw held-out pictures. What is "
-        "already there is kept: a finished step is not repeated, an interrupted training goes on.",
+        description="Synthesize a crowd, train a small pose model on it, evaluate it and draw held-out pictures, then "
+        "draw the poses that the bundled model finds in photos. What is already there is kept: a finished step is not repeated, an interrupted training goes on.",
     )
     parser.add_argument("--out", default="quickstart", help="folder for data, model and pictures (default: quickstart)")
     parser.add_argument("--seed", type=int, default=0, help="seed of data and training (default: 0)")
@@ -67,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = build_parser().parse_args(argv)
     out = Path(args.out)
-    data, work, results, pictures = (out / name for name in ("data", "train", "results", "pictures"))
+    names = ("data", "train", "results", "pictures", "photos")
+    data, work, results, pictures, photos = (out / name for name in names)
     options = ["--cfg-options", *_data_options(data), *_epoch_options(args.epochs)]
     common = ["--device", args.device, "--seed", str(args.seed), *options]
     steps = Steps()
@@ -84,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "pictures", "predict", *images, "--config", CONFIG, "--checkpoint", checkpoint, "--out", pictures, "--overwrite",
         "--zoom", "3", "--device", args.device,
     )  # fmt: skip
+    if BUNDLED.path.is_file():  # a checkout may have been made without it
+        shots = sorted(resource_folder("demo").glob("*.jpg"))
+        steps.run("photos", "predict", *shots, "--out", photos, "--overwrite", "--device", args.device)
     _report(out, results, pictures, checkpoint, steps.seconds)
     return 0
 
@@ -120,6 +126,8 @@ def _report(out: Path, results: Path, pictures: Path, checkpoint: Path, seconds:
         f"  keypoint AP on held-out pictures: {metrics['coco/AP']:.3f} (AP50 {metrics['coco/AP50']:.3f})\n"
         f"  model:    {checkpoint}\n"
         f"  pictures: {pictures}\n"
+        f"  photos:   {out / 'photos'} (the bundled model's poses)\n"
         f"  figures:  {results / 'metrics.json'}\n"
-        f"Draw your own: yolox-pose predict IMAGE --config {CONFIG} --checkpoint {checkpoint}"
+        f"Draw your own: yolox-pose predict IMAGE (real people, the bundled model)\n"
+        f"               yolox-pose predict IMAGE --config {CONFIG} --checkpoint {checkpoint}"
     )

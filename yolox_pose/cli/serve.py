@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from yolox_pose.errors import UsageError
 
 EXAMPLES = """examples:
+  yolox-pose serve --open
   yolox-pose serve --config C.py --checkpoint W.pth
-  yolox-pose serve --config C.py --checkpoint W.pth --port 0 --open
+  yolox-pose serve --config C.py --checkpoint W.pth --port 0
 """
 
 
@@ -24,9 +25,11 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--config", required=True, metavar="C", help="config file, or the name of a config of this package"
+        "--config",
+        metavar="C",
+        help="config file, or the name of a config of this package (default: the bundled model, with --checkpoint)",
     )
-    parser.add_argument("--checkpoint", required=True, metavar="W", help="weights of the model")
+    parser.add_argument("--checkpoint", metavar="W", help="weights of the config's model")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)"
@@ -51,11 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if min(args.max_mb, args.max_megapixels) <= 0:
         raise UsageError("--max-mb and --max-megapixels must be above 0")
     from yolox_pose.apis.inferencer import PoseInferencer
-    from yolox_pose.cli.common import check_file
+    from yolox_pose.cli.common import choose_model
     from yolox_pose.serve.server import Limits, PoseServer, describe_model, is_loopback
 
-    check_file(args.checkpoint, "checkpoint")
-    pose = PoseInferencer(args.config, args.checkpoint, args.device, score_threshold=args.score_thr, batch_size=1)
+    config, checkpoint = choose_model(args.config, args.checkpoint)
+    pose = PoseInferencer(config, checkpoint, args.device, score_threshold=args.score_thr, batch_size=1)
     limits = Limits(bytes=round(args.max_mb * 1e6), pixels=round(args.max_megapixels * 1e6))
     model = describe_model(pose.skeleton, pose.classes)
     try:

@@ -11,7 +11,6 @@ from yolox_pose.cli.common import (
     add_config_options,
     add_run_options,
     check_device,
-    check_file,
     leave_processes,
     load_config,
     setup_launcher,
@@ -24,6 +23,7 @@ from yolox_pose.evaluation.results import (
     figures_table,
     write_metrics,
 )
+from yolox_pose.weights import find_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   python tools/test.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py work_dirs/s/epoch_300.pth --out results
+  python tools/test.py bundled bundled --cfg-options test_dataloader.dataset.data_root=DIR test_evaluator.ann_file=FILE
   python tools/test.py CONFIG CHECKPOINT --cfg-options test_dataloader.batch_size=8
   python tools/test.py CONFIG CHECKPOINT --tta --tta-scales 0.8 1 1.2
   python tools/test.py CONFIG CHECKPOINT --streaming 30 --latency-ms 50 --forecast
@@ -48,7 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", help="config file, or the name of a config of this package")
-    parser.add_argument("checkpoint", help="weights to evaluate, of any layout that is known")
+    parser.add_argument(
+        "checkpoint", help="weights to evaluate, of any layout that is known; or bundled, as for the config"
+    )
     parser.add_argument("--out", metavar="DIR", help="write metrics.json and the predictions (COCO results) there")
     parser.add_argument("--overwrite", action="store_true", help="replace results that are in DIR already")
     parser.add_argument("--work-dir", help="where the log goes (default: work_dirs/<config name>)")
@@ -89,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = check_device(args.device)
     config = load_config(args.config, args.cfg_options, args.seed)
     config.work_dir = args.work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
-    config.load_from = str(check_file(args.checkpoint, "checkpoint"))
+    config.load_from = str(find_weights(args.checkpoint))
     setup_launcher(config, args.launcher, args.local_rank, device)
     if args.streaming is not None:
         return _stream(config, args, out)

@@ -17,6 +17,7 @@ from yolox_pose.cli.common import (
     setup_launcher,
 )
 from yolox_pose.errors import UsageError
+from yolox_pose.weights import find_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -48,7 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--load-from",
         metavar="PATH",
-        help="start from these weights, of any layout that is known (docs/checkpoints.md); a detector will do",
+        help="start from these weights, of any layout that is known (docs/checkpoints.md); a detector will do, and "
+        "bundled names those in the package",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision: fp16 on a GPU, bf16 on CPU")
     parser.add_argument(
@@ -96,7 +98,7 @@ def _set_start(config: Config, resume: str | None, load_from: str | None) -> Non
     if resume is not None and load_from is not None:
         raise UsageError("--resume and --load-from exclude each other: a resumed run has its weights already")
     if load_from is not None:
-        config.load_from = str(check_file(load_from, "weights"))
+        config.load_from = str(find_weights(load_from))
     if resume is None:
         return
     config.resume = True

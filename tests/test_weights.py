@@ -1,0 +1,133 @@
+"""The weights in the package: found by one word, small, plain data, and taken when no model is named."""
+
+import os
+import subprocess
+import sys
+
+import cv2
+import pytest
+import torch
+
+from yolox_pose import PoseInferencer, weights
+from yolox_pose.cli import run, serve
+from yolox_pose.cli.common import choose_model
+from yolox_pose.cli.convert import main as convert
+from yolox_pose.cli.paths import find_config
+from yolox_pose.errors import UsageError
+from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_weights
+
+MAX_BYTES = 5_000_000
+bundled = pytest.mark.skipif(not BUNDLED.path.is_file(), reason=f"{BUNDLED.path.name} is not in this checkout")
+
+
+def command(repo_root, cwd, *arguments):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(repo_root)}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture
+def absent(monkeypatch, tmp_path):
+    """An installation without the file."""
+    monkeypatch.setattr(weights, "BUNDLED", BUNDLED._replace(path=tmp_path / "none.pth"))
+
+
+def test_a_file_is_taken_as_it_is_and_the_word_is_the_bundled_one(tmp_path, monkeypatch):
+    own = tmp_path / "own.pth"
+    own.touch()
+    assert find_weights(own) == own
+    monkeypatch.setattr(weights, "BUNDLED", BUNDLED._replace(path=own))
+    assert find_weights(BUNDLED_NAME) == own
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / BUNDLED_NAME).touch()
+    assert find_weights(BUNDLED_NAME).name == BUNDLED_NAME
+
+
+def test_what_is_not_there_is_said(tmp_path, absent):
+    with pytest.raises(UsageError, match=r"checkpoint 'none.pth' does not exist"):
+        find_weights("none.pth")
+    with pytest.raises(UsageError, match="is not a file"):
+        find_weights(tmp_path)
+    with pytest.raises(UsageError, match=r"bundled weights \(none.pth\) are not in this installation"):
+        find_weights(BUNDLED_NAME)
+    with pytest.raises(UsageError, match="not in this installation"):
+        PoseInferencer()
+
+
+def test_the_word_is_the_bundled_config_too():
+    assert find_config(BUNDLED_NAME) == find_config(BUNDLED.config)
+
+
+@pytest.mark.parametrize("given", [("c.py", None), (None, "w.pth")])
+def test_half_a_model_is_refused(given, capsys):
+    with pytest.raises(UsageError, match="--checkpoint W goes with --config C"):
+        choose_model(*given)
+    options = [word for pair in zip(("--config", "--checkpoint"), given) if pair[1] for word in pair]
+    assert run(serve.main, options) == 2
+    with pytest.raises(UsageError, match="without the config of its model"):
+        PoseInferencer(checkpoint="w.pth")
+
+
+@bundled
+def test_the_file_is_small_plain_and_in_half_precision():
+    assert BUNDLED.path.stat().st_size < MAX_BYTES
+    content = torch.load(BUNDLED.path, weights_only=True)
+    assert set(content) == {"meta", "state_dict"}
+    state = content["state_dict"]
+    assert {value.dtype for value in state.values() if value.dim() > 1} == {torch.float16}
+    assert {value.dtype for value in state.values() if value.dim() == 1} == {torch.float32}
+    meta = content["meta"]
+    assert meta["dataset_meta"]["classes"] == ["person"] and meta["dataset_meta"]["preprocessing"]["centered"] is True
+    assert all(len(file["sha256"]) == 64 and file["epoch"] > 0 for file in meta["origin"]["files"])
+
+
+@bundled
+def test_the_card_is_complete():
+    card = BUNDLED.path.with_name("README.md").read_text()
+    assert BUNDLED.path.name in card and BUNDLED.config in card
+    assert "TO FILL" not in card
+
+
+@bundled
+@pytest.mark.parametrize("name", ["astronaut.jpg", "grace_hopper.jpg"])
+def test_the_default_model_finds_the_person_of_a_portrait(repo_root, name):
+    pose = PoseInferencer(device="cpu")
+    assert next(pose.network.model.parameters()).dtype == torch.float32
+    assert pose.skeleton.num_keypoints == 17 and pose.preprocessing.size == (416, 416)
+    (result,) = pose(repo_root / "demo" / name)
+    height, width = cv2.imread(str(repo_root / "demo" / name)).shape[:2]
+    x1, y1, x2, y2 = result.boxes[0]
+    assert result.scores[0] > 0.5 and (x2 - x1) * (y2 - y1) > 0.4 * width * height
+    nose, left_shoulder, right_shoulder = (result.keypoints[0][i] for i in (0, 5, 6))
+    assert right_shoulder[0] < nose[0] < left_shoulder[0]  # who faces the viewer has the left side on the right
+    assert nose[1] < min(left_shoulder[1], right_shoulder[1])
+
+
+@bundled
+def test_demo_without_a_model_says_which_it_takes(repo_root, tmp_path):
+    done = command(repo_root, tmp_path, repo_root / "demo" / "demo.py", repo_root / "demo" / "astronaut.jpg")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[0].startswith(f"model: {BUNDLED.path.stem}, which comes with the package")
+    drawn = cv2.imread(str(tmp_path / "predictions" / "astronaut.jpg"))
+    assert (drawn != cv2.imread(str(repo_root / "demo" / "astronaut.jpg"))).any()
+
+
+@bundled
+def test_training_can_start_from_it(tmp_path):
+    target = tmp_path / "start.pth"
+    assert run(convert, [str(BUNDLED.path), str(target), "--config", BUNDLED.config]) == 0
+    before, after = (torch.load(path, weights_only=True)["state_dict"] for path in (BUNDLED.path, target))
+    assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
+
+
+@bundled
+@pytest.mark.slow
+def test_it_can_be_evaluated(repo_root, shared_data, tmp_path):
+    data = shared_data / "coco_persons"
+    options = [f"test_dataloader.dataset.data_root={data}", f"test_evaluator.ann_file={data}/annotations/val.json"]
+    options += ["test_dataloader.num_workers=0", "test_dataloader.persistent_workers=False"]
+    done = command(repo_root, tmp_path, repo_root / "tools" / "test.py", "bundled", "bundled", "--out", tmp_path / "out",
+                   "--cfg-options", *options, "test_dataloader.dataset.indices=16")  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "out" / "metrics.json").is_file()

@@ -1,0 +1,81 @@
+"""One small file out of the checkpoints of a training: their mean, in half precision, with where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from yolox_pose.checkpoints.files import Checkpoint, read_content
+from yolox_pose.checkpoints.origin import plain
+from yolox_pose.errors import DataError
+
+HISTORY = ("epoch", "iter", "seed", "experiment_name", "time", "mmengine_version")
+"""What is kept of the ``meta`` that MMEngine writes. Not the config: it holds paths of the machine."""
+ONNX_SUFFIX = ".onnx"
+
+
+def average_weights(checkpoints: Sequence[Checkpoint]) -> dict[str, Tensor]:
+    """Mean of each tensor over checkpoints of one model, summed in float64; counters are those of the first.
+
+    Raises:
+        DataError: If they are not of one model: other names, shapes, classes or preprocessing.
+    """
+    first = checkpoints[0]
+    shapes = {key: value.shape for key, value in first.weights.items()}
+    for other in checkpoints[1:]:
+        if {key: value.shape for key, value in other.weights.items()} != shapes:
+            raise DataError(f"{other.name} is of another model than {first.name}, there is no mean of them")
+        for key in ("classes", "preprocessing"):
+            if other.dataset_meta.get(key) != first.dataset_meta.get(key):
+                raise DataError(f"{other.name} and {first.name} differ in '{key}', there is no mean of them")
+    return {
+        key: torch.stack([one.weights[key].double() for one in checkpoints]).mean(0).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for key, value in first.weights.items()
+    }
+
+
+def halve(weights: Mapping[str, Tensor], name: str = "weights") -> dict[str, Tensor]:
+    """Weights in float16, which take up half the space; a float32 model loads them exactly as they are here.
+
+    Tensors of one dimension (norms with their statistics, biases) stay float32: they are few, and variances near 0 or
+    large ones would leave float16's range.
+
+    Args:
+        weights: Tensors by name.
+        name: Where they come from, for messages.
+
+    Raises:
+        DataError: If a weight is beyond float16's range.
+    """
+    result = {}
+    for key, value in weights.items():
+        if value.is_floating_point() and value.dim() > 1:
+            half = value.half()
+            if not half.isfinite().all():
+                raise DataError(f"{name}: '{key}' holds {value.abs().max():.3g}, more than float16 can hold (65504)")
+            value = half
+        result[key] = value
+    return result
+
+
+def read_history(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Name and SHA-256 of a file of weights, and what it says of the training that it comes from."""
+    file = Path(path)
+    history: dict[str, Any] = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    if file.suffix == ONNX_SUFFIX:
+        return history
+    content = read_content(os.fspath(path))
+    meta = content.get("meta") if isinstance(content, Mapping) else None
+    if isinstance(meta, Mapping):
+        history |= {key: plain(meta[key]) for key in HISTORY if key in meta}
+        if meta.get("notes"):
+            history["notes"] = plain(meta["notes"])
+    return history
