@@ -166,7 +166,7 @@ def _timed_parts(step: Any, args: argparse.Namespace) -> Marks:
         marks.set("assign")
         losses = model.head.loss_of(predictions, data["inputs"].shape[-2:], data["data_samples"])
     marks.set("assign again and loss")
-    wrapper.backward(wrapper.scale_loss(torch.stack(list(losses.values())).sum()))
+    wrapper.backward(wrapper.scale_loss(sum(value for key, value in losses.items() if "loss" in key)))
     marks.set("backward")
     wrapper.step()
     wrapper.zero_grad()

@@ -10,6 +10,8 @@ default_hooks = dict(
     checkpoint=dict(
         type='yolox_pose.AtomicCheckpointHook', interval=10, max_keep_ckpts=3, save_best='coco/AP', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    curves=dict(type='yolox_pose.CurvesHook'),
+    checks=dict(type='yolox_pose.TrainingChecksHook'),
 )
 custom_hooks = [dict(type='yolox_pose.NonFiniteLossGuard')]
 
@@ -21,7 +23,9 @@ env_cfg = dict(
 randomness = dict(seed=0)
 visualizer = dict(type='yolox_pose.YOLOXPoseVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 data_mode = 'bottomup'  # whole images go in; MMPose's own inferencer asks
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True, num_digits=6)
+log_processor = dict(
+    type='LogProcessor', window_size=50, by_epoch=True, num_digits=6,
+    mean_pattern=r'.*(loss|time|grad_norm|positives|unmatched|oks).*')
 log_level = 'INFO'
 load_from = None
 resume = False

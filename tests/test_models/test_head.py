@@ -28,7 +28,8 @@ GOLDEN = {
     "loss_kpt": 26.577,
     "loss_vis": 0.693,
 }
-POSE_KEYS = {"loss_obj", "loss_cls", "loss_bbox", "loss_bbox_l1", "loss_kpt", "loss_vis"}
+STATISTICS = {"positives", "unmatched"}
+POSE_KEYS = {"loss_obj", "loss_cls", "loss_bbox", "loss_bbox_l1", "loss_kpt", "loss_vis", "oks", *STATISTICS}
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,7 @@ def test_detection_mode_has_no_keypoint_parameters():
     model = build_model("nano", skeleton=None, num_classes=3, assigner={"prior_offset": 0.5})
     assert not [name for name, _ in model.named_parameters() if "pose" in name or "kpt" in name]
     losses = losses_of(model, make_batch((0, 4), classes=3))
-    assert set(losses) == {"loss_obj", "loss_cls", "loss_bbox", "loss_bbox_l1"}
+    assert set(losses) == {"loss_obj", "loss_cls", "loss_bbox", "loss_bbox_l1", *STATISTICS}
     assert losses["loss_cls"] > 0
 
 
@@ -192,4 +193,5 @@ def test_golden_losses(nano):
     """The figures of this implementation at its first release: they change only if a definition changes."""
     model = build_model("nano", seed=1).eval()
     losses = losses_of(model, make_batch((1, 0, 4), seed=5), training=False)
-    assert {key: value.item() for key, value in losses.items()} == pytest.approx(GOLDEN, abs=2e-3)
+    golden = {key: value.item() for key, value in losses.items() if "loss" in key}
+    assert golden == pytest.approx(GOLDEN, abs=2e-3)

@@ -23,7 +23,7 @@ from yolox_pose.ops import Predictions, decode_boxes, decode_keypoints, grid_pri
 from yolox_pose.skeleton import COCO_PERSON  # noqa: E402
 
 CLASSES, POSED = 3, (1,)
-KEYS = {"loss_obj", "loss_cls", "loss_bbox", "loss_bbox_l1", "loss_kpt", "loss_vis"}
+KEYS = {"loss_obj", "loss_cls", "loss_bbox", "loss_bbox_l1", "loss_kpt", "loss_vis", "positives", "unmatched", "oks"}
 POSE_BRANCH = ("conv_pose.", "out_kpt.", "out_kpt_vis.")
 
 

@@ -54,6 +54,9 @@ def test_every_term_by_hand():
         "loss_bbox_l1": pytest.approx(0.0, abs=1e-6),
         "loss_kpt": pytest.approx(30 * (1 - oks), rel=1e-5),
         "loss_vis": pytest.approx(ENTROPY),
+        "positives": 1.0,
+        "unmatched": 0.0,
+        "oks": pytest.approx(oks, rel=1e-6),
     }
 
 
@@ -96,9 +99,26 @@ def test_nothing_positive_is_zero_with_gradients_everywhere():
     pred = predictions(requires_grad=True)
     nothing = Assignment(torch.full((1, 3), -1), torch.zeros(1, 3))
     found = yolox_losses(pred, targets(), nothing, PRIORS, sigmas=SIGMAS)
-    assert {key for key, value in found.items() if value != 0} == {"loss_obj"}
+    assert {key for key, value in found.items() if value != 0} == {"loss_obj", "unmatched"}
+    assert found["unmatched"] == 1
     sum(found.values()).backward()
     assert all(tensor.grad is not None for tensor in pred)
+
+
+def test_statistics_of_an_uneven_assignment_by_hand():
+    """Two images, three instances and one place that is padding: 2, 1 and 0 positives."""
+    pred = Predictions(*(tensor.expand(2, *tensor.shape[1:]) for tensor in predictions()))
+    one = targets()
+    valid = torch.tensor([[True, True], [True, False]])
+    two = {
+        name: value.repeat(2, 2, *[1] * (value.dim() - 2))
+        for name, value in one._asdict().items()
+        if value is not None and name != "valid"
+    }
+    spread = Assignment(torch.tensor([[0, 0, 1], [-1, -1, -1]]), torch.full((2, 3), 0.5))
+    found = yolox_losses(pred, Targets(valid=valid, **two), spread, PRIORS, sigmas=SIGMAS)
+    assert found["positives"] == pytest.approx(3 / 3) and found["unmatched"] == pytest.approx(1 / 3)
+    assert not any(found[name].requires_grad for name in ("positives", "unmatched", "oks"))
 
 
 def test_visibility_options():

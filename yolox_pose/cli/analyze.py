@@ -1,4 +1,4 @@
-"""Look into a model: ``yolox-pose analyze`` and ``tools/analyze.py``."""
+"""Look into a model or a training: ``yolox-pose analyze`` and ``tools/analyze.py``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
     from yolox_pose.apis.complexity import Part
 
+CURVES_EXAMPLES = """examples:
+  python tools/analyze.py curves work_dirs/s
+  python tools/analyze.py curves work_dirs/s work_dirs/s_other_rate --out compared.png
+"""
+
 MODEL_EXAMPLES = """examples:
   python tools/analyze.py model configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py
   python tools/analyze.py model yolox_nano_8xb8-300e_coco --size 416 416 --json nano.json
@@ -24,9 +29,10 @@ MODEL_EXAMPLES = """examples:
 
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    parser = argparse.ArgumentParser(prog="analyze", description="Look into a model.")
+    parser = argparse.ArgumentParser(prog="analyze", description="Look into a model or a training.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_model(commands)
+    _add_curves(commands)
     return parser
 
 
@@ -54,6 +60,42 @@ def _add_model(commands: argparse._SubParsersAction) -> None:
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change settings of the config"
     )
     parser.set_defaults(run=analyze_model)
+
+
+def _add_curves(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "curves",
+        help="losses and AP of trainings as a picture",
+        description="Draw losses, validation figures, assignment and learning rate of one training (all its resumes), or of "
+        "several over each other.",
+        epilog=CURVES_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("work_dirs", type=Path, nargs="+", metavar="WORK_DIR", help="folder that a training wrote into")
+    parser.add_argument("--out", type=Path, metavar="PNG", help="(default: curves.png in the first folder)")
+    parser.add_argument("--overwrite", action="store_true", help="replace PNG if it exists")
+    parser.set_defaults(run=analyze_curves)
+
+
+def analyze_curves(args: argparse.Namespace) -> int:
+    """Draw the curves of trainings; returns the exit code.
+
+    Raises:
+        UsageError: If the picture exists or a name is no PNG's.
+        DataError: If a folder holds no log.
+    """
+    from yolox_pose.apis.curves import draw_curves, read_history
+    from yolox_pose.checkpoints.files import write_atomically
+
+    if args.out is not None and args.out.suffix.lower() != ".png":
+        raise UsageError(f"--out {args.out}: the name of the picture ends in .png")
+    if args.out is not None and args.out.exists() and not args.overwrite:
+        raise UsageError(f"{args.out} exists; name another file or give --overwrite")
+    histories = [read_history(folder) for folder in args.work_dirs]
+    out = args.out or args.work_dirs[0] / "curves.png"  # what the training itself keeps there, drawn again
+    write_atomically(out, draw_curves(histories))
+    print(f"written: {out}")
+    return 0
 
 
 def analyze_model(args: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ COMMANDS = {
     "quickstart": ("quickstart", "synthesize data, train a small model on it, evaluate and draw it"),
     "convert": ("convert", "convert a checkpoint of another implementation"),
     "export": ("export", "export a model to ONNX and other formats"),
-    "analyze": ("analyze", "parameters and operations of a model, part by part"),
+    "analyze": ("analyze", "parameters and operations of a model; curves of trainings"),
 }
 """Subcommand to module of :mod:`yolox_pose.cli` and one line of help; only those that exist are offered."""
 

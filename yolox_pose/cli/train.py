@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yolox_pose.cli.common import (
     add_config_options,
@@ -21,6 +21,8 @@ from yolox_pose.weights import find_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+TENSORBOARD = "TensorboardVisBackend"
 
 EXAMPLES = """examples:
   python tools/train.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py --amp
@@ -57,6 +59,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size of all processes"
     )
     parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="also write for TensorBoard, into <work dir>/<time>/vis_data"
+    )
+    parser.add_argument(
+        "--val-pictures",
+        type=int,
+        metavar="N",
+        help="draw N validation images, annotated and predicted, at every validation into <work dir>/val_pictures",
+    )
     add_run_options(parser)
     add_config_options(parser)
     return parser
@@ -76,6 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         scale_lr(config)
     if args.no_validate:
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
+    if args.tensorboard:
+        add_tensorboard(config)
+    if args.val_pictures is not None:
+        config.default_hooks.val_pictures = {"type": "yolox_pose.ValPicturesHook", "num": args.val_pictures}
     train(config)
     leave_processes()
     return 0
@@ -89,6 +104,8 @@ def train(config: Config) -> None:
     """
     from mmengine.runner import Runner
 
+    if any(_is_tensorboard(backend) for backend in config.get("visualizer", {}).get("vis_backends") or []):
+        check_tensorboard()
     config.custom_hooks = [*(config.get("custom_hooks") or []), {"type": "yolox_pose.StartWeightsHook"}]
     Runner.from_cfg(config).train()
 
@@ -119,6 +136,29 @@ def find_latest(work_dir: str | Path) -> str:
             f"--resume: there is no checkpoint in {work_dir}; start without --resume, or name a checkpoint"
         )
     return latest
+
+
+def add_tensorboard(config: Config) -> None:
+    """Have losses and figures written for TensorBoard, too."""
+    backends = config.visualizer.setdefault("vis_backends", [])
+    if not any(_is_tensorboard(backend) for backend in backends):
+        backends.append({"type": TENSORBOARD})
+
+
+def check_tensorboard() -> None:
+    """Find out before data are read whether events can be written.
+
+    Raises:
+        UsageError: If the package is missing.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+    except ImportError:
+        raise UsageError("writing for TensorBoard needs its package: pip install 'yolox-pose[tensorboard]'") from None
+
+
+def _is_tensorboard(backend: Mapping[str, Any]) -> bool:
+    return str(backend.get("type", "")).rpartition(".")[2] == TENSORBOARD
 
 
 def use_amp(config: Config, device: str) -> None:

@@ -162,6 +162,14 @@ def _keypoint_losses(
     return ((1 - oks) * has_pose).sum(), (entropy * has_pose).sum(), (distance * has_pose).sum(), has_pose.sum()
 
 
+@torch.no_grad()
+def _statistics(pos: _Positives, valid: Tensor) -> dict[str, Tensor]:
+    """How the positives are spread over the (B, G) instances; means over this process's batch, 0 without instances."""
+    taken = torch.zeros(valid.shape, device=valid.device).scatter_add_(1, pos.instance, pos.used.float())
+    instances = valid.sum().clamp(min=1)
+    return {"positives": taken.sum() / instances, "unmatched": ((taken == 0) & valid).sum() / instances}
+
+
 def at_least_one(counts: Tensor) -> Tensor:
     """What the sums of a single process are divided by."""
     return counts.clamp(min=1)
@@ -181,7 +189,7 @@ def yolox_losses(
     unlabelled: str = "negative",
     reduce: Callable[[Tensor], Tensor] = at_least_one,
 ) -> dict[str, Tensor]:
-    """All losses of a batch. The keys depend on the mode and the weights alone, never on what the batch holds.
+    """All losses of a batch, and what the assignment was like. The keys depend on the mode and the weights alone, never on what the batch holds.
 
     Objectness is summed over the priors that are not ignored, class, box and L1 over the positives, each divided by the
     number of positives; the keypoint terms are summed over the positives with labelled keypoints and divided by their
@@ -204,7 +212,9 @@ def yolox_losses(
 
     Returns:
         Scalars ``loss_obj``, ``loss_cls``, ``loss_bbox``, ``loss_bbox_l1`` and, with the keypoint branch, ``loss_kpt``,
-        ``loss_vis`` (and ``loss_kpt_l1`` where its weight is not 0).
+        ``loss_vis`` (and ``loss_kpt_l1`` where its weight is not 0). Beside them, for the log and without gradient:
+        ``positives`` per instance, ``unmatched``, the share of instances without one, and, with the keypoint branch,
+        ``oks``, the mean over the positives with labelled keypoints (0 where there are none).
 
     Source: Ge et al., YOLOX (2021); Maji et al., YOLO-Pose (CVPRW 2022), section 3.4, eq. 4-6; mmpose ``YOLOXPoseHead``.
     """
@@ -224,11 +234,13 @@ def yolox_losses(
     count = pos.used.sum().float()
     keypoint_sums: list[Tensor] = []
     keypoint_count = torch.zeros_like(count)
+    statistics = _statistics(pos, targets.valid)
     if predictions.keypoints is not None:
         *keypoint_sums, keypoint_count = _keypoint_losses(
             pos.of(predictions.keypoints), pos.of(predictions.visibility), pos, targets, sigmas,
             (hidden_is_visible, unlabelled),
         )  # fmt: skip
+        statistics["oks"] = (keypoint_count - keypoint_sums[0].detach()) / keypoint_count.clamp(min=1)
     count, keypoint_count = reduce(torch.stack([count, keypoint_count]))
     losses = {
         "loss_obj": weights.objectness * objectness.sum() / count,
@@ -242,4 +254,4 @@ def yolox_losses(
         losses["loss_vis"] = weights.visibility * visibility / keypoint_count
         if weights.keypoint_l1:
             losses["loss_kpt_l1"] = weights.keypoint_l1 * keypoint_l1 / keypoint_count
-    return losses
+    return losses | statistics
