@@ -2,16 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from crowds import data_options, make_crowd
 
+from yolox_pose.apis.curves import read_history
 from yolox_pose.cli import run
-from yolox_pose.cli.common import parse_options
+from yolox_pose.cli.common import load_config, parse_options
 from yolox_pose.cli.train import build_parser, find_latest, main
 from yolox_pose.errors import UsageError
 
@@ -25,7 +28,9 @@ def crowd(tmp_path_factory):
     return make_crowd(tmp_path_factory.mktemp("crowd") / "data")
 
 
-def train(crowd, work_dir, *options, epochs=2, arguments=(), tool=("tools/train.py",), launcher=(), check=True):
+def train(
+    crowd, work_dir, *options, epochs=2, arguments=(), tool=("tools/train.py",), launcher=(), check=True, config=CONFIG
+):
     """Run a small training in a process of its own."""
     root = Path(__file__).resolve().parents[2]
     settings = [*data_options(crowd), *SMALL, f"train_cfg.max_epochs={epochs}", "train_cfg.val_interval=2", *options]
@@ -33,7 +38,7 @@ def train(crowd, work_dir, *options, epochs=2, arguments=(), tool=("tools/train.
         sys.executable,
         *launcher,
         *tool,
-        CONFIG,
+        config,
         "--work-dir",
         str(work_dir),
         *arguments,
@@ -119,11 +124,93 @@ def test_the_config_runs_from_mmpose_own_tool(crowd, tmp_path):
     assert (tmp_path / "epoch_1.pth").is_file()
 
 
+def log_of(work_dir):
+    return "".join(path.read_text() for path in sorted(Path(work_dir).rglob("*.log")))
+
+
+WATCHING = {
+    "command line": (("--val-pictures", "2"), ()),
+    "config": ((), ("default_hooks.val_pictures.type=yolox_pose.ValPicturesHook", "default_hooks.val_pictures.num=2")),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", WATCHING)
+def test_a_training_can_be_watched(crowd, tmp_path, form):
+    arguments, options = WATCHING[form]
+    options = (*options, "train_cfg.val_interval=1", "default_hooks.logger.interval=1", "default_hooks.checks.epochs=1")
+    train(crowd, tmp_path, *options, arguments=arguments)
+    assert cv2.imread(str(tmp_path / "curves.png")).shape == (800, 1200, 3)
+    names = [sorted(path.name for path in (tmp_path / "val_pictures" / f"epoch_{i}").iterdir()) for i in (1, 2)]
+    assert names[0] == names[1] and len(names[0]) == 2
+    log = log_of(tmp_path)
+    assert re.search(r"positives: \d\.\d+  unmatched: \d\.\d+  oks: 0\.\d+", log)
+    assert log.count("coco/AP is still 0 after 1 epochs") == 1  # it is in the second, too
+    history = read_history(tmp_path)
+    assert len(history.train) == 6 and [record["step"] for record in history.val] == [1, 2]
+    assert all(0 < record["oks"] < 1 and record["positives"] >= 1 for record in history.train)
+
+
+@pytest.mark.slow
+def test_labels_without_keypoints_are_said_before_the_first_step(crowd, tmp_path):
+    content = json.loads((crowd / "annotations" / "train.json").read_text())
+    for annotation in content["annotations"]:
+        annotation["keypoints"], annotation["num_keypoints"] = [0] * 51, 0
+    (tmp_path / "bare.json").write_text(json.dumps(content))
+    train(crowd, tmp_path / "run", f"train_dataloader.dataset.ann_file={tmp_path / 'bare.json'}", epochs=1)
+    log = log_of(tmp_path / "run")
+    assert log.count("annotations has a labelled keypoint, so boxes are all that is learned") == 1
+    assert log.index("labelled keypoint") < log.index("Epoch(train)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["command line", "config"])
+def test_tensorboard_gets_losses_and_figures(crowd, tmp_path, form):
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="an extra")
+    backends = "[{'type':'LocalVisBackend'},{'type':'TensorboardVisBackend'}]"
+    arguments, options = (
+        (("--tensorboard",), ()) if form == "command line" else ((), (f"visualizer.vis_backends={backends}",))
+    )
+    train(crowd, tmp_path, *options, "default_hooks.logger.interval=1", arguments=arguments)
+    (events,) = tmp_path.rglob("events.out.tfevents.*")
+    found = loader.EventAccumulator(str(events.parent))
+    found.Reload()
+    assert {"loss_kpt", "oks", "coco/AP"} <= set(found.Tags()["scalars"])
+    assert len(found.Scalars("loss")) == 6
+
+
+def test_tensorboard_that_is_missing_is_said_before_data_are_read(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert run(main, [CONFIG, "--tensorboard", "--work-dir", str(tmp_path)]) == 2
+    assert "pip install 'yolox-pose[tensorboard]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["nano"])
+def test_the_improved_recipe_trains(crowd, tmp_path, size):
+    options = ["val_dataloader.num_workers=0", "val_dataloader.persistent_workers=False", "train_dataloader.num_workers=0",
+               "train_dataloader.persistent_workers=False", "model.data_preprocessor.random_size=None"]  # fmt: skip
+    config = f"yolox-pose_{size}_8xb32-300e_coco-improved"
+    train(crowd, tmp_path, *options, "train_cfg.dynamic_intervals=None", epochs=1, config=config)
+    assert "loss_kpt_l1" in log_of(tmp_path) and (tmp_path / "last_checkpoint").is_file()
+
+
+@pytest.mark.parametrize("size", ["nano", "tiny", "s"])
+def test_the_improved_recipe_is_the_published_one_with_three_changes(size):
+    published, improved = (load_config(f"yolox-pose_{size}_8xb32-300e_coco{tail}") for tail in ("", "-improved"))
+    head, clip = improved.model.head, improved.optim_wrapper.clip_grad
+    assert (head.pop("assigner"), head.pop("loss_weights")) == ({"dynamic_k": "iou"}, {"keypoint_l1": 3.0})
+    assert clip.pop("max_norm") == 35 and published.optim_wrapper.clip_grad.pop("max_norm") == 0.1
+    for key in published:
+        assert improved[key] == published[key], key
+
+
 BAD = {
     "no config": (["nowhere.py"], 2, "nowhere.py"),
     "no weights": ([CONFIG, "--load-from", "nothing.pth"], 2, "'nothing.pth' does not exist"),
     "resume in an empty folder": ([CONFIG, "--work-dir", "{tmp}", "--resume"], 2, "there is no checkpoint in {tmp}"),
     "resume from a missing file": ([CONFIG, "--resume", "epoch_9.pth"], 2, "'epoch_9.pth' does not exist"),
+    "no pictures": ([CONFIG, "--work-dir", "{tmp}", "--val-pictures", "0"], 2, "must be at least 1, not 0"),
     "no CUDA": ([CONFIG, "--device", "cuda"], 2, "torch sees no CUDA device"),
     "malformed option": ([CONFIG, "--cfg-options", "lr"], 2, "'lr' is not of the form KEY=VALUE"),
     "both starts": ([CONFIG, "--resume", "--load-from", "x"], 2, "exclude each other"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +17,8 @@ ASSIGNMENT = ("positives", "oks", "unmatched")
 """Statistics of the loss (:func:`yolox_pose.ops.yolox_losses`)."""
 FIGURES = ("AP", "AP50", "AP75", "AR", "bbox_AP", "bbox_mAP", "bbox_mAP_50")
 """Validation figures that are drawn, without their prefix."""
-LOG_RANGE = 30
-"""A quotient of the largest and smallest total loss from which on its axis is logarithmic."""
+FEW_POINTS = 40
+"""Lines of fewer points show them."""
 
 
 class History(NamedTuple):
@@ -75,6 +75,16 @@ def _continued(older: list[dict[str, float]], newer: list[dict[str, float]], key
     return [record for record in older if record[key] < first] + newer
 
 
+class _Panel(NamedTuple):
+    title: str
+    part: str  # 'train' or 'val'
+    names: tuple[str, ...]
+
+
+_AXES = {"train": ("iter", "iteration"), "val": ("step", "epoch")}
+"""Entry of a record that a panel is drawn over, and what it is called."""
+
+
 def draw_curves(histories: Sequence[History]) -> bytes:
     """Draw the curves of one training, its losses apart, or of several over each other.
 
@@ -85,47 +95,50 @@ def draw_curves(histories: Sequence[History]) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 8), layout="constrained")
-    axes = figure.subplots(2, 2)
-    single = len(histories) == 1
-    losses = sorted({key for history in histories for record in history.train for key in record if "loss" in key})
-    _draw(axes[0, 0], histories, "train", "iter", losses if single else ["loss"], "loss", "iteration")
-    figures = [name for history in histories for record in history.val for name in record if _is_figure(name)]
-    chosen = list(dict.fromkeys(figures)) if single else list(dict.fromkeys(figures))[:1]
-    _draw(axes[0, 1], histories, "val", "step", chosen, "validation", "epoch")
-    _draw(axes[1, 0], histories, "train", "iter", ASSIGNMENT if single else ["oks"], "assignment", "iteration")
-    rates = ["lr"] + (["grad_norm"] if single else [])
-    _draw(axes[1, 1], histories, "train", "iter", rates, "learning rate, norm of the gradient", "iteration")
-    total = [record["loss"] for history in histories for record in history.train if record.get("loss", 0) > 0]
-    if total and (not single or max(total) > LOG_RANGE * min(total)):
-        axes[0, 0].set_yscale("log")
-    axes[1, 1].set_yscale("log")
+    axes = figure.subplots(2, 2).flat
+    for axis, panel in zip(axes, _panels(histories)):
+        _draw(axis, panel, histories)
+    if len(histories) == 1 and any(record.get("loss", 0) > 0 for record in histories[0].train):
+        axes[0].set_yscale("log")  # terms of very different size
+    axes[1].set_ylim(bottom=0)
+    axes[3].set_yscale("log")
     figure.suptitle(", ".join(history.name for history in histories))
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 
 
-def _is_figure(name: str) -> bool:
-    return name.rpartition("/")[2] in FIGURES
+def _panels(histories: Sequence[History]) -> tuple[_Panel, ...]:
+    """What is drawn: of one training all there is, of several one line each."""
+    losses = {key for history in histories for record in history.train for key in record if "loss" in key}
+    found = (key for history in histories for record in history.val for key in record)
+    figures = tuple(dict.fromkeys(key for key in found if key.rpartition("/")[2] in FIGURES))
+    single = len(histories) == 1
+    return (
+        _Panel("loss", "train", tuple(sorted(losses)) if single else ("loss",)),
+        _Panel("validation", "val", figures if single else figures[:1]),
+        _Panel("assignment (positives: per instance)", "train", ASSIGNMENT if single else ("oks",)),
+        _Panel("learning rate, norm of the gradient", "train", ("lr", "grad_norm") if single else ("lr",)),
+    )
 
 
-def _draw(
-    axis: Any, histories: Iterable[History], part: str, over: str, names: Iterable[str], title: str, label: str
-) -> None:
+def _draw(axis: Any, panel: _Panel, histories: Sequence[History]) -> None:
     """One line a name and training, over those records that have it."""
-    drawn = 0
+    over, label = _AXES[panel.part]
     for history in histories:
-        for name in names:
-            points = [(r[over], r[name]) for r in getattr(history, part) if _is_number(r, name)]
-            if not points:
-                continue
-            words = name if len(list(names)) > 1 else f"{history.name} {name}"
-            axis.plot(*zip(*points), "o-" if part == "val" else "-", label=words, markersize=4, linewidth=1.2)
-            drawn += 1
-    axis.set_title(title)
+        for name in panel.names:
+            points = [
+                (record[over], record[name]) for record in getattr(history, panel.part) if _is_number(record, name)
+            ]
+            if points:
+                words = name if len(histories) == 1 else f"{history.name} {name}"
+                style = "o-" if len(points) < FEW_POINTS else "-"
+                axis.plot(*zip(*points), style, label=words, markersize=3, linewidth=1.2)
+    axis.set_title(panel.title)
     axis.set_xlabel(label)
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)
-    if drawn:
+    if axis.lines:
         axis.legend(fontsize="small")
     else:
         axis.text(0.5, 0.5, "nothing yet", ha="center", va="center", transform=axis.transAxes, color="gray")

@@ -21,7 +21,8 @@ FOLDER = "val_pictures"
 
 @HOOKS.register_module()
 class ValPicturesHook(Hook):
-    """Draws annotations and predictions of some validation images side by side into ``val_pictures/epoch_N/`` of the work dir.
+    """Draws annotations and predictions of some validation images side by side, into ``val_pictures/epoch_N/`` of the work dir;
+    the pictures are named by the image ids.
 
     Args:
         num: Images, evenly spread over the validation data.
@@ -64,7 +65,7 @@ class ValPicturesHook(Hook):
         common = {"skeleton": dataset.skeleton, "classes": dataset.records.classes}
         left = draw_poses(img, **annotated(dataset.records, place), **common)
         right = draw_poses(img, **predicted(sample.pred_instances, self.score_threshold), **common)
-        name = f"{Path(dataset.records.file_name(place)).stem}.jpg"
+        name = f"{sample.metainfo['img_id']}.jpg"
         cv2.imwrite(str(folder / name), side_by_side(left, right, ("annotated", f"epoch {runner.epoch}")))
 
 
