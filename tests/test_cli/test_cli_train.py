@@ -18,6 +18,7 @@ from yolox_pose.cli.common import load_config, parse_options
 from yolox_pose.cli.train import build_parser, find_latest, main
 from yolox_pose.errors import UsageError
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/quickstart/yolox-pose_quickstart_160.py"
 SMALL = ["train_dataloader.batch_size=4", "val_dataloader.batch_size=4", "train_dataloader.dataset.input_size=96,96",
          "val_dataloader.dataset.input_size=96,96", "param_scheduler.0.end=3", "log_level=INFO"]  # fmt: skip
@@ -32,7 +33,6 @@ def train(
     crowd, work_dir, *options, epochs=2, arguments=(), tool=("tools/train.py",), launcher=(), check=True, config=CONFIG
 ):
     """Run a small training in a process of its own."""
-    root = Path(__file__).resolve().parents[2]
     settings = [*data_options(crowd), *SMALL, f"train_cfg.max_epochs={epochs}", "train_cfg.val_interval=2", *options]
     command = [
         sys.executable,
@@ -45,8 +45,8 @@ def train(
         "--cfg-options",
         *settings,
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     if check:
         assert done.returncode == 0, done.stderr[-3000:]
     return done
@@ -167,11 +167,11 @@ def test_labels_without_keypoints_are_said_before_the_first_step(crowd, tmp_path
 @pytest.mark.parametrize("form", ["command line", "config"])
 def test_tensorboard_gets_losses_and_figures(crowd, tmp_path, form):
     loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="an extra")
-    backends = "[{'type':'LocalVisBackend'},{'type':'TensorboardVisBackend'}]"
-    arguments, options = (
-        (("--tensorboard",), ()) if form == "command line" else ((), (f"visualizer.vis_backends={backends}",))
-    )
-    train(crowd, tmp_path, *options, "default_hooks.logger.interval=1", arguments=arguments)
+    own = tmp_path / "own.py"
+    backends = "visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])"
+    own.write_text(f"_base_ = {str(ROOT / CONFIG)!r}\n{backends}\n")
+    config, arguments = (CONFIG, ("--tensorboard",)) if form == "command line" else (str(own), ())
+    train(crowd, tmp_path, "default_hooks.logger.interval=1", arguments=arguments, config=config)
     (events,) = tmp_path.rglob("events.out.tfevents.*")
     found = loader.EventAccumulator(str(events.parent))
     found.Reload()

@@ -157,8 +157,8 @@ def check_tensorboard() -> None:
         raise UsageError("writing for TensorBoard needs its package: pip install 'yolox-pose[tensorboard]'") from None
 
 
-def _is_tensorboard(backend: Mapping[str, Any]) -> bool:
-    return str(backend.get("type", "")).rpartition(".")[2] == TENSORBOARD
+def _is_tensorboard(backend: Any) -> bool:
+    return isinstance(backend, Mapping) and str(backend.get("type", "")).rpartition(".")[2] == TENSORBOARD
 
 
 def use_amp(config: Config, device: str) -> None:
