@@ -1,4 +1,4 @@
-"""``yolox-pose analyze model``: figures against published ones, and against layers counted by hand."""
+"""``yolox-pose analyze``: figures of models against published ones and layers counted by hand; curves of trainings."""
 
 import json
 import subprocess
@@ -129,3 +129,21 @@ def test_the_tool_as_users_run_it(repo_root):
     done = subprocess.run(command, cwd=repo_root, capture_output=True, text=True)
     assert done.returncode == 0 and "total" in done.stdout, done.stderr
     assert subprocess.run(command[:2], cwd=repo_root, capture_output=True).returncode == 2
+
+
+def test_curves_of_a_work_dir(tmp_path, capsys):
+    folder = tmp_path / "run" / "20260101_000000" / "vis_data"
+    folder.mkdir(parents=True)
+    (folder / "scalars.json").write_text('{"loss": 2.0, "lr": 0.1, "iter": 10, "epoch": 1, "step": 10}\n')
+    out = tmp_path / "both.png"
+    assert run(main, ["curves", str(tmp_path / "run"), str(tmp_path / "run"), "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert run(main, ["curves", str(tmp_path / "run")]) == 0 and (tmp_path / "run" / "curves.png").is_file()
+    capsys.readouterr()
+    for arguments, code, message in (
+        (["--out", str(out)], 2, "both.png exists; name another file or give --overwrite"),
+        (["--out", "a.jpg"], 2, "ends in .png"),
+        ([str(tmp_path)], 1, "holds no log of a training"),
+    ):
+        assert run(main, ["curves", str(tmp_path / "run"), *arguments]) == code
+        assert message in capsys.readouterr().err

@@ -99,7 +99,7 @@ def test_losses_are_equal(models, features):
         )
     model.head.late = peer.bbox_head.use_l1 = False
     names = {"loss_obj": "loss_obj", "loss_cls": "loss_cls", "loss_bbox": "loss_bbox", "loss_bbox_l1": "loss_l1"}
-    assert set(ours) == set(names)
+    assert {name for name in ours if "loss" in name} == set(names)
     for mine, other in names.items():
         assert ours[mine].item() > 0
         assert ours[mine].item() == pytest.approx(theirs[other].item(), rel=1e-4), mine
