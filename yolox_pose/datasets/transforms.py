@@ -28,6 +28,7 @@ from yolox_pose.datasets.warp import (
     TiledImage,
     affine_matrix,
     draw_tiles,
+    mix_tile,
     scaling,
     translation,
     warp_image,
@@ -270,8 +271,7 @@ class YOLOXPoseMixUp(SampleTransform):
             source, self.input_size, size, jitter=jitter, mirror=mirror, crop=tuple(rng.random(2))
         )
         tile = Tile(lambda: dataset.load_image(other["sample_idx"]), *place, other["ignore_mask"])
-        img, crowd = draw_tiles(TiledImage((tile,), size, self.pad_value), np.eye(3), size)
-        results["img"] = augment.average(results["img"], img)
+        results["img"], crowd = mix_tile(results["img"], tile, self.pad_value)
         crowds = [mask for mask in (results["ignore_mask"], crowd) if mask is not None]
         results["ignore_mask"] = np.maximum.reduce(crowds) if crowds else None
         moved = augment.warp_instances(get_instances(other), place.matrix)
@@ -401,10 +401,14 @@ class PackYOLOXPoseInputs(SampleTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Pack a sample; in test mode it has no labels."""
-        sample = PoseDataSample(metainfo=self._metainfo(results))
+        sample = PoseDataSample()
+        for key, value in self._metainfo(results).items():  # set at once, MMEngine would copy each of them
+            sample.set_field(value, key, field_type="metainfo")
         if "bboxes" in results:
-            labels = dict(zip(LABEL_KEYS[:-1], get_instances(results)))
-            sample.gt_instance_labels = InstanceData(**{key: torch.from_numpy(v) for key, v in labels.items()})
+            labels = InstanceData()
+            for key, values in zip(LABEL_KEYS[:-1], get_instances(results)):
+                labels.set_field(torch.from_numpy(values), key)  # of one length, which need not be looked at each time
+            sample.gt_instance_labels = labels
         if results.get("ignore_mask") is not None:
             mask = torch.from_numpy(np.ascontiguousarray(results["ignore_mask"]))
             sample.gt_fields = PixelData(ignore_mask=mask[None])

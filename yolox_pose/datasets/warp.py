@@ -8,6 +8,7 @@ straight into its final place.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -61,7 +62,10 @@ def affine_matrix(
 
 def warp_points(points: ArrayLike, matrix: np.ndarray) -> np.ndarray:
     """Points (..., 2) moved by a matrix, float64."""
-    return np.asarray(points, dtype=np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
+    moved = np.asarray(points, dtype=np.float64) @ matrix[:2, :2].T
+    for axis in (0, 1):  # numpy adds a row of two to each of many rows several times as slowly
+        moved[..., axis] += matrix[axis, 2]
+    return moved
 
 
 def determinant(matrix: np.ndarray) -> float:
@@ -105,43 +109,46 @@ def warp_image(
     border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
     value = (pad_value,) * 3
     if not nearest:
-        resized = _resize(img, matrix)
+        resized = _resize(img, matrix, size)
         if resized is not None:
-            return _cut_out(*resized, size, border, value)
+            return _surround(*resized, size, border, value)
         img, matrix = _shrink(img, matrix)
     centers = translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     return cv2.warpAffine(img, centers[:2], size, flags=flags, borderMode=border, borderValue=value)
 
 
-def _resize(img: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, int, int] | None:
+def _resize(img: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, int, int] | None:
     """Draw an image by ``cv2.resize``, several times as fast as a warp, if the matrix puts its borders on whole pixels.
 
     Returns:
-        The resized, perhaps mirrored, image, and its left and top in the target; None if the matrix is another one.
+        What a target of ``size`` shows of the resized, perhaps mirrored, image, and its left and top there; None if the
+        matrix is another one.
     """
     if matrix[0, 1] or matrix[1, 0] or matrix[1, 1] <= 0 or not matrix[0, 0]:
         return None
-    (x1, y1), (x2, y2) = warp_points([(0, 0), img.shape[1::-1]], matrix).tolist()
-    left, top, right, bottom = (round(edge) for edge in (min(x1, x2), y1, max(x1, x2), y2))
-    exact = abs(min(x1, x2) - left) + abs(max(x1, x2) - right) + abs(y1 - top) + abs(y2 - bottom) < WHOLE
+    (sx, sy), (x1, y1) = matrix.diagonal()[:2].tolist(), matrix[:2, 2].tolist()
+    x2, y2 = x1 + sx * img.shape[1], y1 + sy * img.shape[0]
+    edges = min(x1, x2), y1, max(x1, x2), y2
+    left, top, right, bottom = (round(edge) for edge in edges)
+    exact = sum(abs(edge - whole) for edge, whole in zip(edges, (left, top, right, bottom))) < WHOLE
     if not exact or right <= left or bottom <= top:
         return None
-    shrinks = determinant(matrix) < SHRINK_LIMIT**2
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    method = cv2.INTER_AREA if abs(sx * sy) < SHRINK_LIMIT**2 else cv2.INTER_LINEAR
     resized = cv2.resize(img, (right - left, bottom - top), interpolation=method)
-    return (resized if x1 < x2 else cv2.flip(resized, 1)), left, top
+    first, last = max(left, 0), max(min(right, size[0]), 0)
+    columns = slice(first - left, last - left) if sx > 0 else slice(right - last, right - first)
+    part = resized[max(-top, 0) : max(size[1] - top, 0), columns]
+    return (part if sx > 0 or not part.size else cv2.flip(part, 1)), first, max(top, 0)
 
 
-def _cut_out(
-    img: np.ndarray, left: int, top: int, size: tuple[int, int], border: int, value: tuple[int, int, int]
+def _surround(
+    part: np.ndarray, left: int, top: int, size: tuple[int, int], border: int, value: tuple[int, int, int]
 ) -> np.ndarray:
-    """Window of ``size`` at the origin of a target in which the image lies at (left, top)."""
-    height, width = img.shape[:2]
-    part = img[max(-top, 0) : max(size[1] - top, 0), max(-left, 0) : max(size[0] - left, 0)]
+    """Target of ``size`` that shows an image part at (left, top), with a border around it."""
     if not part.size:
-        return np.full((size[1], size[0], *img.shape[2:]), value[0], dtype=img.dtype)
-    pads = max(top, 0), max(size[1] - top - height, 0), max(left, 0), max(size[0] - left - width, 0)
+        return np.full((size[1], size[0], *part.shape[2:]), value[0], dtype=part.dtype)
+    pads = top, size[1] - top - part.shape[0], left, size[0] - left - part.shape[1]
     return cv2.copyMakeBorder(part, *pads, border, value=value) if any(pads) else part
 
 
@@ -191,12 +198,39 @@ def draw_tiles(tiled: TiledImage, matrix: np.ndarray, size: tuple[int, int]) -> 
     """
     img = np.full((size[1], size[0], 3), tiled.pad_value, dtype=np.uint8)
     masks: list[np.ndarray] = []
-    for tile in tiled.tiles:
-        corners = warp_points(_corners(tile.region), matrix)
+    quadrangles = warp_points([_corners(tile.region) for tile in tiled.tiles], matrix)
+    for tile, corners in zip(tiled.tiles, quadrangles):
         window = _window(corners, size)
         if window is not None:
             _draw_tile(img, masks, tile, matrix @ tile.matrix, corners, window)
     return Drawing(img, masks[0] if masks else None)
+
+
+def mix_tile(img: np.ndarray, tile: Tile, pad_value: int = PAD_VALUE) -> Drawing:
+    """Mean of an image and of a picture of its size with one tile, rounded.
+
+    Neither the part of the tile that is not seen nor the grey around it is drawn, unless the tile has a crowd mask.
+
+    Args:
+        img: (H, W, 3) uint8.
+        tile: The tile, its matrix and region in pixels of ``img``.
+        pad_value: Grey of the picture where the tile is not.
+    """
+    size = img.shape[1], img.shape[0]
+    placed = _resize(tile.load(), tile.matrix, size) if tile.ignore_mask is None else None
+    if placed is None:
+        drawn = draw_tiles(TiledImage((tile,), size, pad_value), np.eye(3), size)
+        return drawn._replace(img=cv2.addWeighted(img, 0.5, drawn.img, 0.5, 0))
+    part, left, top = placed
+    right, bottom, mixed = left + part.shape[1], top + part.shape[0], np.empty_like(img)
+    around = np.s_[:top], np.s_[bottom:], np.s_[top:bottom, :left], np.s_[top:bottom, right:]
+    for place in around:
+        if img[place].size:
+            cv2.convertScaleAbs(img[place], mixed[place], 0.5, pad_value / 2)
+    inside = np.s_[top:bottom, left:right]
+    if part.size:
+        cv2.addWeighted(img[inside], 0.5, part, 0.5, 0, mixed[inside])
+    return Drawing(mixed, None)
 
 
 def _draw_tile(
@@ -235,17 +269,28 @@ def _draw_through(target: np.ndarray, source: np.ndarray, tile: Tile, matrix: np
     """
     if matrix[0, 1] == matrix[1, 0] == 0 or tile.matrix[0, 1] or tile.matrix[1, 0]:
         return False
-    (left, right), (top, bottom) = (
-        sorted(min(max(round((edge - shift) / scale), 0), extent) for edge in tile.region[axis::2])
-        for axis, (scale, shift, extent) in enumerate(
-            zip(tile.matrix.diagonal().tolist(), tile.matrix[:2, 2].tolist(), source.shape[1::-1])
-        )
-    )
+    bounds = []
+    for axis, (extent, seen) in enumerate(zip(source.shape[1::-1], _seen(matrix, target.shape[1::-1]))):
+        scale, shift = float(tile.matrix[axis, axis]), float(tile.matrix[axis, 2])
+        edges = sorted(min(max(round((edge - shift) / scale), 0), extent) for edge in tile.region[axis::2])
+        bounds.append([min(max(edge, seen[0]), seen[1]) for edge in edges])
+    (left, right), (top, bottom) = bounds
+    if right == left or bottom == top:
+        return True
     part, matrix = _shrink(source[top:bottom, left:right], matrix @ translation(left, top))
     part = cv2.copyMakeBorder(part, 1, 0, 1, 0, cv2.BORDER_REPLICATE)
     centers = translation(-0.5, -0.5) @ matrix @ translation(-0.5, -0.5)
     cv2.warpAffine(part, centers[:2], target.shape[1::-1], dst=target, borderMode=cv2.BORDER_TRANSPARENT)
     return True
+
+
+def _seen(matrix: np.ndarray, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First and last column, and row, of a source that a target of ``size`` shows, with a margin for interpolation."""
+    (a, b, dx), (c, d, dy) = matrix[:2].tolist()
+    det, corners = a * d - b * c, ((x - dx, y - dy) for x in (0, size[0]) for y in (0, size[1]))
+    xs, ys = zip(*(((d * x - b * y) / det, (a * y - c * x) / det) for x, y in corners))
+    margin = 2 + 2 / abs(det) ** 0.5
+    return tuple((math.floor(min(side) - margin), math.ceil(max(side) + margin)) for side in (xs, ys))
 
 
 def _corners(region: Sequence[float]) -> np.ndarray:
@@ -256,9 +301,10 @@ def _corners(region: Sequence[float]) -> np.ndarray:
 
 def _window(corners: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
     """Whole pixels of the target that may lie inside a quadrangle; None if there are none."""
-    low = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
-    high = np.minimum(np.ceil(corners.max(axis=0)), size).astype(int)
-    return (*low.tolist(), *high.tolist()) if (high > low).all() else None
+    xs, ys = corners.T.tolist()
+    left, top = max(math.floor(min(xs)), 0), max(math.floor(min(ys)), 0)
+    right, bottom = min(math.ceil(max(xs)), size[0]), min(math.ceil(max(ys)), size[1])
+    return (left, top, right, bottom) if right > left and bottom > top else None
 
 
 def _polygon_mask(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
