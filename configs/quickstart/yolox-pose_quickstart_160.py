@@ -69,6 +69,6 @@ custom_hooks = [
     dict(type='yolox_pose.NonFiniteLossGuard'),
     dict(type='yolox_pose.TrainingPhaseHook', num_last_epochs=0),
     dict(type='yolox_pose.ProgressBarHook'),
-    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.005, gamma=200, update_buffers=True, priority=49),
+    dict(type='EMAHook', ema_type='yolox_pose.BatchedExpMomentumEMA', momentum=0.005, gamma=200, update_buffers=True, priority=49),
 ]
 log_level = 'WARNING'  # the progress bar shows what the log lines would; vis_data/ keeps the numbers

@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from crowds import data_options, make_crowd
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).parent))
 from models_common import build_model, losses_of, make_batch  # noqa: E402
+
+from yolox_pose.cli.paths import find_config  # noqa: E402
 
 SYNCHRONISING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique")
 """Operators of ATen whose result depends on values that the host has to wait for."""
@@ -70,6 +76,64 @@ def test_the_counter_sees_what_waits():
         x[x > 0].sum()
         (x > 0).nonzero()
     assert waits.found == ["_local_scalar_dense", "index", "nonzero"]
+
+
+class WaitsOfIterations(Hook):
+    """Notes what :class:`HostWaits` found in each iteration: the step and all hooks but those that run later."""
+
+    priority = "LOWEST"
+
+    def __init__(self, waits):
+        self.waits, self.iterations = waits, []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.waits.found = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.iterations.append(list(self.waits.found))
+
+
+def waits_of_training(tmp_path, iterations, **ema):
+    """Waits in each iteration of a run of a shipped config with all of its hooks."""
+    data = make_crowd(tmp_path / "data", train=2 * iterations)
+    config = Config.fromfile(find_config("yolox-pose_quickstart_160"))
+    words = dict(option.split("=") for option in data_options(data))
+    config.merge_from_dict({**words, "train_dataloader.batch_size": 2, "train_cfg.max_epochs": 1,
+                            "default_hooks.checkpoint": None, "work_dir": str(tmp_path / "work"),
+                            "train_dataloader.dataset.input_size": (64, 64)})  # fmt: skip
+    config.val_dataloader = config.val_evaluator = config.val_cfg = None
+    config.test_dataloader = config.test_evaluator = config.test_cfg = None
+    hooks = {hook["type"]: hook for hook in config.custom_hooks}
+    hooks["EMAHook"].update(ema)
+    config.custom_hooks = [
+        hook for name, hook in hooks.items() if name != "yolox_pose.ProgressBarHook"
+    ]  # reads by the clock
+    runner = Runner.from_cfg(config)
+    hook = WaitsOfIterations(HostWaits())
+    runner.register_hook(hook)
+    with hook.waits, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(runner.model.head), "_check", lambda *args: None)  # looks at CPU tensors alone
+        runner.train()
+    assert len(hook.iterations) == iterations
+    return hook.iterations
+
+
+@pytest.mark.slow
+def test_whole_iterations_with_all_hooks_wait_once_except_where_the_log_is_due(tmp_path):
+    """Loader, step, clipping, optimizer, average, schedule and log; every tenth iteration reads the norm of the gradient,
+    the loss and the number of skipped steps."""
+    iterations = waits_of_training(tmp_path, 11)
+    first, *others = iterations
+    assert len(first) <= 2  # the average reads its counter once
+    for number, found in enumerate(others, 2):
+        assert found in ([], ["_local_scalar_dense"]) if number % 10 else len(found) <= 4, (number, found)
+
+
+@pytest.mark.slow
+def test_the_average_of_mmpose_waits_for_every_tensor(tmp_path):
+    """What the test above guards against: without our class it fails by hundreds."""
+    found = waits_of_training(tmp_path, 2, ema_type="mmpose.ExpMomentumEMA")
+    assert len(found[-1]) > 100
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -4,11 +4,13 @@ import mmdet.models  # noqa: F401  (registers mmdet.CSPDarknet, mmdet.Darknet an
 
 from yolox_pose.models.darknet_neck import YOLOXDarknetNeck
 from yolox_pose.models.data_preprocessor import YOLOXPoseDataPreprocessor
+from yolox_pose.models.ema import BatchedExpMomentumEMA
 from yolox_pose.models.estimator import YOLOXPoseEstimator
 from yolox_pose.models.head import YOLOXHeadModule, YOLOXPoseDecoupledHead
 from yolox_pose.models.tta import YOLOXPoseTTA
 
 __all__ = [
+    "BatchedExpMomentumEMA",
     "YOLOXDarknetNeck",
     "YOLOXHeadModule",
     "YOLOXPoseDataPreprocessor",
