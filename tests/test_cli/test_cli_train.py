@@ -11,11 +11,12 @@ import cv2
 import pytest
 import torch
 from crowds import data_options, make_crowd
+from mmengine.config import Config
 
 from yolox_pose.apis.curves import read_history
 from yolox_pose.cli import run
 from yolox_pose.cli.common import load_config, parse_options
-from yolox_pose.cli.train import build_parser, find_latest, main
+from yolox_pose.cli.train import build_parser, check_sync_bn, find_latest, main
 from yolox_pose.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +71,29 @@ def assert_equal(a, b, where="checkpoint"):
             assert_equal(x, y, f"{where}[{i}]")
     else:
         assert a == b, where
+
+
+@pytest.mark.parametrize(
+    "kind, launcher, device, told",
+    [
+        ("torch", "pytorch", "cpu", "sync_bn=torch needs GPUs"),
+        ("torch", "none", "cuda", "add --launcher pytorch or slurm"),
+        ("apex", "pytorch", "cuda", "there is no 'apex'; known: torch, mmcv"),
+    ],
+)
+def test_batch_norm_over_processes_is_refused_where_it_would_not_be_done(kind, launcher, device, told):
+    with pytest.raises(UsageError, match=told):
+        check_sync_bn(Config({"sync_bn": kind}), launcher, device)
+
+
+def test_batch_norm_over_processes_is_let_through_where_it_can_be_done():
+    check_sync_bn(Config({"sync_bn": "torch"}), "pytorch", "cuda")
+    check_sync_bn(Config({}), "none", "cpu")
+
+
+def test_the_command_tells_that_sync_bn_needs_gpus(capsys):
+    assert run(main, [CONFIG, "--device", "cpu", "--cfg-options", "sync_bn=torch"]) == 2
+    assert "sync_bn=torch needs GPUs" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -9,13 +9,16 @@ import torch
 from crowds import data_options, make_crowd
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.model import convert_sync_batchnorm
 from mmengine.runner import Runner
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).parent))
 from models_common import build_model, losses_of, make_batch  # noqa: E402
 
 from yolox_pose.cli.paths import find_config  # noqa: E402
+from yolox_pose.engine import YOLOXPoseOptimConstructor  # noqa: E402
 
 SYNCHRONISING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique")
 """Operators of ATen whose result depends on values that the host has to wait for."""
@@ -165,6 +168,26 @@ def test_parts_count_once_in_the_running_statistics(monkeypatch):
             assert torch.allclose(one, other, rtol=1e-4, atol=1e-5), name
 
 
+def test_batch_norm_over_processes_replaces_every_layer_and_nothing_else(nano):
+    """What MMEngine does for ``sync_bn=torch``. Averaging over processes needs GPUs and is not run here."""
+    nano.eval()
+    converted = convert_sync_batchnorm(copy.deepcopy(nano), "torch")
+    norms = [name for name, layer in nano.named_modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert norms == [name for name, layer in converted.named_modules() if isinstance(layer, nn.SyncBatchNorm)]
+    assert len(norms) > 50 and not any(isinstance(layer, nn.BatchNorm2d) for layer in converted.modules())
+    state = converted.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in nano.state_dict().items())
+    batch = make_batch((2, 1))
+    with torch.no_grad():
+        assert losses_of(converted, batch, training=False) == losses_of(nano, batch, training=False)
+    config = {"type": "OptimWrapper", "optimizer": {"type": "AdamW", "lr": 0.1, "weight_decay": 0.5}}
+    sizes = [
+        [len(g["params"]) for g in YOLOXPoseOptimConstructor(config, {"norm_decay_mult": 0})(m).optimizer.param_groups]
+        for m in (nano, converted)
+    ]
+    assert sizes[0] == sizes[1] and len(sizes[0]) == 2  # they count as norms: no weight decay
+
+
 def test_micro_batch_must_be_positive():
     with pytest.raises(ValueError, match="micro_batch must be at least 1, not 0"):
         small(estimator={"micro_batch": 0})
@@ -190,8 +213,6 @@ def test_compiled_for_all_sizes_at_most_twice():
 
 def losses_over_training(options, disturbance=0.0, seed=0, steps=8):
     """Losses of a short training, the plain way or with every speed option, from weights that are disturbed a little."""
-    from yolox_pose.engine import YOLOXPoseOptimConstructor
-
     model = small(preprocessor={"channels_last": options})
     if options:
         model.micro_batch = 8  # in one part: batch norm sees the same images

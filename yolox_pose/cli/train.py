@@ -30,6 +30,9 @@ EXAMPLES = """examples:
   torchrun --nproc_per_node 4 tools/train.py CONFIG --launcher pytorch --auto-scale-lr
 """
 
+SYNC_BN = ("torch", "mmcv")
+"""Implementations of batch norm over processes that MMEngine knows; mmcv's needs its compiled operators."""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Options of the command."""
@@ -80,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_config(args.config, args.cfg_options, args.seed)
     config.work_dir = args.work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     setup_launcher(config, args.launcher, args.local_rank, device)
+    check_sync_bn(config, args.launcher, device)
     _set_start(config, args.resume, args.load_from)
     if args.amp:
         use_amp(config, device)
@@ -159,6 +163,23 @@ def check_tensorboard() -> None:
 
 def _is_tensorboard(backend: Any) -> bool:
     return isinstance(backend, Mapping) and str(backend.get("type", "")).rpartition(".")[2] == TENSORBOARD
+
+
+def check_sync_bn(config: Config, launcher: str, device: str) -> None:
+    """Refuse ``sync_bn`` where torch cannot do it or MMEngine would leave it out without a word.
+
+    Raises:
+        UsageError: If there are no GPUs, no several processes, or no such implementation.
+    """
+    kind = config.get("sync_bn")
+    if kind is None:
+        return
+    if kind not in SYNC_BN:
+        raise UsageError(f"sync_bn: there is no {kind!r}; known: {', '.join(SYNC_BN)}")
+    if device == "cpu":
+        raise UsageError(f"sync_bn={kind} needs GPUs; on CPU leave it out: each process normalises its own images")
+    if launcher == "none":
+        raise UsageError(f"sync_bn={kind} joins processes, and there is one: add --launcher pytorch or slurm")
 
 
 def use_amp(config: Config, device: str) -> None:
