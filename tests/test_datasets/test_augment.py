@@ -183,9 +183,3 @@ def test_hsv_tables_equal_the_plain_arithmetic():
         expected = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2BGR)
         np.testing.assert_array_equal(augment.shift_hsv(img, gains), expected)
     assert augment.shift_hsv(img, (0, 0, 0)) is img
-
-
-def test_average():
-    np.testing.assert_array_equal(
-        augment.average(np.full((2, 2, 3), 10, np.uint8), np.full((2, 2, 3), 21, np.uint8)), 16
-    )

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from yolox_pose.datasets import warp
 from yolox_pose.datasets.warp import (
     Tile,
     TiledImage,
@@ -9,6 +10,7 @@ from yolox_pose.datasets.warp import (
     determinant,
     draw_tiles,
     mirroring,
+    mix_tile,
     scaling,
     translation,
     warp_image,
@@ -163,3 +165,44 @@ def test_a_window_beyond_the_image_continues_its_border_or_is_padded():
     assert warp_image(img, translation(1, 0), (4, 2), replicate=True)[0, :, 0].tolist() == [0, 0, 3, 3]
     assert warp_image(img, translation(1, 0), (4, 2), pad_value=9)[0, :, 0].tolist() == [9, 0, 3, 9]
     assert warp_image(img, translation(9, 0), (4, 2), pad_value=9)[0, :, 0].tolist() == [9] * 4
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("offset", [(0, 0), (-30, 15), (20, -70), (500, 0)])
+def test_mixing_a_tile_equals_drawing_the_picture_and_averaging(mirror, offset):
+    rng, shown = np.random.default_rng(0), (157, 91)
+    img, source = rng.integers(0, 256, (90, 120, 3), np.uint8), rng.integers(0, 256, (80, 100, 3), np.uint8)
+    matrix = translation(*offset) @ (mirroring(shown[0]) if mirror else np.eye(3)) @ scaling(1.57, 91 / 80)
+    corners = warp_points([(0, 0), (100, 80)], matrix).round(9)
+    region = (*np.clip(corners.min(axis=0), 0, (120, 90)), *np.clip(corners.max(axis=0), 0, (120, 90)))
+    tile = Tile(lambda: source, matrix, region)
+    picture = draw_tiles(TiledImage((tile,), (120, 90), 7), np.eye(3), (120, 90)).img
+    before, expected = img.copy(), cv2.addWeighted(img, 0.5, picture, 0.5, 0)
+    np.testing.assert_array_equal(mix_tile(img, tile, 7).img, expected)
+    np.testing.assert_array_equal(img, before)
+    crowd = np.ones((80, 100), np.uint8)
+    crowded = mix_tile(img, tile._replace(ignore_mask=crowd), 7)
+    np.testing.assert_array_equal(crowded.img, expected)
+    if offset[0] < 120:
+        assert (crowded.ignore_mask > 0).sum() == np.prod(np.subtract(region[2:], region[:2]))
+
+
+def test_a_source_cut_to_what_is_seen_is_drawn_as_the_whole(monkeypatch):
+    """Small windows onto large sources, at scales above and below one: the same pixels as without the cut."""
+    rng = np.random.default_rng(1)
+    source = cv2.GaussianBlur(rng.integers(0, 256, (300, 400, 3), np.uint8), (0, 0), 2)
+    for scale in (0.6, 0.9, 1.7):
+        tile = Tile(lambda: source, translation(5, 9) @ scaling(scale, scale), (5, 9, 5 + 400 * scale, 9 + 300 * scale))
+        for angle in (-9, 4):
+            matrix = affine_matrix((60, 50), rotation=angle, shift=(-80, -60))
+            cut = draw_tiles(TiledImage((tile,), (700, 600)), matrix, (120, 90)).img
+            with monkeypatch.context() as patch:
+                patch.setattr(warp, "_seen", lambda *args: ((0, 400), (0, 300)))
+                whole = draw_tiles(TiledImage((tile,), (700, 600)), matrix, (120, 90)).img
+            assert np.abs(cut.astype(int) - whole).max() <= 1 and (cut != 114).any()
+
+
+def test_a_mean_of_two_greys_is_rounded():
+    img, whole = np.full((2, 2, 3), 10, np.uint8), (0, 0, 2, 2)
+    tile = Tile(lambda: np.full((2, 2, 3), 21, np.uint8), np.eye(3), whole)
+    assert (mix_tile(img, tile).img == 16).all()

@@ -225,8 +225,3 @@ def shift_hsv(img: np.ndarray, gains: Sequence[int]) -> np.ndarray:
         if max(amounts) > 0:
             shift(hsv, (0, *(max(amount, 0) for amount in amounts), 0), dst=hsv)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
-
-
-def average(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Mean of two images of the same size, rounded."""
-    return cv2.addWeighted(first, 0.5, second, 0.5, 0)
