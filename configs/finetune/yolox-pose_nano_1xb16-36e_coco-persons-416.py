@@ -30,5 +30,5 @@ custom_hooks = [
     dict(type='yolox_pose.NonFiniteLossGuard'),
     dict(type='yolox_pose.TrainingPhaseHook', num_last_epochs=num_last_epochs, full_size_last=True, priority=48),
     dict(type='mmpose.SyncNormHook', priority=48),
-    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, gamma=200, update_buffers=True, priority=49),
+    dict(type='EMAHook', ema_type='yolox_pose.BatchedExpMomentumEMA', momentum=0.001, gamma=200, update_buffers=True, priority=49),
 ]
