@@ -159,10 +159,9 @@ def _versions() -> dict[str, str]:
 
 
 def _graph(model: Any, options: ExportOptions) -> RawGraph:
-    """The network with the outputs of a layout. ONNX has float16 weights in the graph, other formats make them later."""
-    half = options.half and options.format == "onnx"
+    """The network with the outputs of a layout."""
     kind = RawGraph if options.layout == "raw" else DecodedGraph
-    return kind(model, half=half, focus=options.focus)
+    return kind(model, half=options.half, focus=options.focus)
 
 
 def _write(options: ExportOptions, graph: RawGraph, description: ModelDescription, path: Path, *arguments: Any) -> None:
