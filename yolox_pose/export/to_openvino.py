@@ -57,7 +57,7 @@ def _store_half(model: Any) -> None:
 def _quantized(model: Any, description: ModelDescription, calibration: Sequence[np.ndarray]) -> Any:
     """Weights and activations in int8, the ranges of activations measured on images.
 
-    What follows the convolutions (decoding, NMS) stays in float32: boxes to the pixel are beyond 8 bits.
+    The last layers of the head, and what follows them (decoding, NMS), stay in float32: boxes to the pixel are beyond 8 bits.
     """
     with _quiet():
         import nncf
@@ -71,8 +71,25 @@ def _quantized(model: Any, description: ModelDescription, calibration: Sequence[
             nncf.Dataset(inputs),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(inputs),
-            ignored_scope=nncf.IgnoredScope(types=_GEOMETRY, validate=False),
+            ignored_scope=nncf.IgnoredScope(names=_last_convolutions(model), types=_GEOMETRY, validate=False),
         )
+
+
+def _last_convolutions(model: Any) -> list[str]:
+    """Names of the convolutions from which there is a way to an output without another."""
+    names: set[str] = set()
+    seen, waiting = set(), list(model.get_results())
+    while waiting:
+        node = waiting.pop()
+        name = node.get_friendly_name()
+        if name in seen:
+            continue
+        seen.add(name)
+        if node.get_type_name() in ("Convolution", "GroupConvolution"):
+            names.add(name)
+        else:
+            waiting += [value.get_node() for value in node.input_values()]
+    return sorted(names)
 
 
 _GEOMETRY = ["Multiply", "Add", "Subtract", "Divide", "Exp", "Sigmoid", "Power"]
