@@ -174,6 +174,22 @@ def test_torchscript_and_the_files_beside_it(models, tmp_path):
         export(models["joint"], tmp_path, "torchscript")
 
 
+def test_files_for_tensorrt(models, tmp_path):
+    needs("tensorrt")
+    import onnx
+
+    done = export(models["pose"], tmp_path, "tensorrt", layout="nms")
+    assert {file.name for file in done.files} == {
+        "model.onnx",
+        "model-efficientnms.onnx",
+        "model.json",
+        "build_engine.py",
+    }
+    kinds = [node.op_type for node in onnx.load(tmp_path / "model-efficientnms.onnx").graph.node]
+    assert kinds.count("EfficientNMS_ONNX_TRT") == 1 and "NonMaxSuppression" not in kinds
+    agree(models["pose"], done.model, ("onnxruntime",))
+
+
 def test_what_a_converter_cannot_do_is_one_line(models, tmp_path, monkeypatch):
     def fail(*args):
         raise RuntimeError("operator aten::spiral is not known\nand many lines more")

@@ -173,6 +173,8 @@ def _write(options: ExportOptions, graph: RawGraph, description: ModelDescriptio
     module = importlib.import_module(f"yolox_pose.export.to_{description.target}")
     try:
         module.write(graph, description, path, *arguments)
+        if options.format == "tensorrt" and description.layout == "nms":
+            module.write_plugin_form(path, description)
     except YOLOXPoseError:
         raise
     except Exception as error:  # every converter has classes of its own

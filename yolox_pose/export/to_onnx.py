@@ -20,7 +20,7 @@ import torch
 from onnx import helper, numpy_helper
 
 from yolox_pose.export.graph import RawGraph, is_half
-from yolox_pose.export.nms_graph import append_nms, nms_graph
+from yolox_pose.export.nms_graph import append_nms, nms_graph, with_plugin
 from yolox_pose.runtime.decoding import Thresholds
 from yolox_pose.runtime.description import SIZE_DIVISOR, ModelDescription
 
@@ -44,7 +44,7 @@ def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
     if description.precision == "fp16":
         store_half(model.graph)
     if description.layout == "nms":
-        thresholds = Thresholds(*(getattr(description, name) for name in Thresholds._fields[:4]))
+        thresholds = _thresholds(description)
         tail = nms_graph(
             len(description.classes),
             description.num_keypoints,
@@ -56,6 +56,17 @@ def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
         model = append_nms(model, tail)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+
+
+def write_plugin_form(path: Path, description: ModelDescription) -> None:
+    """Write beside a model that holds NMS the one that uses TensorRT's plugin, as ``<name>-efficientnms.onnx``."""
+    model = with_plugin(onnx.load(str(path)), _thresholds(description))
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path.with_stem(f"{path.stem}-efficientnms")))
+
+
+def _thresholds(description: ModelDescription) -> Thresholds:
+    return Thresholds(*(getattr(description, name) for name in Thresholds._fields[:4]))
 
 
 def to_onnx(network: RawGraph, description: ModelDescription) -> onnx.ModelProto:
