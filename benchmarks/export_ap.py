@@ -72,7 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="its weights")
     parser.add_argument("annotations", type=Path, help="COCO file")
     parser.add_argument("images", type=Path, help="folder of its images")
-    parser.add_argument("--exports", nargs="+", default=EXPORTS, choices=EXPORTS, help="default: those that are installed")
+    parser.add_argument(
+        "--exports", nargs="+", default=EXPORTS, choices=EXPORTS, help="default: those that are installed"
+    )
     parser.add_argument("--calibrate", type=Path, metavar="DIR", help="images for int8; without, int8 is left out")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of a call (default: the runtimes' own)")
     add_json_option(parser)

@@ -47,7 +47,9 @@ def test_models_of_all_sizes(name, layout, repo_root, tmp_path):
 def test_three_hundred_people(mode, layout, tmp_path):
     config, checkpoint = write_model(tmp_path, mode, size=(640, 384))
     config.write_text(config.read_text().replace("nms_pre=300", "nms_pre=3000").replace("=20)", f"={PEOPLE})"))
-    done = export_model(config, checkpoint, tmp_path / "out", ExportOptions("onnx", layout, batch=2), pictures=pictures())
+    done = export_model(
+        config, checkpoint, tmp_path / "out", ExportOptions("onnx", layout, batch=2), pictures=pictures()
+    )
     reference, exported = TorchNetwork(config, checkpoint, "cpu"), ExportedNetwork.load(done.model)
     noise = [np.random.default_rng(i).integers(0, 255, (301, 467, 3), dtype=np.uint8) for i in range(3)]
     places = [fit_letterbox(picture.shape[1::-1], (640, 384), mode != "detection") for picture in noise]

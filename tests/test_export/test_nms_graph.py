@@ -13,7 +13,7 @@ from yolox_pose.runtime.decoding import Thresholds
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-from yolox_pose.export.nms_graph import OUTPUTS, POSE_OUTPUTS, PLUGIN, PLUGIN_DOMAIN, nms_graph, with_plugin  # noqa: E402
+from yolox_pose.export.nms_graph import OUTPUTS, PLUGIN, PLUGIN_DOMAIN, POSE_OUTPUTS, nms_graph, with_plugin  # noqa: E402
 
 
 def run_graph(raw, priors, keypoint_classes, settings):
@@ -99,7 +99,14 @@ def operators():
         op_domain = PLUGIN_DOMAIN
 
         def _run(
-            self, boxes, scores, score_threshold, iou_threshold, max_output_boxes_per_class, center_point_box, plugin_version
+            self,
+            boxes,
+            scores,
+            score_threshold,
+            iou_threshold,
+            max_output_boxes_per_class,
+            center_point_box,
+            plugin_version,
         ):
             assert center_point_box == 0 and plugin_version == "1"
             batch, classes = scores.shape[0], scores.shape[2]

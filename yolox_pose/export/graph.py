@@ -80,9 +80,7 @@ def round_weights(network: nn.ModuleList) -> nn.ModuleList:
 def _first_layers(backbone: Any) -> set[nn.Module]:
     """Modules of mmdet's ``CSPDarknet`` or ``Darknet`` up to their first output."""
     names = backbone.layers if hasattr(backbone, "layers") else backbone.cr_blocks
-    return {
-        module for name in names[: min(backbone.out_indices) + 1] for module in getattr(backbone, name).modules()
-    }
+    return {module for name in names[: min(backbone.out_indices) + 1] for module in getattr(backbone, name).modules()}
 
 
 def is_half(values: np.ndarray) -> bool:
