@@ -66,11 +66,17 @@ def seconds(function: Callable[[], Any], repeats: int = 5, warmup: int = 1) -> f
     return interleaved({"": function}, repeats, warmup)[""]
 
 
-def interleaved(functions: Mapping[str, Callable[[], Any]], repeats: int = 5, warmup: int = 1) -> dict[str, float]:
-    """Median wall time of each of several calls, made in turns, so that a change of the machine's load meets all."""
+def interleaved(
+    functions: Mapping[str, Callable[[], Any]], repeats: int = 5, warmup: int = 1, pause: float = 0.0
+) -> dict[str, float]:
+    """Median wall time of each of several calls, made in turns, so that a change of the machine's load meets all.
+
+    ``pause`` seconds before each let threads of another's runtime, which wait awake for more work, fall asleep.
+    """
     times: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(warmup + repeats):
         for name, function in functions.items():
+            time.sleep(pause)
             start = time.perf_counter()
             function()
             elapsed = time.perf_counter() - start

@@ -8,10 +8,15 @@ import pytest
 from export_models import pictures, write_model
 
 from yolox_pose import PoseInferencer
+from yolox_pose.apis.model_io import load_model
+from yolox_pose.apis.torch_network import TorchNetwork
 from yolox_pose.errors import DataError, UsageError, YOLOXPoseError
+from yolox_pose.export.check import check_export
 from yolox_pose.export.exporting import export_model
+from yolox_pose.export.graph import RawGraph, is_half
 from yolox_pose.export.options import FORMATS, ExportOptions
 from yolox_pose.runtime import load
+from yolox_pose.runtime.network import ExportedNetwork
 
 pytestmark = pytest.mark.slow
 
@@ -89,18 +94,51 @@ def test_dynamic_sizes(models, tmp_path):
         load(done.model, backend="opencv")
 
 
-def test_half_precision(models, tmp_path):
-    needs("onnx")
-    done = export(write_model(tmp_path, calm=True), tmp_path / "half", "onnx", half=True)
-    assert done.description.precision == "fp16" and done.description.check["share"] >= 0.99
-    import onnx
+@pytest.mark.parametrize(
+    ("mode", "name", "backends"),
+    [
+        ("pose", "onnx", ("onnxruntime", "openvino", "opencv")),
+        ("detection", "openvino", ("openvino",)),
+        ("joint", "ncnn", ("ncnn",)),
+    ],
+)
+def test_half_precision(mode, name, backends, tmp_path):
+    needs(name)
+    files = write_model(tmp_path, mode, calm=True)
+    whole, half = (export(files, tmp_path / str(half), name, half=half) for half in (False, True))
+    assert half.description.precision == "fp16" and half.description.check["share"] >= 0.99
+    sizes = [sum(file.stat().st_size for file in done.files if file.suffix != ".json") for done in (whole, half)]
+    assert sizes[1] < sizes[0] - sum(_halved_bytes(files)) / 2
+    reference = TorchNetwork(*files, "cpu")
+    for backend in backends:
+        pytest.importorskip("cv2" if backend == "opencv" else backend, reason=f"{backend} is not installed")
+        exported = ExportedNetwork.load(half.model, backend=backend)
+        check_export(reference, exported, exported.preprocessing, pictures())
 
-    graph = onnx.load(done.model).graph
-    kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    convs = [kinds[node.input[1]] for node in graph.node if node.op_type == "Conv"]
-    # the last layers alone stay in float32: class, objectness, box, keypoints and visibility of three levels
-    assert convs.count(onnx.TensorProto.FLOAT) == 15
-    assert convs.count(onnx.TensorProto.FLOAT16) == len(convs) - 15 > 50
+
+def _halved_bytes(files):
+    """Bytes of the weights that float16 halves."""
+    model = load_model(*files, "cpu")
+    graph = RawGraph(model, half=True)
+    return (4 * v.numel() // 2 for v in graph.parameters() if v.ndim == 4 and is_half(v.numpy()))
+
+
+def test_half_precision_of_a_layer_that_ncnn_keeps_elsewhere():
+    pytest.importorskip("pnnx", reason="pnnx is not installed")
+    pytest.importorskip("ncnn", reason="ncnn is not installed")
+    from yolox_pose.export.to_ncnn import store_half
+
+    param = "7767517\n3 3\n{} c 1 1 a b 0=2 1=1 5=1 6=3\nMemoryData m 0 1 c 0=2 1=1\nSwish s 1 1 b d 0=1.5\n"
+    flag, biases, priors = b"\0" * 4, np.float32([7, 8]).tobytes(), np.float32([1 / 3, 2]).tobytes()
+    for values, size in (([1, 2, 3], 8), ([1, 2, 1 / 3], 12)):
+        weights = flag + np.float32(values).tobytes() + biases + priors
+        stored = store_half(param.format("Convolution"), weights)
+        assert stored[:4] == (b"\x47\x6b\x30\x01" if size == 8 else flag)
+        kind, count = ("<f2", 3) if size == 8 else ("<f4", 3)
+        np.testing.assert_array_equal(np.frombuffer(stored, kind, count, 4), np.float32(values))
+        assert stored[4 + size :] == biases + priors
+    with pytest.raises(YOLOXPoseError, match="weights that --fp16 does not know"):
+        store_half(param.format("InnerProduct"), weights)
 
 
 def test_int8(models, tmp_path):
@@ -134,6 +172,22 @@ def test_torchscript_and_the_files_beside_it(models, tmp_path):
         UsageError, match=r"model\.torchscript exists already; choose another --out, or add --overwrite"
     ):
         export(models["joint"], tmp_path, "torchscript")
+
+
+def test_files_for_tensorrt(models, tmp_path):
+    needs("tensorrt")
+    import onnx
+
+    done = export(models["pose"], tmp_path, "tensorrt", layout="nms")
+    assert {file.name for file in done.files} == {
+        "model.onnx",
+        "model-efficientnms.onnx",
+        "model.json",
+        "build_engine.py",
+    }
+    kinds = [node.op_type for node in onnx.load(tmp_path / "model-efficientnms.onnx").graph.node]
+    assert kinds.count("EfficientNMS_ONNX_TRT") == 1 and "NonMaxSuppression" not in kinds
+    agree(models["pose"], done.model, ("onnxruntime",))
 
 
 def test_what_a_converter_cannot_do_is_one_line(models, tmp_path, monkeypatch):

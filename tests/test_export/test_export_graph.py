@@ -1,5 +1,7 @@
 """The exported network computes what the model does: norms and stem folded, normalisation inside, decoded in float32."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from yolox_pose.apis.model_io import load_model
 from yolox_pose.apis.torch_network import TorchNetwork
 from yolox_pose.export.check import TOLERANCES, Comparison, check_export, compare, found_again
 from yolox_pose.export.exporting import describe
-from yolox_pose.export.graph import DecodedGraph, RawGraph
+from yolox_pose.export.graph import DecodedGraph, RawGraph, is_half
 from yolox_pose.export.options import ExportOptions
 from yolox_pose.ops import decode_boxes, decode_keypoints
 from yolox_pose.runtime.decoding import Found
@@ -70,11 +72,29 @@ def test_decoded_outputs(model):
         torch.testing.assert_close(found["keypoint_scores"], raw.visibility.sigmoid())
 
 
-def test_half_precision_ends_at_the_outputs(model):
-    half = DecodedGraph(model, half=True)
-    kinds = {name: parameter.dtype for name, parameter in half.named_parameters()}
-    assert all((kind == torch.float32) == ("head_module.out_" in name) for name, kind in kinds.items())
-    assert {values.dtype for values in half(torch.rand(1, 3, 64, 64) * 255)} == {torch.float32}
+def test_weights_are_rounded_behind_the_first_layers_and_biases_are_not(model):
+    whole, half = (dict(DecodedGraph(model, half=half).named_parameters()) for half in (False, True))
+    first = ("backbone.stem.", "backbone.stage1.", "backbone.stage2.")
+    for name, values in whole.items():
+        if name.endswith(".bias") or name.startswith(first):
+            assert torch.equal(half[name], values), name
+        else:
+            assert torch.equal(half[name], values.half().float()) and not torch.equal(half[name], values), name
+            assert half[name].dtype == torch.float32
+    assert sum(is_half(values.numpy()) for values in half.values() if values.ndim == 4) > 50
+
+
+def test_numbers_that_float16_has():
+    assert is_half(np.array([0, 1, -0.5, 65504, 2**-24], np.float32))
+    for number in (1 / 3, 65520, 1e-9, np.inf):
+        assert is_half(np.array([number], np.float32)) == (number == np.inf)
+
+
+def test_weights_beyond_float16_stay(model):
+    changed = copy.deepcopy(model)
+    layer = changed.head.head_module.out_bbox[0]
+    layer.weight.data *= 1e6 / layer.weight.data.abs().max()
+    assert torch.equal(DecodedGraph(changed, half=True).head.head_module.out_bbox[0].weight, layer.weight)
 
 
 class GraphBackend:

@@ -30,6 +30,7 @@ def _everything_installed(monkeypatch):
         (ExportOptions("onnx", calibration=Path("x")), "--int8 is for openvino"),
         (ExportOptions("openvino", half=True, calibration=Path("x")), "not both"),
         (ExportOptions("torchscript", half=True), "not for torchscript"),
+        (ExportOptions("tensorrt", half=True), r"build_engine\.py model\.onnx --fp16"),
     ],
 )
 def test_options_that_do_not_go_together(options, words):

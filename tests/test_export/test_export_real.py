@@ -6,7 +6,7 @@ import pytest
 from yolox_pose.apis.torch_network import TorchNetwork
 from yolox_pose.export.check import TOLERANCES, Comparison, check_export, compare
 from yolox_pose.export.exporting import export_model
-from yolox_pose.export.options import ExportOptions
+from yolox_pose.export.options import FORMATS, ExportOptions
 from yolox_pose.files import read_json
 from yolox_pose.geometry.images import read_image
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
@@ -38,10 +38,16 @@ def photos(shared_data):
         (ExportOptions("onnx", "decode", batch=None), ("onnxruntime", "openvino")),
         (ExportOptions("onnx", "raw", size=(384, 640), batch=8), ("onnxruntime", "openvino", "opencv")),
         (ExportOptions("onnx", "nms", batch=8), ("onnxruntime", "openvino")),
+        (ExportOptions("onnx", half=True, batch=8), ("onnxruntime", "openvino", "opencv")),
+        (ExportOptions("openvino", half=True), ("openvino",)),
+        (ExportOptions("ncnn", half=True), ("ncnn",)),
+        (ExportOptions("ncnn"), ("ncnn",)),
     ],
-    ids=["decode", "raw 384x640", "nms"],
+    ids=["decode", "raw 384x640", "nms", "onnx fp16", "openvino fp16", "ncnn fp16", "ncnn"],
 )
 def test_detections_on_photographs(weights, photos, options, backends, tmp_path):
+    for package in FORMATS[options.format].modules:
+        pytest.importorskip(package, reason=f"{package} is not installed")
     done = export_model(CONFIG, weights, tmp_path, options, pictures=photos[:8])
     reference = TorchNetwork(CONFIG, weights, "cpu")
     for backend in backends:

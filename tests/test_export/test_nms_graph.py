@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from yolox_pose.geometry.nms import nms
 from yolox_pose.models.detections import TestSettings as Settings
 from yolox_pose.models.detections import detect
 from yolox_pose.ops import Predictions, decode_boxes, decode_keypoints, grid_priors
@@ -12,7 +13,7 @@ from yolox_pose.runtime.decoding import Thresholds
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-from yolox_pose.export.nms_graph import OUTPUTS, POSE_OUTPUTS, nms_graph  # noqa: E402
+from yolox_pose.export.nms_graph import OUTPUTS, PLUGIN, PLUGIN_DOMAIN, POSE_OUTPUTS, nms_graph, with_plugin  # noqa: E402
 
 
 def run_graph(raw, priors, keypoint_classes, settings):
@@ -79,3 +80,73 @@ def test_nothing_above_the_threshold_is_an_empty_result():
     assert (
         found["boxes"].shape == (0, 4) and found["keypoints"].shape == (0, 3, 2) and found["batch_index"].shape == (0,)
     )
+
+
+def operators():
+    """What TensorRT's EfficientNMS_ONNX_TRT does: any order, filled up to a fixed length with its last row, else zeros.
+
+    And GatherElements, which onnx's own evaluator (1.23) gets wrong for an axis of another length.
+    """
+    from onnx.reference.op_run import OpRun
+
+    class GatherElements(OpRun):
+        op_domain = ""
+
+        def _run(self, data, indices, axis=0):
+            return (np.take_along_axis(data, indices, axis),)
+
+    class Plugin(OpRun):
+        op_domain = PLUGIN_DOMAIN
+
+        def _run(
+            self,
+            boxes,
+            scores,
+            score_threshold,
+            iou_threshold,
+            max_output_boxes_per_class,
+            center_point_box,
+            plugin_version,
+        ):
+            assert center_point_box == 0 and plugin_version == "1"
+            batch, classes = scores.shape[0], scores.shape[2]
+            rows = []
+            for image in range(batch):
+                for label in range(classes):
+                    above = np.flatnonzero(scores[image, :, label] > score_threshold)
+                    above = above[np.argsort(-scores[image, above, label], kind="stable")]
+                    kept = nms(boxes[image, above], scores[image, above, label], iou_threshold)
+                    rows += [[image, label, prior] for prior in above[kept][:max_output_boxes_per_class]]
+            out = np.zeros((batch * max_output_boxes_per_class * classes, 3), np.int32)
+            if rows:
+                out[:] = rows[0]
+                out[: len(rows)] = rows[::-1]
+            return (out,)
+
+    Plugin.__name__ = PLUGIN
+    return [Plugin, GatherElements]
+
+
+@pytest.mark.parametrize("score_thr", [0.05, 0.99999], ids=["some", "none"])
+def test_the_form_with_the_plugin_of_tensorrt_finds_the_same(score_thr):
+    from onnx.reference import ReferenceEvaluator
+
+    thresholds = Thresholds(score_thr, 40, 0.5, 9)
+    standard = nms_graph(3, 4, (0, 2), thresholds, opset=18, ir_version=10)
+    changed = with_plugin(standard, thresholds)
+    onnx.checker.check_model(changed)
+    assert not any(node.op_type == "NonMaxSuppression" for node in changed.graph.node)
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 60, (2, 90, 2)).astype(np.float32)
+    dense = {
+        "dense_boxes": np.concatenate([corners, corners + rng.uniform(5, 40, (2, 90, 2)).astype(np.float32)], -1),
+        "dense_scores": rng.uniform(0, 1, (2, 90, 3)).astype(np.float32),
+        "dense_keypoints": rng.normal(size=(2, 90, 4, 2)).astype(np.float32),
+        "dense_keypoint_scores": rng.uniform(0, 1, (2, 90, 4)).astype(np.float32),
+    }
+    session = onnxruntime.InferenceSession(standard.SerializeToString(), providers=["CPUExecutionProvider"])
+    wanted = session.run(None, dense)
+    found = ReferenceEvaluator(changed, new_ops=operators()).run(None, dense)
+    assert len(wanted[0]) == (18 if score_thr < 0.5 else 0)
+    for name, one, other in zip((*OUTPUTS, *POSE_OUTPUTS), wanted, found):
+        np.testing.assert_array_equal(one, other, err_msg=name)

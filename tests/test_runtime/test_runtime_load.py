@@ -144,6 +144,17 @@ def test_files_that_are_no_models(model_file, tmp_path):
         load(path)
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_description_of_another_input(backend, tmp_path):
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
+    path = write_handmade(tmp_path)
+    content = json.loads(path.with_name(FILE_NAME).read_text())
+    for change in ({"size": [32, 32]}, {"batch": 4}):
+        path.with_name(FILE_NAME).write_text(json.dumps({**content, **change}))
+        with pytest.raises(DataError, match=r"takes images of shape \(1, 3, 64, 96\), its description says"):
+            load(path, backend=backend)
+
+
 def test_opencv_refuses_what_it_cannot_run(tmp_path):
     path = write_handmade(tmp_path, layout="nms")
     with pytest.raises(UsageError, match="OpenCV cannot run; export it with --decode or --raw"):

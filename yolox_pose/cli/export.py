@@ -51,8 +51,10 @@ def build_parser() -> argparse.ArgumentParser:
         ("nms", "final detections: NMS is part of the graph"),
     ):
         layout.add_argument(f"--{name}", dest="layout", action="store_const", const=name, help=text)
-    parser.add_argument("--fp16", action="store_true", help="float16 weights; decoding stays in float32")
-    parser.add_argument("--int8", action="store_true", help="int8 weights and activations (openvino)")
+    parser.add_argument("--fp16", action="store_true", help="store weights as float16; arithmetic stays in float32")
+    parser.add_argument(
+        "--int8", action="store_true", help="int8 weights and activations, but in the last layers (openvino)"
+    )
     parser.add_argument("--calibrate", type=Path, metavar="DIR", help="images that --int8 measures activations on")
     parser.add_argument(
         "--focus", action="store_true", help="keep the slices of the stem instead of one 6x6 convolution"

@@ -1,7 +1,8 @@
 """Build a TensorRT engine from an ONNX model, where TensorRT is: ``python build_engine.py model.onnx [--fp16]``.
 
 The export puts a copy of this file beside the model. It needs nothing but TensorRT's Python package or its program
-``trtexec``. NMS inside the graph becomes TensorRT's own NMS layer (8.6 or newer); no plugin is needed.
+``trtexec``. NMS inside ``model.onnx`` becomes TensorRT's own NMS layer (8.6 or newer); ``model-efficientnms.onnx`` calls the
+plugin EfficientNMS_ONNX_TRT of TensorRT's plugin library in its place.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def build_with_python(args: argparse.Namespace, engine: Path) -> None:
     import tensorrt as trt
 
     logger = trt.Logger(trt.Logger.WARNING)
+    trt.init_libnvinfer_plugins(logger, "")
     builder = trt.Builder(logger)
     network: Any = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH))
     reader = trt.OnnxParser(network, logger)

@@ -159,10 +159,9 @@ def _versions() -> dict[str, str]:
 
 
 def _graph(model: Any, options: ExportOptions) -> RawGraph:
-    """The network with the outputs of a layout. ONNX has float16 weights in the graph, other formats make them later."""
-    half = options.half and options.format == "onnx"
+    """The network with the outputs of a layout."""
     kind = RawGraph if options.layout == "raw" else DecodedGraph
-    return kind(model, half=half, focus=options.focus)
+    return kind(model, half=options.half, focus=options.focus)
 
 
 def _write(options: ExportOptions, graph: RawGraph, description: ModelDescription, path: Path, *arguments: Any) -> None:
@@ -174,6 +173,8 @@ def _write(options: ExportOptions, graph: RawGraph, description: ModelDescriptio
     module = importlib.import_module(f"yolox_pose.export.to_{description.target}")
     try:
         module.write(graph, description, path, *arguments)
+        if options.format == "tensorrt" and description.layout == "nms":
+            module.write_plugin_form(path, description)
     except YOLOXPoseError:
         raise
     except Exception as error:  # every converter has classes of its own

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import onnx
-from onnx import compose, parser
+from onnx import compose, helper, parser
 
 from yolox_pose.runtime.decoding import Thresholds
 
@@ -122,3 +122,57 @@ def append_nms(decoded: onnx.ModelProto, nms: onnx.ModelProto) -> onnx.ModelProt
     merged = compose.merge_models(decoded, nms, io_map=[(f"dense_{name}", f"dense_{name}") for name in names])
     merged.graph.name = "yolox_pose"
     return merged
+
+
+PLUGIN, PLUGIN_DOMAIN = "EfficientNMS_ONNX_TRT", "TRT"
+"""TensorRT's NMS plugin that says which boxes it kept (``EfficientNMS_TRT`` does not, so that keypoints could not follow)."""
+
+
+def with_plugin(model: onnx.ModelProto, thresholds: Thresholds) -> onnx.ModelProto:
+    """A copy of a model that holds :func:`nms_graph`, with TensorRT's EfficientNMS plugin in place of the standard operator.
+
+    The plugin's list of kept boxes has a fixed length: it is filled up with repetitions of its last row, and with zeros where
+    nothing was kept. Marks in :func:`nms_graph` may be set twice, and scores are compared with the threshold once more.
+
+    Args:
+        model: To read; only TensorRT runs the result.
+        thresholds: Of the graph; attributes of the plugin.
+    """
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "NonMaxSuppression":
+            nodes += _plugin_nodes(node, thresholds)
+        elif list(node.output) == ["is_kept"]:
+            nodes += [
+                helper.make_node("Greater", node.input, ["is_marked"]),
+                helper.make_node("Greater", ["top", "score_thr"], ["is_sure"]),
+                helper.make_node("And", ["is_marked", "is_sure"], ["is_kept"]),
+            ]
+        else:
+            nodes.append(node)
+    del changed.graph.node[:]
+    changed.graph.node.extend(nodes)
+    changed.opset_import.append(helper.make_opsetid(PLUGIN_DOMAIN, 1))
+    return changed
+
+
+def _plugin_nodes(node: onnx.NodeProto, thresholds: Thresholds) -> list[onnx.NodeProto]:
+    """The plugin takes classes as the last axis, and gives indices in int32."""
+    plugin = helper.make_node(
+        PLUGIN,
+        [node.input[0], "scores_by_box"],
+        ["chosen_int32"],
+        domain=PLUGIN_DOMAIN,
+        plugin_version="1",
+        score_threshold=float(thresholds.score_thr),
+        iou_threshold=min(float(thresholds.nms_thr), 1.0),
+        max_output_boxes_per_class=thresholds.max_per_img,
+        center_point_box=0,
+    )
+    return [
+        helper.make_node("Transpose", [node.input[1]], ["scores_by_box"], perm=[0, 2, 1]),
+        plugin,
+        helper.make_node("Cast", ["chosen_int32"], node.output, to=onnx.TensorProto.INT64),
+    ]

@@ -47,7 +47,7 @@ class ExportOptions(NamedTuple):
         size: (H, W) of the input; None takes the config's.
         dynamic: Whether height and width may change from call to call.
         batch: Images at a time; None for any number.
-        half: Whether weights are float16.
+        half: Whether weights are stored as float16.
         calibration: Folder of images; given, the weights become int8.
         focus: Whether the slices of the stem stay as they are.
     """
@@ -94,6 +94,8 @@ def check_options(options: ExportOptions) -> ExportOptions:
         raise UsageError("give --fp16 or --int8, not both")
     if options.half and options.format == "torchscript":
         raise UsageError("--fp16 is not for torchscript; call .half() on the loaded model where a GPU is")
+    if options.half and options.format == "tensorrt":
+        raise UsageError("--fp16 is chosen when the engine is built: python build_engine.py model.onnx --fp16")
     missing = [name for name in _needed(options) if not _is_installed(name)]
     if missing:
         raise MissingDependencyError(

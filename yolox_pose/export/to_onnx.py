@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
+from onnx import helper, numpy_helper
 
-from yolox_pose.export.graph import RawGraph
-from yolox_pose.export.nms_graph import append_nms, nms_graph
+from yolox_pose.export.graph import RawGraph, is_half
+from yolox_pose.export.nms_graph import append_nms, nms_graph, with_plugin
 from yolox_pose.runtime.decoding import Thresholds
 from yolox_pose.runtime.description import SIZE_DIVISOR, ModelDescription
 
@@ -39,8 +41,10 @@ def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
         path: ``.onnx``.
     """
     model = to_onnx(network, description)
+    if description.precision == "fp16":
+        store_half(model.graph)
     if description.layout == "nms":
-        thresholds = Thresholds(*(getattr(description, name) for name in Thresholds._fields[:4]))
+        thresholds = _thresholds(description)
         tail = nms_graph(
             len(description.classes),
             description.num_keypoints,
@@ -52,6 +56,17 @@ def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
         model = append_nms(model, tail)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+
+
+def write_plugin_form(path: Path, description: ModelDescription) -> None:
+    """Write beside a model that holds NMS the one that uses TensorRT's plugin, as ``<name>-efficientnms.onnx``."""
+    model = with_plugin(onnx.load(str(path)), _thresholds(description))
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path.with_stem(f"{path.stem}-efficientnms")))
+
+
+def _thresholds(description: ModelDescription) -> Thresholds:
+    return Thresholds(*(getattr(description, name) for name in Thresholds._fields[:4]))
 
 
 def to_onnx(network: RawGraph, description: ModelDescription) -> onnx.ModelProto:
@@ -73,6 +88,26 @@ def to_onnx(network: RawGraph, description: ModelDescription) -> onnx.ModelProto
         )
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+def store_half(graph: onnx.GraphProto) -> None:
+    """Store as float16 the weights of convolutions that lose nothing by it, in place, with a Cast behind each.
+
+    Runtimes carry out the casts when they load the file; arithmetic stays in float32. Which weights were rounded is decided
+    in :func:`yolox_pose.export.graph.round_weights`.
+    """
+    convolved = {node.input[1] for node in graph.node if node.op_type == "Conv"}
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.name not in convolved or not is_half(values):
+            continue
+        name, stored = tensor.name, f"{tensor.name}_half"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+        casts.append(helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _dynamic_axes(description: ModelDescription) -> dict[int, Any]:

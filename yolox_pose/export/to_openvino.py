@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import openvino
+from openvino import opset13 as opset
 
 from yolox_pose.export import to_onnx
-from yolox_pose.export.graph import RawGraph
+from yolox_pose.export.graph import RawGraph, is_half
 from yolox_pose.runtime.description import ModelDescription
 
 
@@ -22,7 +23,7 @@ def write(network: RawGraph, description: ModelDescription, path: Path, calibrat
     """Write ``.xml`` and ``.bin``.
 
     Args:
-        network: Raw or decoded; in float32, weights are made smaller here.
+        network: Raw or decoded.
         description: Layout, size and precision.
         path: ``.xml``.
         calibration: For int8: (3, H, W) float32 inputs.
@@ -33,13 +34,30 @@ def write(network: RawGraph, description: ModelDescription, path: Path, calibrat
         model = openvino.convert_model(str(graph))
         if description.precision == "int8":
             model = _quantized(model, description, calibration)
-        openvino.save_model(model, str(path), compress_to_fp16=description.precision == "fp16")
+        if description.precision == "fp16":
+            _store_half(model)
+        openvino.save_model(model, str(path), compress_to_fp16=False)
+
+
+def _store_half(model: Any) -> None:
+    """Store weights of convolutions that lose nothing by it as float16, in place.
+
+    OpenVINO's own ``compress_to_fp16`` would round all of them.
+    """
+    for node in model.get_ops():
+        if node.get_type_name() not in ("Convolution", "GroupConvolution"):
+            continue
+        weights = node.input_value(1)
+        constant = weights.get_node()
+        if constant.get_type_name() == "Constant" and is_half(constant.data):
+            stored = opset.constant(constant.data.astype(np.float16))
+            weights.replace(opset.convert(stored, "f32").output(0))
 
 
 def _quantized(model: Any, description: ModelDescription, calibration: Sequence[np.ndarray]) -> Any:
     """Weights and activations in int8, the ranges of activations measured on images.
 
-    What follows the convolutions (decoding, NMS) stays in float32: boxes to the pixel are beyond 8 bits.
+    The last layers of the head, and what follows them (decoding, NMS), stay in float32: boxes to the pixel are beyond 8 bits.
     """
     with _quiet():
         import nncf
@@ -53,8 +71,25 @@ def _quantized(model: Any, description: ModelDescription, calibration: Sequence[
             nncf.Dataset(inputs),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(inputs),
-            ignored_scope=nncf.IgnoredScope(types=_GEOMETRY, validate=False),
+            ignored_scope=nncf.IgnoredScope(names=_last_convolutions(model), types=_GEOMETRY, validate=False),
         )
+
+
+def _last_convolutions(model: Any) -> list[str]:
+    """Names of the convolutions from which there is a way to an output without another."""
+    names: set[str] = set()
+    seen, waiting = set(), list(model.get_results())
+    while waiting:
+        node = waiting.pop()
+        name = node.get_friendly_name()
+        if name in seen:
+            continue
+        seen.add(name)
+        if node.get_type_name() in ("Convolution", "GroupConvolution"):
+            names.add(name)
+        else:
+            waiting += [value.get_node() for value in node.input_values()]
+    return sorted(names)
 
 
 _GEOMETRY = ["Multiply", "Add", "Subtract", "Divide", "Exp", "Sigmoid", "Power"]

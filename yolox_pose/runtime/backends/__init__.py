@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from yolox_pose.dependencies import MissingDependencyError
-from yolox_pose.errors import UsageError
+from yolox_pose.errors import DataError, UsageError
 from yolox_pose.runtime.description import ModelDescription
 
 
@@ -58,6 +59,24 @@ def choose_backend(path: Path, name: str | None = None) -> str:
     if path.suffix not in suffixes:
         raise UsageError(f"{name} reads {', '.join(suffixes)} files, not {path}")
     return name
+
+
+def check_input(path: Path, shape: Sequence[object], batch: int | None, size: tuple[int, int]) -> None:
+    """Check that a network takes what its description says.
+
+    Args:
+        path: The model's file, for the message.
+        shape: Of its input; what is no whole number may be anything.
+        batch: Images at a time; None for any number.
+        size: (H, W) of the images that it will be given.
+
+    Raises:
+        DataError: If it does not.
+    """
+    expected = (batch, 3, *size)
+    differs = (isinstance(own, int) and own != wanted for own, wanted in zip(shape, expected))
+    if len(shape) != len(expected) or any(differs):
+        raise DataError(f"{path} takes images of shape {tuple(shape)}, its description says {expected}")
 
 
 def open_backend(

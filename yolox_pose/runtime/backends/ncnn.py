@@ -22,11 +22,8 @@ class NcnnBackend:
         self._network = ncnn.Net()
         if threads is not None:
             self._network.opt.num_threads = threads
-        if description.precision == "fp32":
-            self._network.opt.use_fp16_storage = False
-            self._network.opt.use_fp16_packed = False
-            self._network.opt.use_fp16_arithmetic = False
-            self._network.opt.use_bf16_storage = False
+        for kind in ("fp16_storage", "fp16_packed", "fp16_arithmetic", "bf16_storage"):
+            setattr(self._network.opt, f"use_{kind}", False)  # of values between layers, whatever the weights are
         weights = path.with_suffix(".bin")
         if not weights.is_file():
             raise DataError(f"{weights} is missing, which belongs to {path}")

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 
 from yolox_pose.errors import DataError
+from yolox_pose.runtime.backends import check_input
 from yolox_pose.runtime.description import ModelDescription
 
 
@@ -30,7 +31,9 @@ class OnnxRuntimeBackend:
         found = tuple(output.name for output in self._session.get_outputs())
         if found != description.outputs:
             raise DataError(f"{path} has the outputs {found}, its description {description.outputs}")
-        self._input, self._outputs = self._session.get_inputs()[0].name, found
+        images = self._session.get_inputs()[0]
+        check_input(path, images.shape, description.batch, size)
+        self._input, self._outputs = images.name, found
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Outputs by name."""

@@ -8,6 +8,7 @@ import numpy as np
 import openvino
 
 from yolox_pose.errors import DataError
+from yolox_pose.runtime.backends import check_input
 from yolox_pose.runtime.description import ModelDescription
 
 
@@ -35,6 +36,8 @@ class OpenVINOBackend:
             raise DataError(
                 f"{path} has {len(self._model.outputs)} outputs, its description {len(description.outputs)}"
             )
+        lengths = [axis.get_length() if axis.is_static else None for axis in self._model.input(0).partial_shape]
+        check_input(path, lengths, description.batch, size)
         self._names = description.outputs
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:

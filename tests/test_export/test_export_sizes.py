@@ -1,0 +1,61 @@
+"""Models of all sizes, and pictures full of people, exported to ONNX and compared with PyTorch."""
+
+import numpy as np
+import pytest
+from export_models import pictures, write_model
+from tiny_models import write_checkpoint
+
+from yolox_pose.apis.torch_network import TorchNetwork
+from yolox_pose.export.check import TOLERANCES, Comparison, compare
+from yolox_pose.export.exporting import export_model
+from yolox_pose.export.options import ExportOptions
+from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+from yolox_pose.runtime.network import ExportedNetwork
+
+for package in ("onnx", "onnxscript", "onnxruntime"):
+    pytest.importorskip(package, reason=f"{package} is not installed")
+
+pytestmark = pytest.mark.slow
+
+PEOPLE = 300
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("yolox-pose/yolox-pose_nano_8xb32-300e_coco", "raw"),
+        ("yolox-pose/yolox-pose_nano_8xb32-300e_coco", "decode"),
+        *((f"yolox-pose/yolox-pose_{size}_8xb32-300e_coco", "nms") for size in ("nano", "tiny", "s", "m", "l", "x")),
+        ("yolox/yolox_nano_8xb8-300e_coco", "nms"),
+        ("yolox/yolox_s_8xb8-300e_coco", "nms"),
+        ("yolox/yolox_darknet53_8xb8-300e_coco", "decode"),
+        ("joint/yolox-joint_nano_8xb32-300e_coco", "nms"),
+        ("joint/yolox-joint_tiny_8xb32-300e_coco", "decode"),
+    ],
+)
+def test_models_of_all_sizes(name, layout, repo_root, tmp_path):
+    config = repo_root / "configs" / f"{name}.py"
+    checkpoint = write_checkpoint(config, tmp_path / "random.pth")
+    options = ExportOptions("onnx", layout, size=(96, 160), batch=None)
+    done = export_model(config, checkpoint, tmp_path / "out", options, pictures=pictures())
+    figures = done.description.check
+    assert figures["share"] == 1 and figures["matched"] > 10
+    assert bool(done.description.skeleton) == ("/yolox_" not in name)
+
+
+@pytest.mark.parametrize(("mode", "layout"), [("pose", "decode"), ("joint", "nms"), ("detection", "raw")])
+def test_three_hundred_people(mode, layout, tmp_path):
+    config, checkpoint = write_model(tmp_path, mode, size=(640, 384))
+    config.write_text(config.read_text().replace("nms_pre=300", "nms_pre=3000").replace("=20)", f"={PEOPLE})"))
+    done = export_model(
+        config, checkpoint, tmp_path / "out", ExportOptions("onnx", layout, batch=2), pictures=pictures()
+    )
+    reference, exported = TorchNetwork(config, checkpoint, "cpu"), ExportedNetwork.load(done.model)
+    noise = [np.random.default_rng(i).integers(0, 255, (301, 467, 3), dtype=np.uint8) for i in range(3)]
+    places = [fit_letterbox(picture.shape[1::-1], (640, 384), mode != "detection") for picture in noise]
+    canvases = [letterbox_image(picture, place) for picture, place in zip(noise, places)]
+    total = Comparison()
+    for wanted, found in zip(*(network.predict(canvases, places) for network in (reference, exported))):
+        assert len(wanted.scores) == len(found.scores) == PEOPLE
+        total += compare(wanted, found, TOLERANCES["fp32"], score_thr=0.01, nms_thr=0.65, most=PEOPLE)
+    assert total.unmatched == 0 and total.matched > 2 * PEOPLE
