@@ -330,7 +330,9 @@ def _fill_limb(img: np.ndarray, limb: _Limb, extra: float, color: Color | int, s
 
 def _fill_disc(img: np.ndarray, center: Point, radius: float, color: Color | int, smooth: bool = True) -> None:
     if _is_near(img, center, radius):
-        cv2.circle(img, _fixed_point(*center), round(radius * _UNIT), color, -1, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT)
+        cv2.circle(
+            img, _fixed_point(*center), round(radius * _UNIT), color, -1, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT
+        )
 
 
 def _draw_joint(img: np.ndarray, center: Point, radius: float, color: Color, hollow: bool) -> None:
