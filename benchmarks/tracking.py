@@ -79,8 +79,8 @@ def make_clip(index: int, frames: int, fps: float, size: tuple[int, int], people
     gap = round(AWAY * fps)
     away = {person: int(rng.integers(frames // 4, 3 * frames // 4 - gap)) for person in ids}
     truth, unseen, detections = [], [], []
-    for frame, annotations in enumerate(pictures):
-        there = [a for a in annotations if not away[a["track_id"]] <= frame < away[a["track_id"]] + gap]
+    for frame, shown_there in enumerate(pictures):
+        there = [a for a in shown_there if not away[a["track_id"]] <= frame < away[a["track_id"]] + gap]
         shown = [a for a in there if a["num_keypoints"]]
         boxes = _corners([a["bbox"] for a in shown])
         truth.append((np.array([a["track_id"] for a in shown], np.int64), boxes))

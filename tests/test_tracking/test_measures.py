@@ -44,7 +44,7 @@ def test_a_box_beside_the_person_is_a_miss_and_a_false_alarm():
 
 
 def test_a_pair_stays_while_another_box_is_nearer():
-    """As CLEAR MOT has it: the double that fits better does not take the person over."""
+    """As Bernardin and Stiefelhagen have it: the double that fits better does not take the person over."""
     close, closer = [0.0, 0, 10, 15], [0.0, 0, 10, 19]
     result = measure_identities([frame({1: NEAR}, {1: NEAR}), frame({1: NEAR}, {2: closer, 1: close})])
     assert (result.switches, result.false_alarms) == (0, 1)

@@ -1,7 +1,7 @@
 """How well ids stay with people: against annotated ids, and by themselves where there is no annotation.
 
-Letters: n true boxes and m found ones of a frame. Switches, misses and MOTA are those of Bernardin and Stiefelhagen (CLEAR
-MOT, EURASIP JIVP 2008), IDF1 is that of Ristani et al. (ECCV 2016 workshops).
+Letters: n true boxes and m found ones of a frame. Switches, misses and MOTA are those of Bernardin and Stiefelhagen (EURASIP
+JIVP 2008), IDF1 is that of Ristani et al. (ECCV 2016 workshops).
 """
 
 from __future__ import annotations
