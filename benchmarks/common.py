@@ -57,6 +57,23 @@ def case(
     return {**line, "ratio": ratio, "equal": equal, **more}
 
 
+def bounded(
+    line: dict[str, Any], key: str, *, at_least: float | None = None, at_most: float | None = None
+) -> dict[str, Any]:
+    """A line with what one of its figures must hold, and whether it does.
+
+    Args:
+        line: Made by :func:`case`.
+        key: Of the figure, such as ``"ratio"``.
+        at_least: Smallest value.
+        at_most: Largest value.
+    """
+    value, said = line[key], [f"at least {at_least:g}"] if at_least is not None else []
+    said += [f"at most {at_most:g}"] if at_most is not None else []
+    holds = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+    return {**line, "bound": f"{key} {' and '.join(said)}", "within_limit": holds}
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
 

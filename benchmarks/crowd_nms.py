@@ -231,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 peer = figures[peer_name][unit]
                 better = unit != "detections a person"
                 cases.append(case(f"{crowd.name}, {name}", unit, value, peer, peer_name, higher_is_better=better))
-    source = "simulated from the annotations" if pose is None else f"{args.checkpoint}, before suppression"
+    source = "simulated from the annotations" if pose is None else f"{Path(args.checkpoint).name}, before suppression"
     report(
         "crowd_nms", cases, packages=("numpy", "torch"), json_file=args.json, candidates=source, annotated=annotations
     )

@@ -49,6 +49,8 @@ def _remark(case: Mapping[str, Any]) -> str:
     parts = [str(case["note"])] if "note" in case else []
     if "limit" in case:
         parts.append(f"limit {case['limit']} {case['unit']}")
+    if "bound" in case:
+        parts.append(case["bound"])
     if "parts_ms" in case:
         parts.append(", ".join(f"{name} {value:.1f} ms" for name, value in case["parts_ms"].items()))
     return "; ".join(parts) or "–"

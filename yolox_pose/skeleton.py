@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -78,13 +79,13 @@ class Skeleton:
             indices[a], indices[b] = b, a
         return indices
 
-    @property
+    @cached_property
     def sides(self) -> tuple[str, ...]:
         """``'left'``, ``'right'`` or ``'middle'`` per keypoint, from its name."""
         words = (set(name.lower().replace("-", "_").replace(" ", "_").split("_")) for name in self.names)
         return tuple("left" if w & {"left", "l"} else "right" if w & {"right", "r"} else "middle" for w in words)
 
-    @property
+    @cached_property
     def keypoint_colors(self) -> tuple[tuple[int, int, int], ...]:
         """BGR colour of each keypoint: its own, else left, right and middle told apart."""
         if self.point_colors:
@@ -92,7 +93,7 @@ class Skeleton:
         table = {"left": LEFT_COLOR, "right": RIGHT_COLOR, "middle": MIDDLE_COLOR}
         return tuple(table[side] for side in self.sides)
 
-    @property
+    @cached_property
     def link_colors(self) -> tuple[tuple[int, int, int], ...]:
         """BGR colour of each link: its own, else that of its ends where they are on one side, else the middle colour."""
         if self.limb_colors:

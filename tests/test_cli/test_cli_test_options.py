@@ -81,6 +81,47 @@ def test_streaming(config, checkpoint, walks, tmp_path, capsys):
     assert "12 frames at 1000 a second" in capsys.readouterr().out
 
 
+def as_posetrack(source, target, images):
+    """A file as PoseTrack18 has them: ids of eleven digits, frame numbers that begin anywhere, frames without annotation,
+    and, in the second sequence, a box far outside the picture.
+    """
+    content = json.loads((source / "annotations" / "val.json").read_text())
+    numbers = {image["id"]: 10_000_000_000 * image["video_id"] + image["frame_id"] for image in content["images"]}
+    unlabelled = {image["id"] for image in content["images"] if image["frame_id"] in (1, 3)}
+    for image in content["images"]:
+        vid, frame = f"{image.pop('video_id'):06d}", numbers[image["id"]]
+        image.update(vid_id=vid, frame_id=frame, is_labeled=image["id"] not in unlabelled, nframes=6)
+        image.update(file_name=f"{images}/{image['file_name']}", ignore_regions_x=[[0, 9]], ignore_regions_y=[[0, 9]])
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] not in unlabelled]
+    content["annotations"][-1]["bbox"] = [-40, -40, 60, 60]
+    for annotation in content["annotations"]:
+        annotation.update(scores=[], bbox_head=[0, 0, 5, 5], iscrowd=bool(annotation["iscrowd"]))
+    for entry, key in [(image, "id") for image in content["images"]] + [
+        (annotation, "image_id") for annotation in content["annotations"]
+    ]:
+        entry[key] = numbers[entry[key]]
+    target.write_text(json.dumps(content))
+    return numbers
+
+
+@pytest.mark.slow
+def test_streaming_of_a_posetrack_file(config, checkpoint, walks, tmp_path, capsys):
+    path = tmp_path / "posetrack.json"
+    numbers = as_posetrack(walks, path, walks / "val")
+    data = [f"test_dataloader.dataset.data_root={tmp_path}", f"test_dataloader.dataset.ann_file={path.name}",
+            "test_dataloader.dataset.data_prefix.img=.", f"test_evaluator.ann_file={path}", *SMALL]  # fmt: skip
+    command = [config, str(checkpoint), "--streaming", "10", "--latency-ms", "100", "--device", "cpu"]
+    command += ["--out", str(tmp_path / "out"), "--work-dir", str(tmp_path / "log"), "--cfg-options", *data]
+    assert run(main, command) == 1
+    assert "beyond the 96x96 image" in capsys.readouterr().err
+    assert run(main, [*command, "test_dataloader.dataset.on_error=skip"]) == 0
+    assert "11 frames at 10 a second" in capsys.readouterr().out, "the frame of the bad box is left out"
+    shown = json.loads((tmp_path / "out" / "predictions_streaming.json").read_text())
+    # scored are frames 0, 2, 4, 5 without the bad one; nothing is finished at frame 0
+    scored = {numbers[i] for i in (3, 5, 6, 9, 11)}
+    assert {p["image_id"] for p in shown} == scored
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [

@@ -97,7 +97,9 @@ def evaluate_streaming(
     if latency is not None and not latency >= 0:
         raise UsageError(f"the latency must not be negative, found {latency * 1000:g} ms")
     data = DATASETS.build(config.test_dataloader.dataset)
-    sequences = find_sequences(read_json(data.ann_file, "annotation file")["images"], fps, data.ann_file)
+    usable = set(data.records.image_ids.tolist())  # all, unless the data set leaves bad ones out
+    images = [image for image in read_json(data.ann_file, "annotation file")["images"] if image["id"] in usable]
+    sequences = find_sequences(images, fps, data.ann_file)
     score = float((config.model.get("test_cfg") or {}).get("score_thr", 0.01))
     pose = PoseInferencer(config, checkpoint, device, score_threshold=score, batch_size=1)
     metric = _build_metric(config, pose.skeleton is not None)

@@ -141,11 +141,23 @@ def apply_origin(config: MutableMapping[str, Any], dataset_meta: Mapping[str, An
 
 def letterboxes(config: Mapping[str, Any]) -> Iterator[MutableMapping[str, Any]]:
     """The letterbox transforms of the pipelines that a config tests with, through data sets that wrap others."""
+    for dataset in _tested_datasets(config):
+        yield from (t for t in dataset.get("pipeline") or () if is_letterbox(t))
+
+
+def name_input_sizes(config: Mapping[str, Any]) -> None:
+    """Give letterbox transforms that name no ``input_size`` that of their data set, for those who build them without it."""
+    for dataset in _tested_datasets(config):
+        for transform in dataset.get("pipeline") or ():
+            if is_letterbox(transform) and dataset.get("input_size") is not None:
+                transform.setdefault("input_size", tuple(dataset["input_size"]))
+
+
+def _tested_datasets(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     datasets = [(config.get(name) or {}).get("dataset") for name in ("test_dataloader", "val_dataloader")]
-    datasets.append({"pipeline": config.get("test_pipeline")})
-    for dataset in datasets:
+    for dataset in (*datasets, {"pipeline": config.get("test_pipeline")}):
         while dataset:
-            yield from (t for t in dataset.get("pipeline") or () if is_letterbox(t))
+            yield dataset
             dataset = dataset.get("dataset")
 
 

@@ -9,6 +9,7 @@ and tag tells persons apart; a keypoint's score is its opacity.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ from yolox_pose.skeleton import Skeleton
 
 Color = tuple[int, int, int]
 """BGR."""
+
+Point = tuple[float, float]
+"""x and y. Single points are plain numbers here: for so few, numpy's calls take longer than the drawing."""
 
 PALETTE = (
     (0, 215, 255), (211, 85, 186), (208, 224, 64), (180, 105, 255), (87, 229, 190), (235, 206, 250), (80, 80, 240),
@@ -49,8 +53,8 @@ class _Person(NamedTuple):
 class _Limb(NamedTuple):
     """One link, cut to the image."""
 
-    start: np.ndarray  # (2,)
-    end: np.ndarray
+    start: Point
+    end: Point
     width: float
     color: Color
     opacity: int  # 0 to 255
@@ -240,36 +244,38 @@ def _draw_skeleton(canvas: np.ndarray, person: _Person, skeleton: Skeleton) -> N
     layer, alpha = target.copy(), np.zeros(target.shape[:2], dtype=np.uint8)
     limbs = _limbs(person, skeleton, width, target.shape)
     radii = _joint_radii(person, skeleton, width)
-    joints = sorted(np.flatnonzero(person.opacity), key=lambda k: person.opacity[k])
+    joints = sorted(np.flatnonzero(person.opacity).tolist(), key=lambda k: person.opacity[k])
+    points, opacities, hollow = person.keypoints.tolist(), person.opacity.tolist(), person.hollow.tolist()
     casing = float(np.clip(width / 4, 0.6, 1.2))
     for limb in limbs:
         _fill_limb(layer, limb, 2 * casing, CASING)
         _fill_limb(alpha, limb, 2 * casing + 2, limb.opacity, smooth=False)
     for k in joints:
-        _fill_disc(layer, person.keypoints[k], radii[k] + casing, CASING)
-        _fill_disc(alpha, person.keypoints[k], radii[k] + casing + 1, int(255 * person.opacity[k]), smooth=False)
+        _fill_disc(layer, points[k], radii[k] + casing, CASING)
+        _fill_disc(alpha, points[k], radii[k] + casing + 1, int(255 * opacities[k]), smooth=False)
     for limb in limbs:
         _fill_limb(layer, limb, 0, limb.color)
     for k in joints:
-        _draw_joint(layer, person.keypoints[k], radii[k], skeleton.keypoint_colors[k], bool(person.hollow[k]))
+        _draw_joint(layer, points[k], radii[k], skeleton.keypoint_colors[k], hollow[k])
     weight = alpha.astype(np.float32) / 255
     target[...] = cv2.blendLinear(layer, np.ascontiguousarray(target), weight, 1 - weight)
 
 
-def _link_width(person: _Person, link: tuple[int, int], width: float) -> float:
+def _link_width(start: Point, end: Point, width: float) -> float:
     """Width of one link: short ones, such as those of a face, are drawn finer so that they do not become a blot."""
-    length = float(np.hypot(*(person.keypoints[link[0]] - person.keypoints[link[1]])))
+    length = math.dist(start, end)
     return min(width, max(0.3 * length, 0.45 * width, 1.2))
 
 
-def _joint_radii(person: _Person, skeleton: Skeleton, width: float) -> np.ndarray:
-    """Radius (K,) of each keypoint: as its widest drawn link has it; a keypoint without links has the full one."""
-    widths = np.zeros(len(person.opacity))
-    for link in skeleton.links:
-        if min(person.opacity[list(link)]) > 0:
-            for k in link:
-                widths[k] = max(widths[k], _link_width(person, link, width))
-    return 0.95 * np.where(widths > 0, widths, width)
+def _joint_radii(person: _Person, skeleton: Skeleton, width: float) -> list[float]:
+    """Radius of each keypoint: as its widest drawn link has it; a keypoint without links has the full one."""
+    points, shown = person.keypoints.tolist(), (person.opacity > 0).tolist()
+    widths = [0.0] * len(points)
+    for a, b in skeleton.links:
+        if shown[a] and shown[b]:
+            own = _link_width(points[a], points[b], width)
+            widths[a], widths[b] = max(widths[a], own), max(widths[b], own)
+    return [0.95 * (own or width) for own in widths]
 
 
 def _drawn_area(canvas: np.ndarray, person: _Person, margin: float) -> tuple[slice, slice] | None:
@@ -286,49 +292,50 @@ def _drawn_area(canvas: np.ndarray, person: _Person, margin: float) -> tuple[sli
 def _limbs(person: _Person, skeleton: Skeleton, width: float, shape: tuple[int, ...]) -> list[_Limb]:
     """Links to draw, faint ones first. A link is as sure as its weaker end."""
     limbs = []
-    for link, color in zip(skeleton.links, skeleton.link_colors):
-        ends = list(link)
-        opacity = min(person.opacity[ends]) * (0.5 if person.hollow[ends].any() else 1)
+    points, opacities, hollow = person.keypoints.tolist(), person.opacity.tolist(), person.hollow.tolist()
+    for (a, b), color in zip(skeleton.links, skeleton.link_colors):
+        opacity = min(opacities[a], opacities[b]) * (0.5 if hollow[a] or hollow[b] else 1)
         if opacity > 0:
-            start, end = person.keypoints[ends]
-            segment = _clip_segment(start, end, shape, margin=4 * width)
+            segment = _clip_segment(points[a], points[b], shape, margin=4 * width)
             if segment is not None:
-                limbs.append(_Limb(*segment, _link_width(person, link, width), color, int(255 * opacity)))
+                limbs.append(_Limb(*segment, _link_width(points[a], points[b], width), color, int(255 * opacity)))
     return sorted(limbs, key=lambda limb: limb.opacity)
 
 
-def _clip_segment(
-    start: np.ndarray, end: np.ndarray, shape: tuple[int, ...], margin: float
-) -> tuple[np.ndarray, np.ndarray] | None:
+def _clip_segment(start: Point, end: Point, shape: tuple[int, ...], margin: float) -> tuple[Point, Point] | None:
     """Part of a segment inside the image and a margin (Liang-Barsky), because cv2's coordinates overflow far outside."""
-    low, high = np.full(2, -margin), np.array(shape[1::-1]) + margin
-    direction = end - start
     first, last = 0.0, 1.0
-    for axis in range(2):
-        if direction[axis] == 0:
-            if not low[axis] <= start[axis] <= high[axis]:
+    for begin, stop, extent in zip(start, end, shape[1::-1]):
+        if begin == stop:
+            if not -margin <= begin <= extent + margin:
                 return None
             continue
-        enter, leave = sorted((bound[axis] - start[axis]) / direction[axis] for bound in (low, high))
+        enter, leave = sorted(((-margin - begin) / (stop - begin), (extent + margin - begin) / (stop - begin)))
         first, last = max(first, enter), min(last, leave)
-    return (start + first * direction, start + last * direction) if first < last else None
+    if first >= last:
+        return None
+    (x, y), dx, dy = start, end[0] - start[0], end[1] - start[1]
+    return (x + first * dx, y + first * dy), (x + last * dx, y + last * dy)
 
 
 def _fill_limb(img: np.ndarray, limb: _Limb, extra: float, color: Color | int, smooth: bool = True) -> None:
     """Fill the rectangle of one limb, wider by ``extra``; its ends are covered by the keypoints' discs."""
-    direction = limb.end - limb.start
-    side = np.array([-direction[1], direction[0]]) * ((limb.width + extra) / 2 / max(np.hypot(*direction), 1e-6))
-    corners = np.stack([limb.start + side, limb.end + side, limb.end - side, limb.start - side])
-    cv2.fillConvexPoly(img, _fixed_point(corners), color, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT)
+    (x1, y1), (x2, y2) = limb.start, limb.end
+    share = (limb.width + extra) / 2 / max(math.hypot(x2 - x1, y2 - y1), 1e-6)
+    dx, dy = (y1 - y2) * share, (x2 - x1) * share
+    corners = ((x1 + dx, y1 + dy), (x2 + dx, y2 + dy), (x2 - dx, y2 - dy), (x1 - dx, y1 - dy))
+    polygon = np.array([_fixed_point(*corner) for corner in corners], dtype=np.int32)
+    cv2.fillConvexPoly(img, polygon, color, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT)
 
 
-def _fill_disc(img: np.ndarray, center: np.ndarray, radius: float, color: Color | int, smooth: bool = True) -> None:
+def _fill_disc(img: np.ndarray, center: Point, radius: float, color: Color | int, smooth: bool = True) -> None:
     if _is_near(img, center, radius):
-        position = tuple(int(v) for v in _fixed_point(center))
-        cv2.circle(img, position, round(radius * _UNIT), color, -1, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT)
+        cv2.circle(
+            img, _fixed_point(*center), round(radius * _UNIT), color, -1, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT
+        )
 
 
-def _draw_joint(img: np.ndarray, center: np.ndarray, radius: float, color: Color, hollow: bool) -> None:
+def _draw_joint(img: np.ndarray, center: Point, radius: float, color: Color, hollow: bool) -> None:
     """Disc of one keypoint with a bright middle, or dark inside where it is hollow."""
     _fill_disc(img, center, radius, color)
     if hollow:
@@ -337,13 +344,14 @@ def _draw_joint(img: np.ndarray, center: np.ndarray, radius: float, color: Color
         _fill_disc(img, center, 0.4 * radius, (255, 255, 255))
 
 
-def _is_near(img: np.ndarray, center: np.ndarray, radius: float) -> bool:
-    return bool(((center > -radius - 2) & (center < np.array(img.shape[1::-1]) + radius + 2)).all())
+def _is_near(img: np.ndarray, center: Point, radius: float) -> bool:
+    (height, width), (x, y), margin = img.shape[:2], center, radius + 2
+    return -margin < x < width + margin and -margin < y < height + margin
 
 
-def _fixed_point(points: np.ndarray) -> np.ndarray:
+def _fixed_point(x: float, y: float) -> tuple[int, int]:
     """Continuous pixels to cv2's integers: cv2 names a pixel by its centre, which is 0.5 here."""
-    return np.round((points - 0.5) * _UNIT).astype(np.int32)
+    return round((x - 0.5) * _UNIT), round((y - 0.5) * _UNIT)
 
 
 def _draw_tags(canvas: np.ndarray, people: Sequence[_Person]) -> None:

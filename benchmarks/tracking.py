@@ -1,0 +1,298 @@
+"""Ids of people: on synthetic sequences whose ids are known, and on a video. ``python benchmarks/tracking.py [--json FILE]``.
+
+Sequences are those of ``tools/dataset.py synthesize --frames``. Detections are made from their annotations, with a seed:
+noisy boxes and keypoints, unsure ones of people of whom little is seen, false alarms, and everybody is away once for
+:data:`AWAY` seconds, as behind a wall. The peer is mmpose's tracking of its demos, greedy on the OKS or the IoU with the
+frame before, on the same detections.
+
+With ``--video FILE --config C --checkpoint W`` a model's detections of a film are tracked by both, too. Nobody has annotated
+it: ids, how long they last, and how often a person seems to change its id are counted
+(:func:`yolox_pose.tracking.measures.count_handovers`), for people of at least ``--min-height`` of the picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+from common import add_json_option, bounded, case, progress, report
+
+from yolox_pose import compat
+from yolox_pose.datasets.synthetic import CrowdOptions, picture_rng, render_sequence
+from yolox_pose.geometry.similarity import pairwise_iou
+from yolox_pose.skeleton import COCO_PERSON
+from yolox_pose.tracking import Tracker, TrackerSettings
+from yolox_pose.tracking.measures import SAME_PERSON, Identities, TrackedFrame, count_handovers, measure_identities
+
+compat.install()
+
+from mmpose.apis.inference_tracking import _track_by_iou, _track_by_oks  # noqa: E402
+
+AWAY = 1.0
+"""Seconds."""
+PEOPLE = {"few people": (1, 3), "crowds": (4, 10)}
+"""Fewest and most of a sequence. In crowds, others stand where somebody is away, or take their way."""
+BRIDGED = 0.9
+"""Share of the few people whose id must be the same after they were away."""
+FALSE_ALARMS = 0.05
+"""A frame."""
+SURE, UNSURE, ALARM = 0.8, 0.2, 0.35
+"""Scores of people, of those of whom little is seen, and of false alarms."""
+PEER_THRESHOLD = 0.3
+"""Similarity from which mmpose's demos take two detections as one person (``tracking_thr``)."""
+SIGMAS = np.asarray(COCO_PERSON.sigmas)
+
+
+class Detections(NamedTuple):
+    """What is found in a frame, n persons."""
+
+    boxes: np.ndarray  # (n, 4)
+    scores: np.ndarray  # (n,)
+    keypoints: np.ndarray  # (n, K, 2)
+    keypoint_scores: np.ndarray  # (n, K)
+
+
+class Clip(NamedTuple):
+    """Annotated ids and boxes, and detections, of F frames."""
+
+    truth: list[tuple[np.ndarray, np.ndarray]]
+    unseen: list[np.ndarray]  # boxes of people of whom too little is seen to count: neither to be found nor false
+    found: list[Detections]
+    away: dict[int, int]  # person to the first frame in which it is away
+
+
+Follow = Callable[[Detections], np.ndarray]
+"""Ids (n,) of the next frame's detections, below 1 for none."""
+
+
+def make_clip(index: int, frames: int, fps: float, size: tuple[int, int], people: tuple[int, int]) -> Clip:
+    """Annotations and detections of one synthetic sequence."""
+    rng = np.random.default_rng(index)
+    pictures = [found for _, found in render_sequence(_picture_rng(index), CrowdOptions(size, people), frames, fps)]
+    ids = sorted({a["track_id"] for found in pictures for a in found})
+    gap = round(AWAY * fps)
+    away = {person: int(rng.integers(frames // 4, 3 * frames // 4 - gap)) for person in ids}
+    truth, unseen, detections = [], [], []
+    for frame, shown_there in enumerate(pictures):
+        there = [a for a in shown_there if not away[a["track_id"]] <= frame < away[a["track_id"]] + gap]
+        shown = [a for a in there if a["num_keypoints"]]
+        boxes = _corners([a["bbox"] for a in shown])
+        truth.append((np.array([a["track_id"] for a in shown], np.int64), boxes))
+        unseen.append(_corners([a["bbox"] for a in there if not a["num_keypoints"]]))
+        detections.append(_detect(there, size, rng))
+    return Clip(truth, unseen, detections, away)
+
+
+def _picture_rng(index: int) -> np.random.Generator:
+    return picture_rng(0, "tracking", index)
+
+
+def _corners(boxes: Sequence[Sequence[float]]) -> np.ndarray:
+    x, y, w, h = np.array(boxes, float).reshape(-1, 4).T
+    return np.stack([x, y, x + w, y + h], axis=1)
+
+
+def _detect(annotations: Sequence[dict[str, Any]], size: tuple[int, int], rng: np.random.Generator) -> Detections:
+    """Noisy detections of annotated people, in any order, and now and then a false alarm."""
+    boxes = _corners([a["bbox"] for a in annotations])
+    extent = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))[:, None]
+    triples = np.array([a["keypoints"] for a in annotations], float).reshape(-1, len(SIGMAS), 3)
+    keypoints = triples[..., :2] + rng.normal(size=triples.shape[:2] + (2,)) * (SIGMAS * extent)[..., None]
+    scores = np.where([a["num_keypoints"] > 0 for a in annotations], SURE, UNSURE)
+    found = [boxes + rng.normal(size=boxes.shape) * 0.03 * extent, scores, keypoints, 0.9 * (triples[..., 2] > 0)]
+    if rng.random() < FALSE_ALARMS:
+        corner = rng.uniform(0, 0.7, 2) * size
+        alarm = np.concatenate([corner, corner + rng.uniform(0.1, 0.3, 2) * size])
+        nothing = np.zeros((1, len(SIGMAS)))
+        extra = alarm[None], np.array([ALARM]), np.zeros((1, len(SIGMAS), 2)), nothing
+        found = [np.concatenate(parts) for parts in zip(found, extra)]
+    order = rng.permutation(len(found[1]))
+    return Detections(*(values[order] for values in found))
+
+
+def ours(fps: float, poses: bool, settings: TrackerSettings = TrackerSettings()) -> Follow:
+    """This package's tracker."""
+    tracker = Tracker(settings, fps=fps, sigmas=SIGMAS if poses else None)
+    return lambda found: tracker.update(
+        found.boxes, found.scores, keypoints=found.keypoints, keypoint_scores=found.keypoint_scores
+    )
+
+
+def mmpose(poses: bool, high_score: float = TrackerSettings().high_score) -> Follow:
+    """mmpose's tracking by OKS or IoU, as its demos use it: ids of sure detections by the frame before."""
+    last: list[Any] = []
+    count = 0
+
+    def follow(found: Detections) -> np.ndarray:
+        nonlocal last, count
+        ids, now, before = np.full(len(found.scores), -1, np.int64), [], list(last)
+        for i in np.flatnonzero(found.scores >= high_score):
+            one = _instance(found, int(i))
+            if poses:
+                track, before, _ = _track_by_oks(one, before, PEER_THRESHOLD, sigmas=SIGMAS)
+            else:
+                track, before, _ = _track_by_iou(one, before, PEER_THRESHOLD)
+            if track == -1:
+                count += 1
+                track = count
+            one.track_id = ids[i] = track
+            now.append(one)
+        last = now
+        return ids
+
+    return follow
+
+
+def _instance(found: Detections, i: int) -> SimpleNamespace:
+    """One person with the attributes that mmpose's functions read."""
+    box = found.boxes[i]
+    fields = {"bboxes": box[None], "areas": np.array([(box[2] - box[0]) * (box[3] - box[1])])}
+    fields |= {"keypoints": found.keypoints[i : i + 1], "keypoint_scores": found.keypoint_scores[i : i + 1]}
+    return SimpleNamespace(pred_instances=SimpleNamespace(**fields))
+
+
+def track(clip: Clip, follow: Follow) -> tuple[list[TrackedFrame], float]:
+    """Tracked frames, and seconds a frame."""
+    start = time.perf_counter()
+    given = [follow(found) for found in clip.found]
+    seconds = (time.perf_counter() - start) / len(given)
+    frames = []
+    for truth, unseen, ids, found in zip(clip.truth, clip.unseen, given, clip.found):
+        counted = (ids > 0) & ~(pairwise_iou(found.boxes, unseen) >= SAME_PERSON).any(1)
+        frames.append(TrackedFrame(*truth, ids[counted], found.boxes[counted]))
+    return frames, seconds
+
+
+def bridged(clip: Clip, frames: Sequence[TrackedFrame], fps: float) -> tuple[int, int]:
+    """People who have the same id before and after they were away, and people who were seen at both times."""
+    same = total = 0
+    for person, first in clip.away.items():
+        before = _id_of(person, frames[:first][::-1])
+        after = _id_of(person, frames[first + round(AWAY * fps) :])
+        if before is not None and after is not None:
+            same, total = same + (before == after), total + 1
+    return same, total
+
+
+def _id_of(person: int, frames: Sequence[TrackedFrame], within: int = 10) -> int | None:
+    """Id of a person in the first of some frames in which it has one, None if it has none within a few."""
+    for frame in frames[:within]:
+        measured = [i for i, p in enumerate(frame.truth_ids.tolist()) if p == person]
+        if measured and len(frame.ids):
+            distance = np.abs(frame.boxes - frame.truth_boxes[measured[0]]).max(1)
+            box = frame.truth_boxes[measured[0]]
+            if distance.min() < 0.25 * max(box[2] - box[0], box[3] - box[1]):
+                return int(frame.ids[distance.argmin()])
+    return None
+
+
+def synthetic_cases(kind: str, clips: Sequence[Clip], fps: float, poses: bool) -> list[dict[str, Any]]:
+    """Both trackers on all sequences of a kind."""
+    how = "boxes and keypoints" if poses else "boxes alone"
+    peer_name = "mmpose _track_by_oks" if poses else "mmpose _track_by_iou"
+    sides = {"ours": lambda: ours(fps, poses), "peer": lambda: mmpose(poses)}
+    figures: dict[str, dict[str, float]] = {}
+    for name, make in sides.items():
+        tracked = [track(clip, make()) for clip in clips]
+        total = [measure_identities(frames) for frames, _ in tracked]
+        same, away = np.sum([bridged(clip, frames, fps) for clip, (frames, _) in zip(clips, tracked)], axis=0)
+        figures[name] = _means(total) | {
+            "share of people with the same id after 1 s away": same / max(away, 1),
+            "ms a frame": 1e3 * float(np.mean([seconds for _, seconds in tracked])),
+        }
+    people = sum(len(clip.away) for clip in clips)
+    title = f"{kind}: {len(clips)} synthetic sequences, {people} people, {how}"
+    lines = []
+    for unit, value in figures["ours"].items():
+        better = unit in ("IDF1", "MOTA") or unit.startswith("share")
+        line = case(title, unit, value, figures["peer"][unit], peer_name, higher_is_better=better)
+        must_hold = unit.startswith("share") and kind == "few people"
+        lines.append(bounded(line, "ours", at_least=BRIDGED) if must_hold else line)
+    return lines
+
+
+def _means(total: Sequence[Identities]) -> dict[str, float]:
+    return {
+        "IDF1": float(np.mean([one.idf1 for one in total])),
+        "MOTA": float(np.mean([one.mota for one in total])),
+        "switches": sum(one.switches for one in total),
+        "fragmentations": sum(one.fragmentations for one in total),
+        "ids": sum(one.ids for one in total),
+    }
+
+
+def video_cases(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Both trackers on a model's detections of a film."""
+    from yolox_pose import PoseInferencer
+
+    settings = TrackerSettings(high_score=args.score_threshold)
+    pose = PoseInferencer(
+        args.config, args.checkpoint, args.device, score_threshold=settings.low_score, classes=["person"], batch_size=8
+    )
+    found, fps, height = [], 25.0, 1
+    for result in pose(str(args.video)):
+        found.append(Detections(result.boxes, result.scores, result.keypoints, result.keypoint_scores))
+        fps, height = result.fps or fps, result.size[1]
+    poses = pose.skeleton is not None and len(pose.skeleton.sigmas) == len(SIGMAS)
+    sides = {"ours": ours(fps, poses, settings), "peer": mmpose(poses, settings.high_score)}
+    figures, lasting = {}, {}
+    for name, follow in sides.items():
+        frames = []
+        for detections in found:
+            ids = follow(detections)
+            large = (ids > 0) & (detections.boxes[:, 3] - detections.boxes[:, 1] >= args.min_height * height)
+            frames.append((ids[large], detections.boxes[large]))
+        lasting[name] = Counter(int(i) for ids, _ in frames for i in ids)
+        figures[name] = {"ids": len(lasting[name]), "switches": count_handovers(frames, round(fps))}
+    title = f"{args.video.name}, {len(found)} frames, people of at least {args.min_height:g} of its height"
+    peer_name = "mmpose _track_by_oks" if poses else "mmpose _track_by_iou"
+    note = {
+        "ids": "frames of each id: " + ", ".join(str(count) for _, count in lasting["ours"].most_common()),
+        "switches": "seen from overlap with the last second; the film has no annotation",
+    }
+    return [
+        case(title, unit, value, figures["peer"][unit], peer_name, note=note[unit])
+        for unit, value in figures["ours"].items()
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; returns its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sequences", type=int, default=6, help="of each kind")
+    parser.add_argument("--frames", type=int, default=150, help="of a sequence")
+    parser.add_argument("--fps", type=float, default=25.0, help="of the sequences")
+    parser.add_argument("--size", type=int, nargs=2, default=(480, 360), help="width and height of the sequences")
+    parser.add_argument("--video", type=Path, help="film that is tracked, too; needs --config and --checkpoint")
+    parser.add_argument("--config", help="of the checkpoint")
+    parser.add_argument("--checkpoint", help="pose model, or detector of persons")
+    parser.add_argument(
+        "--score-threshold", type=float, default=0.5, help="score from which a detection starts a track"
+    )
+    parser.add_argument("--min-height", type=float, default=0.6, help="share of the picture's height")
+    parser.add_argument("--device", default="auto")
+    add_json_option(parser)
+    args = parser.parse_args(argv)
+    if args.video is not None and (args.config is None or args.checkpoint is None):
+        parser.error("--video needs --config and --checkpoint")
+    size = args.size[0], args.size[1]
+    cases: list[dict[str, Any]] = []
+    for kind in progress(list(PEOPLE)):
+        clips = [make_clip(i, args.frames, args.fps, size, PEOPLE[kind]) for i in range(args.sequences)]
+        cases += [line for poses in (True, False) for line in synthetic_cases(kind, clips, args.fps, poses)]
+    more = {}
+    if args.video is not None:
+        cases += video_cases(args)
+        more = {"model": Path(args.checkpoint).name}
+    report("tracking", cases, packages=("numpy", "torch", "mmpose"), json_file=args.json, **more)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
