@@ -14,7 +14,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, GUIDES = ROOT / "benchmarks" / "results", ROOT / "docs"
-TABLES = {"performance.md": ("assign", "data", "train_step"), "learning.md": ("trials",)}
+TABLES = {
+    "performance.md": ("assign", "data", "train_step"),
+    "learning.md": ("trials",),
+    "inference.md": ("inference", "nms", "tracking"),
+    "export.md": ("export", "export_ap"),
+    "crowds.md": ("crowd_nms",),
+}
 """Benchmarks whose reports are in a guide, in their order."""
 START, END = "<!-- made by benchmarks/table.py -->", "<!-- end -->"
 HEADER = ("what", "ours", "peer", "ratio", "same results", "remark")
@@ -58,7 +64,7 @@ def _remark(case: Mapping[str, Any]) -> str:
 
 def table(benchmarks: Sequence[str], results: Path = RESULTS) -> str:
     """All reports of some benchmarks, in their order."""
-    paths = [path for name in benchmarks for path in sorted(results.glob(f"{name}_*.json"))]
+    paths = [path for name in benchmarks for path in sorted(results.glob(f"{name}_[cg]pu.json"))]
     return "\n".join(line for path in paths for line in rows_of(json.loads(path.read_text(encoding="utf-8"))))
 
 
