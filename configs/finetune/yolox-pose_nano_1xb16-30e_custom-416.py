@@ -1,7 +1,6 @@
 # Fine-tune nano on your own people in COCO-keypoints format, from the weights of a YOLOX-nano detector:
 #
-#   python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --load-from yolox_nano.pth \
-#       --cfg-options data_root=DIR ... (docs/training.md has the whole command)
+#   python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth
 #
 # Differences from the 300-epoch recipe, and why: no mosaic, affine and mixup (too few epochs for them to pay), the first
 # layers stay as they are and the rest of the detector learns at a low rate (else its boxes get worse before poses get

@@ -1,7 +1,6 @@
 # Fine-tune one nano model for boxes and keypoints, from the weights of a YOLOX-nano detector of the same classes:
 #
-#   python tools/train.py configs/joint/yolox-joint_nano_1xb16-30e_custom-416.py --load-from yolox_nano.pth \
-#       --cfg-options train_dataloader.dataset.data_root=DIR ... (docs/joint.md has the whole command)
+#   python tools/train.py configs/joint/yolox-joint_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth
 #
 # The recipe for poses on small data, but the boxes are an aim of their own here: the detector's backbone stays as it is and
 # the rest of it learns a tenth as fast, so that a small data set does not spoil it; the new keypoint branch as fast as there.

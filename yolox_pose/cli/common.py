@@ -31,6 +31,41 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="seed of everything that draws numbers (default: that of the config)")
 
 
+def add_data_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data``."""
+    parser.add_argument(
+        "--data", metavar="DIR", help="folder of the data, in place of the config's; files inside as the config says"
+    )
+
+
+def use_data(config: Config, root: str | Path, splits: Sequence[str]) -> None:
+    """Take the data of some splits from another folder: their ``data_root``, and annotation files of their evaluators below it.
+
+    Args:
+        config: Changed in place. Files that lie elsewhere than below the old folder stay.
+        root: The folder.
+        splits: Of ``train``, ``val`` and ``test``.
+
+    Raises:
+        UsageError: If the folder does not exist, or a split has no ``data_root``.
+    """
+    if not Path(root).is_dir():
+        raise UsageError(f"--data: {root} is not a folder")
+    for split in splits:
+        if (loader := config.get(f"{split}_dataloader")) is None:
+            continue
+        if not (old := loader.dataset.get("data_root")):
+            raise UsageError(
+                f"--data: {split}_dataloader.dataset has no data_root; change its files with --cfg-options"
+            )
+        loader.dataset.data_root = str(root)
+        evaluators = config.get(f"{split}_evaluator") or []
+        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+            for key in ("ann_file", "keypoint_ann_file"):
+                if evaluator.get(key) and Path(evaluator[key]).is_relative_to(old):
+                    evaluator[key] = str(Path(root) / Path(evaluator[key]).relative_to(old))
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``, ``--launcher`` and what torchrun may pass."""
     parser.add_argument(

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from yolox_pose.cli.common import (
     add_config_options,
+    add_data_option,
     add_run_options,
     check_device,
     leave_processes,
     load_config,
     setup_launcher,
+    use_data,
 )
 from yolox_pose.errors import UsageError
 from yolox_pose.evaluation.results import (
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   python tools/test.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py work_dirs/s/epoch_300.pth --out results
-  python tools/test.py bundled bundled --cfg-options test_dataloader.dataset.data_root=DIR test_evaluator.ann_file=FILE
+  python tools/test.py bundled bundled --data DIR
   python tools/test.py CONFIG CHECKPOINT --cfg-options test_dataloader.batch_size=8
   python tools/test.py CONFIG CHECKPOINT --tta --tta-scales 0.8 1 1.2
   python tools/test.py CONFIG CHECKPOINT --streaming 30 --latency-ms 50 --forecast
@@ -55,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", help="write metrics.json and the predictions (COCO results) there")
     parser.add_argument("--overwrite", action="store_true", help="replace results that are in DIR already")
     parser.add_argument("--work-dir", help="where the log goes (default: work_dirs/<config name>)")
+    add_data_option(parser)
     add_run_options(parser)
     add_config_options(parser)
     views = parser.add_argument_group("test-time augmentation")
@@ -93,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_config(args.config, args.cfg_options, args.seed)
     config.work_dir = args.work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     config.load_from = str(find_weights(args.checkpoint))
+    if args.data is not None:
+        use_data(config, args.data, ("test",))
     setup_launcher(config, args.launcher, args.local_rank, device)
     if args.streaming is not None:
         return _stream(config, args, out)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from yolox_pose.cli.common import (
     add_config_options,
+    add_data_option,
     add_run_options,
     check_device,
     check_file,
     leave_processes,
     load_config,
     setup_launcher,
+    use_data,
 )
 from yolox_pose.errors import UsageError
 from yolox_pose.weights import find_weights
@@ -27,6 +29,7 @@ TENSORBOARD = "TensorboardVisBackend"
 EXAMPLES = """examples:
   python tools/train.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py --amp
   python tools/train.py configs/yolox-pose/yolox-pose_tiny_8xb32-300e_coco.py --resume
+  python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from bundled
   torchrun --nproc_per_node 4 tools/train.py CONFIG --launcher pytorch --auto-scale-lr
 """
 
@@ -71,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="draw N validation images, annotated and predicted, at every validation into <work dir>/val_pictures",
     )
+    add_data_option(parser)
     add_run_options(parser)
     add_config_options(parser)
     return parser
@@ -82,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = check_device(args.device)
     config = load_config(args.config, args.cfg_options, args.seed)
     config.work_dir = args.work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    if args.data is not None:
+        use_data(config, args.data, ("train", "val", "test"))
     setup_launcher(config, args.launcher, args.local_rank, device)
     check_sync_bn(config, args.launcher, device)
     _set_start(config, args.resume, args.load_from)
