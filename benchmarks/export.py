@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import add_json_option, case, interleaved, progress, report, versions
+from common import add_json_option, bounded, case, interleaved, progress, report, versions
 
 CONFIG, DETECTOR = "yolox-pose_{}_8xb32-300e_coco", "yolox_nano_8xb8-300e_coco"
 SCORE, FOUND = 0.3, 30
@@ -201,7 +201,7 @@ def _best(label: str, times: dict[str, float], peer: float, bound: float | None)
     """The fastest float32 backend, and whether it is as fast as it has to be."""
     name = min(times, key=lambda name: times[name])
     line = case(f"{label}, best in float32: {name}", "ms", times[name] * 1e3, peer, "torch eager")
-    return {**line, "bound": bound, "met": None if bound is None else line["ratio"] >= bound}
+    return line if bound is None else bounded(line, "ratio", at_least=bound)
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -18,6 +18,8 @@ for package in ("onnx", "onnxscript", "onnxruntime"):
 pytestmark = pytest.mark.slow
 
 PEOPLE = 300
+CALM = 0.002
+"""Features of deep random networks are so large that their boxes would cover the picture, or nothing of it."""
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ PEOPLE = 300
 )
 def test_models_of_all_sizes(name, layout, repo_root, tmp_path):
     config = repo_root / "configs" / f"{name}.py"
-    checkpoint = write_checkpoint(config, tmp_path / "random.pth")
+    checkpoint = write_checkpoint(config, tmp_path / "random.pth", spread=CALM)
     options = ExportOptions("onnx", layout, size=(96, 160), batch=None)
     done = export_model(config, checkpoint, tmp_path / "out", options, pictures=pictures())
     figures = done.description.check
@@ -43,9 +45,20 @@ def test_models_of_all_sizes(name, layout, repo_root, tmp_path):
     assert bool(done.description.skeleton) == ("/yolox_" not in name)
 
 
+def test_the_largest_model(repo_root, tmp_path):
+    """Without suppression: where random boxes overlap by just the threshold, rounding decides, and one box decides the next."""
+    config = tmp_path / "x.py"
+    base = repo_root / "configs" / "yolox-pose" / "yolox-pose_x_8xb32-300e_coco.py"
+    config.write_text(f"_base_ = {str(base)!r}\nmodel = dict(test_cfg=dict(nms_thr=1.0, max_per_img=1000))\n")
+    checkpoint = write_checkpoint(config, tmp_path / "random.pth", spread=CALM / 200)
+    options = ExportOptions("onnx", "nms", size=(96, 160), batch=None)
+    figures = export_model(config, checkpoint, tmp_path / "out", options, pictures=pictures()).description.check
+    assert figures["share"] == 1 and figures["matched"] > 1000
+
+
 @pytest.mark.parametrize(("mode", "layout"), [("pose", "decode"), ("joint", "nms"), ("detection", "raw")])
 def test_three_hundred_people(mode, layout, tmp_path):
-    config, checkpoint = write_model(tmp_path, mode, size=(640, 384))
+    config, checkpoint = write_model(tmp_path, mode, calm=mode == "joint", size=(640, 384))
     config.write_text(config.read_text().replace("nms_pre=300", "nms_pre=3000").replace("=20)", f"={PEOPLE})"))
     done = export_model(
         config, checkpoint, tmp_path / "out", ExportOptions("onnx", layout, batch=2), pictures=pictures()

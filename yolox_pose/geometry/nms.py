@@ -40,6 +40,7 @@ def nms(boxes: np.ndarray, scores: np.ndarray, threshold: float, labels: np.ndar
     boxes, scores = np.asarray(boxes), np.asarray(scores)
     if boxes.shape != (len(scores), 4) or (labels is not None and len(labels) != len(scores)):
         raise ValueError(f"nms: boxes {boxes.shape}, scores {scores.shape}, labels do not belong together")
+    labels = None if labels is None else np.asarray(labels)
     boxes = boxes if np.issubdtype(boxes.dtype, np.floating) else boxes.astype(np.float64)
     with np.errstate(invalid="ignore"):  # infinite boxes of untrained networks
         return _greedy(boxes, scores, threshold, labels)
@@ -50,30 +51,49 @@ def _greedy(boxes: np.ndarray, scores: np.ndarray, threshold: float, labels: np.
     kept = []
     while len(left):
         block, left = left[:BLOCK], left[BLOCK:]
-        better, worse = _covering_pairs(boxes[block], boxes[block], threshold)
-        same = _same_class(labels, block[better], block[worse]) & (better < worse)
-        block = block[_resolve(better[same], worse[same], len(block))]
+        better, worse = _covering_pairs_within(boxes[block], threshold)
+        if labels is not None:
+            same = labels[block[better]] == labels[block[worse]]
+            better, worse = better[same], worse[same]
+        block = block[_resolve(better, worse, len(block))]
         kept.append(block)
         if len(left):
             better, worse = _covering_pairs(boxes[block], boxes[left], threshold)
-            left = np.delete(left, worse[_same_class(labels, block[better], left[worse])])
+            if labels is not None:
+                worse = worse[labels[block[better]] == labels[left[worse]]]
+            left = np.delete(left, worse)
     return np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
-
-
-def _same_class(labels: np.ndarray | None, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Which pairs (p,) of indices are of one class."""
-    if labels is None:
-        return np.ones(len(first), dtype=bool)
-    labels = np.asarray(labels)
-    return labels[first] == labels[second]
 
 
 def _covering_pairs(first: np.ndarray, second: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Indices (p,) and (p,) of all pairs of (m, 4) and (n, 4) boxes whose IoU is above the threshold."""
-    slack = (1 - threshold) * (1 + _ROUNDING) + _ROUNDING
+    slack = _slack(threshold)
     i, j = _window_pairs(first, second, slack, "left")
     other_j, other_i = _window_pairs(second, first, slack, "right")
     i, j = np.concatenate([i, other_i]), np.concatenate([j, other_j])
+    return _covering(first, second, i, j, threshold)
+
+
+def _covering_pairs_within(boxes: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (p,) and (p,) of all pairs of (n, 4) boxes whose IoU is above the threshold, the lower index first.
+
+    A pair that begins at the same place may be there twice.
+    """
+    i, j = _window_pairs(boxes, boxes, _slack(threshold), "left")
+    different = np.flatnonzero(i != j)
+    i, j = i.take(different), j.take(different)
+    return _covering(boxes, boxes, np.minimum(i, j), np.maximum(i, j), threshold)
+
+
+def _slack(threshold: float) -> float:
+    return (1 - threshold) * (1 + _ROUNDING) + _ROUNDING
+
+
+def _covering(
+    first: np.ndarray, second: np.ndarray, i: np.ndarray, j: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Those of the pairs (p,), (p,) whose IoU is above the threshold."""
+    slack = _slack(threshold)
     (top, reach), (other_top, other_reach) = _vertical_windows(first, slack), _vertical_windows(second, slack)
     near = np.flatnonzero((other_top.take(j) <= reach.take(i)) & (top.take(i) <= other_reach.take(j)))
     i, j = i.take(near), j.take(near)
