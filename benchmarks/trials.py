@@ -119,8 +119,8 @@ def cases(args: argparse.Namespace) -> list[dict]:
 
 
 def _note(ap: list[float], points: list[dict]) -> str:
-    box, seconds = (statistics.mean(point[key] for point in points) for key in ("bbox_mAP", "seconds"))
-    return f"seeds: {', '.join(map(str, ap))}; box AP {box:.3f}; {seconds:.0f} s"
+    ap50, seconds = (statistics.mean(point[key] for point in points) for key in ("AP50", "seconds"))
+    return f"seeds: {', '.join(map(str, ap))}; AP50 {ap50:.3f}; {seconds:.0f} processor seconds"
 
 
 def main() -> int:
