@@ -257,6 +257,9 @@ def test_ctrl_c_leaves_whole_files(repo_root, tmp_path, model):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # ignored where the tests run in the background
     )
     deadline = time.monotonic() + 200
     while not (table.exists() and table.stat().st_size > 5000) and time.monotonic() < deadline:

@@ -22,6 +22,12 @@ def test_distributions_are_found_and_missed():
         pkg_resources.get_distribution("no-such-distribution")
 
 
+def test_pytest_finds_what_it_asks_for_when_a_path_is_added(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pkg_resources", pkg_resources)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert sys.path[0] == str(tmp_path)
+
+
 def test_mmengine_finds_packages_with_it():
     from mmengine.utils import get_installed_path, is_installed
 

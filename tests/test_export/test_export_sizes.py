@@ -27,7 +27,7 @@ CALM = 0.002
     [
         ("yolox-pose/yolox-pose_nano_8xb32-300e_coco", "raw"),
         ("yolox-pose/yolox-pose_nano_8xb32-300e_coco", "decode"),
-        *((f"yolox-pose/yolox-pose_{size}_8xb32-300e_coco", "nms") for size in ("nano", "tiny", "s", "m", "l", "x")),
+        *((f"yolox-pose/yolox-pose_{size}_8xb32-300e_coco", "nms") for size in ("nano", "tiny", "s", "m", "l")),
         ("yolox/yolox_nano_8xb8-300e_coco", "nms"),
         ("yolox/yolox_s_8xb8-300e_coco", "nms"),
         ("yolox/yolox_darknet53_8xb8-300e_coco", "decode"),

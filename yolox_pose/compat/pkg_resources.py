@@ -1,4 +1,4 @@
-"""The three names of ``pkg_resources`` that MMEngine uses, over ``importlib.metadata``.
+"""What MMEngine and pytest use of ``pkg_resources``, over ``importlib.metadata``.
 
 setuptools 82 no longer has ``pkg_resources``, and MMEngine asks it where packages are installed. May go when MMEngine
 uses ``importlib.metadata`` itself.
@@ -39,3 +39,7 @@ class Distribution:
 def get_distribution(name: str) -> Distribution:
     """Return the installed distribution ``name``; raises :exc:`DistributionNotFound`."""
     return Distribution(name)
+
+
+def fixup_namespace_packages(path_item: str, parent: str | None = None) -> None:
+    """Do nothing: pytest's ``monkeypatch.syspath_prepend`` calls it, and without setuptools' namespaces there is nothing to mend."""
