@@ -17,7 +17,6 @@ from yolox_pose.errors import UsageError
 from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_weights
 
 MAX_BYTES = 5_000_000
-bundled = pytest.mark.skipif(not BUNDLED.path.is_file(), reason=f"{BUNDLED.path.name} is not in this checkout")
 
 
 def command(repo_root, cwd, *arguments):
@@ -69,7 +68,6 @@ def test_half_a_model_is_refused(given, capsys):
         PoseInferencer(checkpoint="w.pth")
 
 
-@bundled
 def test_the_file_is_small_plain_and_in_half_precision():
     assert BUNDLED.path.stat().st_size < MAX_BYTES
     content = torch.load(BUNDLED.path, weights_only=True)
@@ -82,14 +80,12 @@ def test_the_file_is_small_plain_and_in_half_precision():
     assert all(len(file["sha256"]) == 64 and file["epoch"] > 0 for file in meta["origin"]["files"])
 
 
-@bundled
 def test_the_card_is_complete():
     card = BUNDLED.path.with_name("README.md").read_text()
     assert BUNDLED.path.name in card and BUNDLED.config in card
     assert "TO FILL" not in card
 
 
-@bundled
 @pytest.mark.parametrize("name", ["astronaut.jpg", "grace_hopper.jpg"])
 def test_the_default_model_finds_the_person_of_a_portrait(repo_root, name):
     pose = PoseInferencer(device="cpu")
@@ -104,7 +100,6 @@ def test_the_default_model_finds_the_person_of_a_portrait(repo_root, name):
     assert nose[1] < min(left_shoulder[1], right_shoulder[1])
 
 
-@bundled
 def test_demo_without_a_model_says_which_it_takes(repo_root, tmp_path):
     done = command(repo_root, tmp_path, repo_root / "demo" / "demo.py", repo_root / "demo" / "astronaut.jpg")
     assert done.returncode == 0, done.stderr[-2000:]
@@ -113,7 +108,6 @@ def test_demo_without_a_model_says_which_it_takes(repo_root, tmp_path):
     assert (drawn != cv2.imread(str(repo_root / "demo" / "astronaut.jpg"))).any()
 
 
-@bundled
 def test_training_can_start_from_it(tmp_path):
     target = tmp_path / "start.pth"
     assert run(convert, [str(BUNDLED.path), str(target), "--config", BUNDLED.config]) == 0
@@ -121,7 +115,6 @@ def test_training_can_start_from_it(tmp_path):
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
 
 
-@bundled
 @pytest.mark.slow
 def test_it_can_be_evaluated(repo_root, shared_data, tmp_path):
     data = shared_data / "coco_persons"

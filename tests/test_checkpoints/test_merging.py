@@ -5,7 +5,7 @@ import torch
 
 from yolox_pose.checkpoints.files import Checkpoint
 from yolox_pose.checkpoints.layouts import OWN
-from yolox_pose.checkpoints.merging import average_weights, halve, read_history
+from yolox_pose.checkpoints.merging import average_weights, halve, read_provenance
 from yolox_pose.errors import DataError
 
 
@@ -62,7 +62,7 @@ def test_history_is_plain_and_without_the_config(tmp_path):
     torch.save(
         {"meta": {"epoch": 3, "seed": 1, "cfg": "data_root='x'", "notes": {"AP": "0.2"}}, "state_dict": {}}, path
     )
-    history = read_history(path)
+    history = read_provenance(path)
     assert history == {
         "file": "epoch_3.pth",
         "sha256": history["sha256"],

@@ -18,7 +18,7 @@ from yolox_pose.checkpoints.calibration import calibrate_norms
 from yolox_pose.checkpoints.files import SAFETENSORS, Checkpoint, read_checkpoint, write_checkpoint
 from yolox_pose.checkpoints.fitting import SIZES_BY_STEM, Fit, check_start, fit_table, fit_weights, model_size
 from yolox_pose.checkpoints.layouts import HEAD, LAYOUTS, OWN, Layout, from_own
-from yolox_pose.checkpoints.merging import average_weights, halve, read_history
+from yolox_pose.checkpoints.merging import average_weights, halve, read_provenance
 from yolox_pose.checkpoints.onnx_import import OnnxModel, graph_size, read_onnx, unfold
 from yolox_pose.checkpoints.origin import describe_origin, number_of_classes
 from yolox_pose.cli.common import load_config
@@ -133,7 +133,7 @@ def convert(
     )
     if unnamed:
         own = {key: value for key, value in own.items() if key not in unnamed}
-    files = [read_history(path) for path in (source, *average)]
+    files = [read_provenance(path) for path in (source, *average)]
     content = {
         "dataset_meta": meta,
         "origin": {"layout": checkpoint.layout.name, "file": Path(source).name, "files": files},

@@ -66,7 +66,7 @@ def halve(weights: Mapping[str, Tensor], name: str = "weights") -> dict[str, Ten
     return result
 
 
-def read_history(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Name and SHA-256 of a file of weights, and what it says of the training that it comes from."""
     file = Path(path)
     history: dict[str, Any] = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from yolox_pose.cli.paths import resource_folder
 from yolox_pose.errors import YOLOXPoseError
-from yolox_pose.weights import BUNDLED
 
 CONFIG = "quickstart/yolox-pose_quickstart_160"
 TRAIN_IMAGES, VAL_IMAGES = 1000, 150
@@ -87,9 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "pictures", "predict", *images, "--config", CONFIG, "--checkpoint", checkpoint, "--out", pictures, "--overwrite",
         "--zoom", "3", "--device", args.device,
     )  # fmt: skip
-    if BUNDLED.path.is_file():  # a checkout may have been made without it
-        shots = sorted(resource_folder("demo").glob("*.jpg"))
-        steps.run("photos", "predict", *shots, "--out", photos, "--overwrite", "--device", args.device)
+    shots = sorted(resource_folder("demo").glob("*.jpg"))
+    steps.run("photos", "predict", *shots, "--out", photos, "--overwrite", "--device", args.device)
     _report(out, results, pictures, checkpoint, steps.seconds)
     return 0
 

@@ -63,7 +63,7 @@ def round_weights(network: nn.ModuleList) -> nn.ModuleList:
     """Round the weights of convolutions to numbers that float16 has, in place; they stay float32 tensors.
 
     Biases stay as they are, and so do the layers up to the first features that the neck takes: what is rounded there goes
-    through the whole network. Measured on the nano detector of COCO (docs/export.md), where they are 3 % of the weights.
+    through the whole network (docs/export.md).
 
     Args:
         network: Backbone, neck and head, their norms folded.
