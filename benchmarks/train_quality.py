@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--bootstrap", type=int, default=200, help="resamplings of the validation images")
     parser.add_argument("--plot", type=Path, help="PNG of the curves")
+    parser.add_argument("--amp", action="store_true", help="bfloat16 networks on both sides, losses in float32")
     parser.add_argument("--cfg-options", nargs="+", default=[], help="changes to our config")
     parser.add_argument("--one-run", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -110,6 +111,8 @@ def load(side: str, args: argparse.Namespace) -> Any:
         for hook in config.custom_hooks:
             if "num_last_epochs" in hook:
                 hook.num_last_epochs = args.epochs // 3
+    if args.amp:
+        config.optim_wrapper.update(type="AmpOptimWrapper", dtype="bfloat16")
     config.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=1, save_best=None, rule=None)
     return config
 
@@ -160,8 +163,15 @@ def run(side: str, seed: int, args: argparse.Namespace) -> None:
     else:
         config.load_from = str(args.weights)
     runner = Runner.from_cfg(config)
+    if side == "mmpose":  # its losses would decode coordinates in the outputs' precision: 2 px in bfloat16
+        runner.model.head.head_module.register_forward_hook(lambda module, inputs, outputs: in_float32(outputs))
     runner.register_hook(Curve(), priority="VERY_LOW")
     runner.train()
+
+
+def in_float32(outputs: Any) -> Any:
+    """The same nested sequences with every tensor in float32."""
+    return outputs.float() if hasattr(outputs, "float") else type(outputs)(in_float32(one) for one in outputs)
 
 
 def read_curve(folder: Path) -> list[dict]:
@@ -306,7 +316,9 @@ def main() -> int:
     curves = {name: points for name, points in curves.items() if points}
     if args.plot:
         plot(curves, args.plot)
-    settings = {"epochs": args.epochs, "size": args.size, "batch": args.batch, "seeds": args.seeds}
+    settings = {
+        "epochs": args.epochs, "size": args.size, "batch": args.batch, "seeds": args.seeds, "amp": args.amp
+    }  # fmt: skip
     packages = ("torch", "mmengine-lite", "mmcv-lite", "mmdet", "mmpose", "numpy", "hotcoco")
     common.report(
         "train_quality", cases(curves, args), packages=packages, json_file=args.json, settings=settings, curves=curves
