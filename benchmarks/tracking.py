@@ -5,14 +5,16 @@ noisy boxes and keypoints, unsure ones of people of whom little is seen, false a
 :data:`AWAY` seconds, as behind a wall. The peer is mmpose's tracking of its demos, greedy on the OKS or the IoU with the
 frame before, on the same detections.
 
-With ``--video FILE --config C --checkpoint W`` a model's detections of a film are tracked by both, too. Nobody has annotated
-it: ids, how long they last, and how often a person seems to change its id are counted
-(:func:`yolox_pose.tracking.measures.count_handovers`), for people of at least ``--min-height`` of the picture.
+With ``--video FILE --config C --checkpoint W`` a model's detections of a film are tracked by both, too. Without annotation,
+ids, how long they last, and how often a person seems to change its id are counted
+(:func:`yolox_pose.tracking.measures.count_handovers`), for people of at least ``--min-height`` of the picture. With
+``--truth FILE``, boxes of some people at some frames (``annotations/arm_wrestling.json``), switches are measured for them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -240,6 +242,7 @@ def video_cases(args: argparse.Namespace) -> list[dict[str, Any]]:
         found.append(Detections(result.boxes, result.scores, result.keypoints, result.keypoint_scores))
         fps, height = result.fps or fps, result.size[1]
     poses = pose.skeleton is not None and len(pose.skeleton.sigmas) == len(SIGMAS)
+    truth = {} if args.truth is None else read_truth(args.truth)
     sides = {"ours": ours(fps, poses, settings), "peer": mmpose(poses, settings.high_score)}
     figures, lasting = {}, {}
     for name, follow in sides.items():
@@ -249,17 +252,37 @@ def video_cases(args: argparse.Namespace) -> list[dict[str, Any]]:
             large = (ids > 0) & (detections.boxes[:, 3] - detections.boxes[:, 1] >= args.min_height * height)
             frames.append((ids[large], detections.boxes[large]))
         lasting[name] = Counter(int(i) for ids, _ in frames for i in ids)
-        figures[name] = {"ids": len(lasting[name]), "switches": count_handovers(frames, round(fps))}
+        figures[name] = {"ids": len(lasting[name]), "handovers": count_handovers(frames, round(fps))}
+        if truth:
+            known = [TrackedFrame(*truth[number], *frames[number]) for number in sorted(truth) if number < len(frames)]
+            measured = measure_identities(known)
+            figures[name] |= {"switches": measured.switches, "misses": measured.misses, "IDF1": measured.idf1}
     title = f"{args.video.name}, {len(found)} frames, people of at least {args.min_height:g} of its height"
     peer_name = "mmpose _track_by_oks" if poses else "mmpose _track_by_iou"
     note = {
         "ids": "frames of each id: " + ", ".join(str(count) for _, count in lasting["ours"].most_common()),
-        "switches": "seen from overlap with the last second; the film has no annotation",
+        "handovers": "changes of id seen from overlap with the last second, without annotation",
+        "switches": f"of the annotated people, in {len(truth)} annotated frames",
     }
-    return [
-        case(title, unit, value, figures["peer"][unit], peer_name, note=note[unit])
-        for unit, value in figures["ours"].items()
-    ]
+    lines = []
+    for unit, value in figures["ours"].items():
+        more = {"note": note[unit]} if unit in note else {}
+        lines.append(
+            case(title, unit, value, figures["peer"][unit], peer_name, higher_is_better=unit == "IDF1", **more)
+        )
+    return lines
+
+
+def read_truth(file: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Numbers (n,) and xyxy boxes (n, 4) of the annotated people by frame, interpolated between annotated frames."""
+    frames: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for segment in json.loads(file.read_text())["segments"]:
+        keys = [np.array(sorted(map(int, boxes))) for boxes in segment.values()]
+        corners = [np.array([boxes[str(k)] for k in at], float) for boxes, at in zip(segment.values(), keys)]
+        for frame in range(keys[0][0], keys[0][-1] + 1):
+            boxes = [[np.interp(frame, at, side) for side in values.T] for at, values in zip(keys, corners)]
+            frames[frame] = np.arange(len(boxes)), np.array(boxes)
+    return frames
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -270,6 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fps", type=float, default=25.0, help="of the sequences")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 360), help="width and height of the sequences")
     parser.add_argument("--video", type=Path, help="film that is tracked, too; needs --config and --checkpoint")
+    parser.add_argument("--truth", type=Path, help="boxes of people in the film at some frames")
     parser.add_argument("--config", help="of the checkpoint")
     parser.add_argument("--checkpoint", help="pose model, or detector of persons")
     parser.add_argument(
