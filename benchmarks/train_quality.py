@@ -40,14 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
     """Options of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common.add_json_option(parser)
-    parser.add_argument("--data", type=Path, required=True, help="folder with annotations/{train,val}.json and images/")
-    parser.add_argument("--weights", type=Path, required=True, help="YOLOX-nano detector in MMDetection's layout")
-    parser.add_argument("--out", type=Path, default=Path("work_dirs/train_quality"), help="folder of the runs")
+    add_run_options(parser, out="work_dirs/train_quality", epochs=6)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--val-interval", type=int, default=2)
-    parser.add_argument("--size", type=int, default=256, help="side of the network's input in pixels")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--bootstrap", type=int, default=200, help="resamplings of the validation images")
     parser.add_argument("--plot", type=Path, help="PNG of the curves")
@@ -55,6 +50,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cfg-options", nargs="+", default=[], help="changes to our config")
     parser.add_argument("--one-run", action="store_true", help=argparse.SUPPRESS)
     return parser
+
+
+def add_run_options(parser: argparse.ArgumentParser, *, out: str, epochs: int) -> None:
+    """Options of a benchmark that trains: data, start, folder and budget."""
+    parser.add_argument("--data", type=Path, required=True, help="folder with annotations/{train,val}.json and images/")
+    parser.add_argument("--weights", type=Path, required=True, help="YOLOX-nano detector in MMDetection's layout")
+    parser.add_argument("--out", type=Path, default=Path(out), help="folder of the runs")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--size", type=int, default=256, help="side of the network's input in pixels")
 
 
 def replace_sizes(pipeline: list[dict], size: int) -> None:
@@ -271,10 +276,9 @@ def cases(curves: dict[str, list[dict]], args: argparse.Namespace) -> list[dict]
             f"training {what}", "processor seconds", *map(statistics.mean, seconds.values()), PEER_NAME, seeds=seconds
         ),
     ]  # fmt: skip
-    if means["mmpose"] < CLAIM_AP or len(seeds) < 2:
-        lines[0] |= {"ratio": None, "note": f"no ratio of AP: the peer is below {CLAIM_AP}, or there is one seed only"}
-    else:
-        lines[0]["interval"] = bootstrap_ratio(args)
+    no_claim = {"ratio": None, "note": f"no ratio: the peer is below AP {CLAIM_AP}, or there is one seed only"}
+    claim = means["mmpose"] >= CLAIM_AP and len(seeds) >= 2
+    lines[0] |= {"interval": bootstrap_ratio(args)} if claim else no_claim
     reached = [seconds_to_reach(curves[f"ours-{s}"], means["mmpose"]) for s in seeds]
     if None not in reached:
         lines.append(
@@ -285,7 +289,8 @@ def cases(curves: dict[str, list[dict]], args: argparse.Namespace) -> list[dict]
                 statistics.mean(seconds["mmpose"]),
                 PEER_NAME,
                 seeds={"ours": reached, "mmpose": seconds["mmpose"]},
-            )  # fmt: skip
+            )
+            | ({} if claim else no_claim)
         )
     return lines
 

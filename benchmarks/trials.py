@@ -14,7 +14,6 @@ import os
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import common
@@ -58,13 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Options of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common.add_json_option(parser)
-    parser.add_argument("--data", type=Path, required=True, help="folder with annotations/{train,val}.json and images/")
-    parser.add_argument("--weights", type=Path, required=True, help="YOLOX-nano detector in MMDetection's layout")
-    parser.add_argument("--out", type=Path, default=Path("work_dirs/trials"), help="folder of the runs")
+    train_quality.add_run_options(parser, out="work_dirs/trials", epochs=2)
     parser.add_argument("--only", nargs="+", choices=list(TRIALS), default=list(TRIALS), help="trials to run (all)")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--size", type=int, default=256, help="side of the network's input in pixels")
     parser.add_argument("--report-only", action="store_true", help="train nothing, report what is there")
     return parser
 
