@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--bootstrap", type=int, default=200, help="resamplings of the validation images")
     parser.add_argument("--plot", type=Path, help="PNG of the curves")
     parser.add_argument("--amp", action="store_true", help="bfloat16 networks on both sides, losses in float32")
+    parser.add_argument("--config", type=Path, default=OURS, help="our config (the fine-tuning recipe)")
     parser.add_argument("--cfg-options", nargs="+", default=[], help="changes to our config")
     parser.add_argument("--one-run", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -92,7 +93,7 @@ def load(side: str, args: argparse.Namespace) -> Any:
     """Config of a side with everything filled in that both share."""
     from yolox_pose.cli.common import load_config
 
-    config = load_config(OURS if side == "ours" else PEER, args.cfg_options if side == "ours" else ())
+    config = load_config(args.config if side == "ours" else PEER, args.cfg_options if side == "ours" else ())
     size = (args.size, args.size)
     for split, loader in (("train", config.train_dataloader), ("val", config.val_dataloader)):
         dataset = loader.dataset
@@ -322,7 +323,8 @@ def main() -> int:
     if args.plot:
         plot(curves, args.plot)
     settings = {
-        "epochs": args.epochs, "size": args.size, "batch": args.batch, "seeds": args.seeds, "amp": args.amp
+        "epochs": args.epochs, "size": args.size, "batch": args.batch, "seeds": args.seeds, "amp": args.amp,
+        "config": args.config.name,
     }  # fmt: skip
     packages = ("torch", "mmengine-lite", "mmcv-lite", "mmdet", "mmpose", "numpy", "hotcoco")
     common.report(
