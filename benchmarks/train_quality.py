@@ -6,8 +6,9 @@ thread, and their seconds are processor time of that process: other load on the 
 count. A run that was interrupted goes on at its last epoch, a finished one is kept, so that a budget can be longer than
 one sitting. Prints AP over images and seconds, and with --plot draws the curves.
 
-A ratio of AP is given where the peer reaches AP 0.05 with at least two seeds, with an interval from a paired bootstrap
-over the validation images; below that AP is close to noise and the figures stand for themselves.
+Ratios of AP and of the time to the peer's AP are given where the peer reaches AP 0.05 with at least two seeds, that of AP
+with an interval from a paired bootstrap over the validation images; below that AP is close to noise and the figures stand
+for themselves.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 #
 #   python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth
 #
-# Differences from the 300-epoch recipe, and why: no mosaic, affine and mixup (too few epochs for them to pay), the first
+# Differences from the 300-epoch recipe, and why: no mosaic, affine and mixup (the 36e recipe has affine), the first
 # layers stay as they are and the rest of the detector learns at a low rate (else its boxes get worse before poses get
 # good), thirty times that for the new keypoint branch, which has plain instead of depthwise convolutions (they learn from
 # fewer images), k from IoU (the boxes are good from the first step, so every person gets many positives while the
