@@ -1,6 +1,6 @@
 """One change of the fine-tuning recipe at a time, each trained like the recipe itself: what a setting is worth.
 
-``python benchmarks/trials.py --data DIR --weights yolox_nano.pth --epochs 2 --size 256 --json FILE`` trains the recipe and
+``python benchmarks/trials.py --data DIR --weights yolox_nano.pth --epochs 3 --size 256 --json FILE`` trains the recipe and
 every change of it that is listed in :data:`TRIALS` (or named by ``--only``) with every seed, by the code of
 ``train_quality.py``, and reports keypoint AP on the validation images. Runs that are finished are kept, one that was
 interrupted goes on, so the table can be made in several sittings. ``python benchmarks/table.py`` writes it into
@@ -30,25 +30,36 @@ class Trial(NamedTuple):
     Attributes:
         change: In words.
         options: What is given as ``--cfg-options``.
+        batch: Images a step.
+        amp: Whether the network computes in bfloat16.
     """
 
     change: str
     options: tuple[str, ...] = ()
+    batch: int = 16
+    amp: bool = True
 
+
+TWICE = ("optim_wrapper.optimizer.lr=0.0004", "optim_wrapper.paramwise_cfg.pose_lr_mult=15")
+"""Twice the rate for the detector, the same for the keypoint branch."""
 
 TRIALS = {
     "recipe": Trial("the recipe"),
     "depthwise": Trial("depthwise keypoint branch", (f"{HEAD}.head_module.pose_depthwise=True",)),
     "no-l1": Trial("no keypoint L1", (f"{HEAD}.loss_weights.keypoint_l1=0",)),
+    "l1-10": Trial("keypoint L1 of weight 10", (f"{HEAD}.loss_weights.keypoint_l1=10",)),
     "oks-k": Trial("dynamic k from OKS", (f"{HEAD}.assigner.dynamic_k=oks",)),
+    "offset": Trial("priors in the middle of cells when assigned, as for detection", (f"{HEAD}.assigner.prior_offset=0.5",)),
     "one-rate": Trial("0.001 for all layers", ("optim_wrapper.optimizer.lr=0.001", "optim_wrapper.paramwise_cfg.pose_lr_mult=1")),
+    "rate-6": Trial("0.0012 for the keypoint branch", ("optim_wrapper.paramwise_cfg.pose_lr_mult=6",)),
+    "rate-2": Trial("0.0004 for the detector", TWICE),
+    "batch-8": Trial("batch 8", batch=8),
+    "batch-8-rate-2": Trial("batch 8, 0.0004 for the detector", TWICE, batch=8),
     "clip": Trial("gradient clip 0.1", ("optim_wrapper.clip_grad.max_norm=0.1",)),
-    "bf16": Trial("bfloat16 (`--amp`)", ("optim_wrapper.type=AmpOptimWrapper", "optim_wrapper.dtype=bfloat16")),
     "unfrozen": Trial("first layers learn too", ("model.backbone.frozen_stages=-1",)),
     "affine": Trial("affine augmentation", (f"{STEP}.type=yolox_pose.YOLOXPoseAffine", f"{STEP}.scale_range=(0.8,1.5)", f"{STEP}.max_shear=0")),
-    "rate-6": Trial("0.0012 for the keypoint branch", ("optim_wrapper.paramwise_cfg.pose_lr_mult=6",)),
-    "l1-10": Trial("keypoint L1 of weight 10", (f"{HEAD}.loss_weights.keypoint_l1=10",)),
     "unlabelled": Trial("unlabelled keypoints do not train visibility", (f"{HEAD}.unlabelled=ignore",)),
+    "float32": Trial("float32 throughout", amp=False),
 }  # fmt: skip
 """Name of a trial's folder and the trial; the first is what the others are compared with."""
 
@@ -57,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Options of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common.add_json_option(parser)
-    train_quality.add_run_options(parser, out="work_dirs/trials", epochs=2)
+    train_quality.add_run_options(parser, out="work_dirs/trials", epochs=3)
     parser.add_argument("--only", nargs="+", choices=list(TRIALS), default=list(TRIALS), help="trials to run (all)")
     parser.add_argument("--report-only", action="store_true", help="train nothing, report what is there")
     return parser
@@ -65,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(name: str, seed: int, args: argparse.Namespace) -> None:
     """Train one trial with one seed, in a process of its own, unless it is finished."""
-    folder = args.out / name
+    trial, folder = TRIALS[name], args.out / name
     points = train_quality.read_curve(folder / f"ours-{seed}")
     if points and points[-1]["epoch"] >= args.epochs:
         return
@@ -73,9 +84,12 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
         sys.executable, train_quality.__file__, "--one-run", "--sides", "ours", "--seeds", str(seed),
         "--data", str(args.data), "--weights", str(args.weights), "--out", str(folder),
         "--epochs", str(args.epochs), "--val-interval", str(args.epochs), "--size", str(args.size),
+        "--batch", str(trial.batch),
     ]  # fmt: skip
-    if TRIALS[name].options:
-        command += ["--cfg-options", *TRIALS[name].options]
+    if trial.amp:
+        command.append("--amp")
+    if trial.options:
+        command += ["--cfg-options", *trial.options]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
@@ -107,6 +121,8 @@ def cases(args: argparse.Namespace) -> list[dict]:
                 higher_is_better=True,
                 note=_note([round(value, 4) for value in ap], [points[seed] for seed in seeds]),
                 options=trial.options,
+                batch=trial.batch,
+                amp=trial.amp,
             )
         )
     return lines
@@ -123,7 +139,7 @@ def main() -> int:
     runs = [] if args.report_only else [(name, seed) for seed in args.seeds for name in args.only]
     for name, seed in common.progress(runs, lambda one: f"{TRIALS[one[0]].change}, seed {one[1]}"):
         run(name, seed, args)
-    settings = {"epochs": args.epochs, "size": args.size, "batch": 16, "seeds": args.seeds}
+    settings = {"epochs": args.epochs, "size": args.size, "seeds": args.seeds}
     packages = ("torch", "mmengine-lite", "mmcv-lite", "mmdet", "mmpose", "numpy", "hotcoco")
     common.report("trials", cases(args), packages=packages, json_file=args.json, settings=settings)
     return 0

@@ -29,6 +29,7 @@ TRANSFORMS = _child(
 )
 METRICS = _child("metric", mmpose_registry.METRICS, "yolox_pose.evaluation.coco_metric")
 HOOKS = _child("hook", mmpose_registry.HOOKS, "yolox_pose.engine")
+OPTIMIZERS = _child("optimizer", mmpose_registry.OPTIMIZERS, "yolox_pose.engine")
 OPTIM_WRAPPERS = _child("optimizer_wrapper", mmpose_registry.OPTIM_WRAPPERS, "yolox_pose.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     "optimizer wrapper constructor", mmpose_registry.OPTIM_WRAPPER_CONSTRUCTORS, "yolox_pose.engine"
@@ -41,7 +42,6 @@ RUNNERS = _child("runner", mmpose_registry.RUNNERS)
 RUNNER_CONSTRUCTORS = _child("runner constructor", mmpose_registry.RUNNER_CONSTRUCTORS)
 MODEL_WRAPPERS = _child("model_wrapper", mmpose_registry.MODEL_WRAPPERS)
 WEIGHT_INITIALIZERS = _child("weight initializer", mmpose_registry.WEIGHT_INITIALIZERS)
-OPTIMIZERS = _child("optimizer", mmpose_registry.OPTIMIZERS)
 PARAM_SCHEDULERS = _child("parameter scheduler", mmpose_registry.PARAM_SCHEDULERS)
 EVALUATORS = _child("evaluator", mmpose_registry.EVALUATORS)
 VISBACKENDS = _child("vis_backend", mmpose_registry.VISBACKENDS)

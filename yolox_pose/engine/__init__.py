@@ -4,6 +4,7 @@ from yolox_pose.engine.checkpoint_hook import AtomicCheckpointHook
 from yolox_pose.engine.checks_hook import TrainingChecksHook
 from yolox_pose.engine.curves_hook import CurvesHook
 from yolox_pose.engine.guard_hook import NonFiniteLossGuard
+from yolox_pose.engine.muon import MuonAdamW
 from yolox_pose.engine.optim import YOLOXPoseOptimConstructor
 from yolox_pose.engine.phase_hook import TrainingPhaseHook
 from yolox_pose.engine.progress_hook import ProgressBarHook
@@ -15,6 +16,7 @@ __all__ = [
     "AtomicCheckpointHook",
     "BufferedRuntimeInfoHook",
     "CurvesHook",
+    "MuonAdamW",
     "NonFiniteLossGuard",
     "ProgressBarHook",
     "StartWeightsHook",

@@ -9,13 +9,16 @@ import torch
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import Tensor, nn
 
-from yolox_pose.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from yolox_pose.engine.muon import MuonAdamW
+from yolox_pose.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS, SCOPE
 
 POSE_LAYERS = ("conv_pose.", "out_kpt.", "out_kpt_vis.")
 """Parts of the names of the keypoint branch's parameters."""
 
-FUSED_OPTIMIZERS = ("Adam", "AdamW", "SGD")
-"""Optimizers of torch that update all parameters in one kernel on CPU and CUDA (torch 2.4 and later)."""
+OUTPUT_LAYERS = ("out_",)
+"""Beginnings of the names of layers that predict."""
+FUSED_OPTIMIZERS = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, MuonAdamW)
+"""Optimizers that can update all parameters in one kernel on CPU and CUDA (torch 2.4 and later; Muon's own part aside)."""
 NORM_INTERVAL = 10
 """Steps between two readings of the gradient norm for the log; each waits for the device."""
 
@@ -72,7 +75,8 @@ class YOLOXPoseOptimConstructor(DefaultOptimWrapperConstructor):
     """Parameters with equal settings share a group, which lets torch update them together, in one kernel where it can.
 
     ``optimizer.fused=False`` in the config switches the kernel off. Steps with gradients that are no numbers are skipped
-    (:class:`SkipNonFinite`).
+    (:class:`SkipNonFinite`). For :class:`yolox_pose.engine.MuonAdamW` the weights of hidden convolutions form groups of
+    their own.
 
     ``paramwise_cfg`` takes ``norm_decay_mult``, ``bias_decay_mult`` (factors of the weight decay of normalisation layers
     and of biases, 1 by default) and ``pose_lr_mult`` (factor of the rate of the keypoint branch, 1 by default: a new
@@ -87,8 +91,12 @@ class YOLOXPoseOptimConstructor(DefaultOptimWrapperConstructor):
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the optimizer and its wrapper."""
         devices = {parameter.device.type for parameter in model.parameters()}
-        if self.optimizer_cfg.get("type") in FUSED_OPTIMIZERS and devices <= {"cpu", "cuda"} and _has_fused_kernels():
+        kind = self._optimizer_class()
+        if kind in FUSED_OPTIMIZERS and devices <= {"cpu", "cuda"} and _has_fused_kernels():
             self.optimizer_cfg.setdefault("fused", True)
+        self._splits = kind is MuonAdamW
+        if self._splits:
+            self.paramwise_cfg = {"pose_lr_mult": 1.0, **self.paramwise_cfg}  # without a key MMEngine makes one group
         wrapper = super().__call__(model)
         wrapper.optimizer.skip = SkipNonFinite(bool(self.optimizer_cfg.get("fused")))
         wrapper.optimizer.register_step_pre_hook(wrapper.optimizer.skip)
@@ -96,13 +104,20 @@ class YOLOXPoseOptimConstructor(DefaultOptimWrapperConstructor):
             wrapper.clip_func = ClipWithoutWaiting(wrapper.clip_func)
         return wrapper
 
+    def _optimizer_class(self) -> type | None:
+        """The class that the config names; MMEngine's own registry knows those of this package in its scope alone."""
+        kind = self.optimizer_cfg.get("type")
+        if isinstance(kind, str) and kind.startswith(f"{SCOPE}."):
+            self.optimizer_cfg["type"] = kind = OPTIMIZERS.get(kind.removeprefix(f"{SCOPE}."))
+        return OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
+
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = "", **kwargs) -> None:
         """Collect the parameters of ``module`` into ``params``, one group for each pair of rate and decay."""
         unknown = sorted(set(self.paramwise_cfg) - set(self.KEYS))
         if unknown:
             raise ValueError(f"paramwise_cfg: unknown keys {unknown}; known: {', '.join(self.KEYS)}")
         norm_decay, bias_decay, pose_rate = (self.paramwise_cfg.get(key, 1.0) for key in self.KEYS)
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
         for layer_name, layer in module.named_modules():
             is_norm = isinstance(layer, nn.modules.batchnorm._BatchNorm | nn.GroupNorm | nn.LayerNorm)
             for name, parameter in layer.named_parameters(recurse=False):
@@ -110,12 +125,21 @@ class YOLOXPoseOptimConstructor(DefaultOptimWrapperConstructor):
                     continue
                 decay = norm_decay if is_norm else bias_decay if name == "bias" else 1.0
                 rate = pose_rate if any(part in f"{layer_name}." for part in POSE_LAYERS) else 1.0
-                groups.setdefault((rate, decay), []).append(parameter)
-        for (rate, decay), parameters in groups.items():
+                matrix = self._splits and name == "weight" and is_matrix(layer, layer_name)
+                groups.setdefault((rate, decay, matrix), []).append(parameter)
+        for (rate, decay, matrix), parameters in groups.items():
             group = {"params": parameters, "lr": self.base_lr * rate}
+            if self._splits:
+                group["matrix"] = matrix
             if self.base_wd is not None:
                 group["weight_decay"] = self.base_wd * decay
             params.append(group)
+
+
+def is_matrix(layer: nn.Module, name: str) -> bool:
+    """Whether the weight of a layer turns a vector of channels into another one that is not a prediction."""
+    hidden = not any(part.startswith(OUTPUT_LAYERS) for part in name.split("."))
+    return hidden and isinstance(layer, nn.Conv2d) and layer.in_channels > layer.groups
 
 
 def _has_fused_kernels() -> bool:
