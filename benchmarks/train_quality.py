@@ -64,6 +64,14 @@ def add_run_options(parser: argparse.ArgumentParser, *, out: str, epochs: int) -
     parser.add_argument("--size", type=int, default=256, help="side of the network's input in pixels")
 
 
+def scale_random_sizes(preprocessor: dict, usual: int, size: int) -> None:
+    """Make the random sizes of our batches the same part of ``size`` as of the usual input size."""
+    if preprocessor.get("random_size"):
+        preprocessor["random_size"] = tuple(
+            round(side * size / usual / 32) * 32 for side in preprocessor["random_size"]
+        )
+
+
 def replace_sizes(pipeline: list[dict], size: int) -> None:
     """Set the input size of every transform of a peer's pipeline."""
     for transform in pipeline:
@@ -102,11 +110,13 @@ def load(side: str, args: argparse.Namespace) -> Any:
         dataset.data_prefix = {"img": "images/"}
         loader.num_workers, loader.persistent_workers = 0, False
         if side == "ours":
-            dataset.input_size = size
+            usual, dataset.input_size = dataset.input_size[0], size
         else:
             replace_sizes(dataset.pipeline, args.size)
             completed = args.out / "annotations" / f"{split}.json"
             dataset.ann_file = str(with_segmentation(args.data / "annotations" / f"{split}.json", completed))
+    if side == "ours":
+        scale_random_sizes(config.model.data_preprocessor, usual, args.size)
     config.train_dataloader.batch_size = args.batch
     config.val_evaluator.ann_file = str(val_annotations(args))
     config.train_cfg.update(max_epochs=args.epochs, val_interval=args.val_interval)

@@ -3,13 +3,16 @@
 #   python tools/train.py configs/joint/yolox-joint_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth
 #
 # The recipe for poses on small data, but the boxes are an aim of their own here: the detector's backbone stays as it is and
-# the rest of it learns a tenth as fast, so that a small data set does not spoil it; the new keypoint branch as fast as there.
+# the rest of it learns slowly, so that a small data set does not spoil it, by AdamW and from images as they are, at 416 px.
 _base_ = '../finetune/yolox-pose_nano_1xb16-30e_custom-416.py'
 
 base_lr = 0.00002
-model = dict(backbone=dict(frozen_stages=4), head=dict(num_classes=80, keypoint_classes=(0, )))
+model = dict(
+    data_preprocessor=dict(random_size=None), backbone=dict(frozen_stages=4),
+    head=dict(num_classes=80, keypoint_classes=(0, )))
 train_dataloader = dict(
     dataset=dict(
+        pipeline=_base_.final_pipeline,
         ann_file='annotations/instances_train.json', keypoint_file='annotations/person_keypoints_train.json',
         classes='coco', keypoint_classes=('person', )))
 val_dataloader = dict(
@@ -22,7 +25,8 @@ val_evaluator = dict(
     keypoint_ann_file='data/custom/annotations/person_keypoints_val.json',
     metric=('keypoints', 'bbox'))
 test_evaluator = val_evaluator
-optim_wrapper = dict(optimizer=dict(lr=base_lr), paramwise_cfg=dict(pose_lr_mult=300.0))
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=base_lr, weight_decay=0.05), paramwise_cfg=dict(pose_lr_mult=300.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=200, by_epoch=False),
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.01, T_max=30, by_epoch=True, convert_to_iter_based=True),
