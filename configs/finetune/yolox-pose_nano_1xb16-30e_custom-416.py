@@ -12,7 +12,7 @@
 _base_ = '../yolox-pose/yolox-pose_nano_8xb32-300e_coco.py'
 
 max_epochs, num_last_epochs = 30, 10
-base_lr = 0.0001
+base_lr = 0.0002
 
 model = dict(
     data_preprocessor=dict(random_size=(256, 416), random_size_interval=4),
@@ -45,7 +45,7 @@ train_cfg = dict(max_epochs=max_epochs, val_interval=3, dynamic_intervals=None)
 auto_scale_lr = dict(base_batch_size=16)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='yolox_pose.MuonAdamW', lr=base_lr, weight_decay=0.05, matrix_lr_mult=20.0),
-    paramwise_cfg=dict(pose_lr_mult=60.0), clip_grad=dict(max_norm=35))
+    paramwise_cfg=dict(pose_lr_mult=30.0), clip_grad=dict(max_norm=35))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=200, by_epoch=False),
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.01, T_max=max_epochs, by_epoch=True, convert_to_iter_based=True),

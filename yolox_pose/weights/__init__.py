@@ -24,7 +24,7 @@ class BundledModel(NamedTuple):
 BUNDLED_NAME = "bundled"
 """Stands for the bundled config or weights wherever a config or a checkpoint is asked for."""
 BUNDLED = BundledModel(
-    config="yolox-pose_nano_1xb16-36e_coco-persons-416",
+    config="yolox-pose_nano_1xb16-50e_coco-persons-416",
     path=Path(__file__).with_name("yolox-pose_nano_coco-persons-416.pth"),
 )
 

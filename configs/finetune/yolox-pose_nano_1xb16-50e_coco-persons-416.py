@@ -1,8 +1,8 @@
-# The recipe of the bundled weights (docs/learning.md, yolox_pose/weights/README.md): the fine-tuning recipe, six epochs longer.
+# The recipe of the bundled weights (docs/learning.md, yolox_pose/weights/README.md): the fine-tuning recipe, twenty epochs longer.
 _base_ = './yolox-pose_nano_1xb16-30e_custom-416.py'
 
-max_epochs = 36
-train_cfg = dict(max_epochs=max_epochs, val_interval=4)
+max_epochs = 50
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=200, by_epoch=False),
     dict(type='CosineAnnealingLR', eta_min=_base_.base_lr * 0.01, T_max=max_epochs, by_epoch=True, convert_to_iter_based=True),
