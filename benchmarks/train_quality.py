@@ -28,7 +28,10 @@ import common
 import numpy as np
 
 OURS = common.ROOT / "configs" / "finetune" / "yolox-pose_nano_1xb16-30e_custom-416.py"
-PEER = common.ROOT / "benchmarks" / "peers" / "mmpose_yoloxpose_nano.py"
+PEERS = {
+    "plain": common.ROOT / "benchmarks" / "peers" / "mmpose_yoloxpose_nano.py",
+    "augmented": common.ROOT / "benchmarks" / "peers" / "mmpose_yoloxpose_nano_augmented.py",
+}
 PEER_NAME = "mmpose 1.3.2 yoloxpose"
 SIDES = ("ours", "mmpose")
 CLAIM_AP = 0.05
@@ -49,6 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--plot", type=Path, help="PNG of the curves")
     parser.add_argument("--amp", action="store_true", help="bfloat16 networks on both sides, losses in float32")
     parser.add_argument("--config", type=Path, default=OURS, help="our config (the fine-tuning recipe)")
+    parser.add_argument(
+        "--peer", choices=list(PEERS), default="plain", help="mmpose's images: as they are, or augmented"
+    )
     parser.add_argument("--cfg-options", nargs="+", default=[], help="changes to our config")
     parser.add_argument("--one-run", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -64,21 +70,28 @@ def add_run_options(parser: argparse.ArgumentParser, *, out: str, epochs: int) -
     parser.add_argument("--size", type=int, default=256, help="side of the network's input in pixels")
 
 
-def scale_random_sizes(preprocessor: dict, usual: int, size: int) -> None:
-    """Make the random sizes of our batches the same part of ``size`` as of the usual input size."""
-    if preprocessor.get("random_size"):
-        preprocessor["random_size"] = tuple(
-            round(side * size / usual / 32) * 32 for side in preprocessor["random_size"]
-        )
+def scaled(sides: Sequence[int], usual: int, size: int) -> tuple[int, ...]:
+    """Random sides of batches as the same part of ``size`` as they are of the usual input size, multiples of 32."""
+    return tuple(round(side * size / usual / 32) * 32 for side in sides)
 
 
-def replace_sizes(pipeline: list[dict], size: int) -> None:
-    """Set the input size of every transform of a peer's pipeline."""
-    for transform in pipeline:
-        if "input_size" in transform:
-            transform["input_size"] = (size, size)
-        if "encoder" in transform:
-            transform["encoder"]["input_size"] = (size, size)
+def replace_sizes(config: Any, size: int, epochs: int) -> None:
+    """Set the input size of a peer's transforms and batches, and when it turns to plain images."""
+    last = [hook for hook in config.custom_hooks if "new_train_pipeline" in hook]
+    for pipeline in (
+        config.train_dataloader.dataset.pipeline,
+        config.val_dataloader.dataset.pipeline,
+        *(h.new_train_pipeline for h in last),
+    ):
+        for transform in pipeline:
+            if "input_size" in transform:
+                transform["input_size"] = (size, size)
+            if "encoder" in transform:
+                transform["encoder"]["input_size"] = (size, size)
+    for augment in config.model.data_preprocessor.get("batch_augments") or ():
+        augment.random_size_range = scaled(augment.random_size_range, config.input_size[0], size)
+    for hook in last:
+        hook.num_last_epochs = epochs // 3
 
 
 def with_segmentation(source: Path, target: Path) -> Path:
@@ -102,7 +115,9 @@ def load(side: str, args: argparse.Namespace) -> Any:
     """Config of a side with everything filled in that both share."""
     from yolox_pose.cli.common import load_config
 
-    config = load_config(args.config if side == "ours" else PEER, args.cfg_options if side == "ours" else ())
+    config = load_config(
+        args.config if side == "ours" else PEERS[args.peer], args.cfg_options if side == "ours" else ()
+    )
     size = (args.size, args.size)
     for split, loader in (("train", config.train_dataloader), ("val", config.val_dataloader)):
         dataset = loader.dataset
@@ -112,11 +127,13 @@ def load(side: str, args: argparse.Namespace) -> Any:
         if side == "ours":
             usual, dataset.input_size = dataset.input_size[0], size
         else:
-            replace_sizes(dataset.pipeline, args.size)
             completed = args.out / "annotations" / f"{split}.json"
             dataset.ann_file = str(with_segmentation(args.data / "annotations" / f"{split}.json", completed))
-    if side == "ours":
-        scale_random_sizes(config.model.data_preprocessor, usual, args.size)
+    preprocessor = config.model.data_preprocessor
+    if side == "mmpose":
+        replace_sizes(config, args.size, args.epochs)
+    elif preprocessor.random_size:
+        preprocessor.random_size = scaled(preprocessor.random_size, usual, args.size)
     config.train_dataloader.batch_size = args.batch
     config.val_evaluator.ann_file = str(val_annotations(args))
     config.train_cfg.update(max_epochs=args.epochs, val_interval=args.val_interval)
@@ -335,7 +352,7 @@ def main() -> int:
         plot(curves, args.plot)
     settings = {
         "epochs": args.epochs, "size": args.size, "batch": args.batch, "seeds": args.seeds, "amp": args.amp,
-        "config": args.config.name,
+        "config": args.config.name, "peer": args.peer,
     }  # fmt: skip
     packages = ("torch", "mmengine-lite", "mmcv-lite", "mmdet", "mmpose", "numpy", "hotcoco")
     common.report(

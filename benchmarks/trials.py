@@ -1,6 +1,6 @@
 """One change of the fine-tuning recipe at a time, each trained like the recipe itself: what a setting is worth.
 
-``python benchmarks/trials.py --data DIR --weights yolox_nano.pth --epochs 3 --size 256 --json FILE`` trains the recipe and
+``python benchmarks/trials.py --data DIR --weights yolox_nano.pth --epochs 4 --size 256 --json FILE`` trains the recipe and
 every change of it that is listed in :data:`TRIALS` (or named by ``--only``) with every seed, by the code of
 ``train_quality.py``, and reports keypoint AP on the validation images. Runs that are finished are kept, one that was
 interrupted goes on, so the table can be made in several sittings. ``python benchmarks/table.py`` writes it into
@@ -21,7 +21,7 @@ import train_quality
 
 HEAD = "model.head"
 STEP = "train_dataloader.dataset.pipeline.1"
-"""The letterbox of the recipe."""
+"""The affine transform of the recipe."""
 
 
 class Trial(NamedTuple):
@@ -40,24 +40,30 @@ class Trial(NamedTuple):
     amp: bool = True
 
 
-TWICE = ("optim_wrapper.optimizer.lr=0.0004", "optim_wrapper.paramwise_cfg.pose_lr_mult=15")
-"""Twice the rate for the detector, the same for the keypoint branch."""
+RATE, MULT = "optim_wrapper.optimizer.lr", "optim_wrapper.paramwise_cfg.pose_lr_mult"
+ADAMW = (
+    "optim_wrapper.optimizer._delete_=True",
+    "optim_wrapper.optimizer.type=AdamW",
+    "optim_wrapper.optimizer.weight_decay=0.05",
+)
 
 TRIALS = {
     "recipe": Trial("the recipe"),
+    "adamw": Trial("AdamW", (*ADAMW, f"{RATE}=0.0002")),
+    "adamw-one-rate": Trial("AdamW, 0.001 for all layers", (*ADAMW, f"{RATE}=0.001", f"{MULT}=1")),
+    "no-affine": Trial("no affine augmentation", (f"{STEP}.scale_range=(1,1)", f"{STEP}.max_rotation=0", f"{STEP}.max_shift=0")),
+    "one-size": Trial("no random sizes", ("model.data_preprocessor.random_size=None",)),
+    "matrix-10": Trial("half the rate for matrices", ("optim_wrapper.optimizer.matrix_lr_mult=10",)),
+    "matrix-40": Trial("twice the rate for matrices", ("optim_wrapper.optimizer.matrix_lr_mult=40",)),
+    "detector-half": Trial("half the rate for the detector", (f"{RATE}=0.0001", f"{MULT}=60")),
+    "batch-8": Trial("batch 8", batch=8),
     "depthwise": Trial("depthwise keypoint branch", (f"{HEAD}.head_module.pose_depthwise=True",)),
     "no-l1": Trial("no keypoint L1", (f"{HEAD}.loss_weights.keypoint_l1=0",)),
     "l1-10": Trial("keypoint L1 of weight 10", (f"{HEAD}.loss_weights.keypoint_l1=10",)),
     "oks-k": Trial("dynamic k from OKS", (f"{HEAD}.assigner.dynamic_k=oks",)),
-    "offset": Trial("priors in the middle of cells when assigned, as for detection", (f"{HEAD}.assigner.prior_offset=0.5",)),
-    "one-rate": Trial("0.001 for all layers", ("optim_wrapper.optimizer.lr=0.001", "optim_wrapper.paramwise_cfg.pose_lr_mult=1")),
-    "rate-6": Trial("0.0012 for the keypoint branch", ("optim_wrapper.paramwise_cfg.pose_lr_mult=6",)),
-    "rate-2": Trial("0.0004 for the detector", TWICE),
-    "batch-8": Trial("batch 8", batch=8),
-    "batch-8-rate-2": Trial("batch 8, 0.0004 for the detector", TWICE, batch=8),
-    "clip": Trial("gradient clip 0.1", ("optim_wrapper.clip_grad.max_norm=0.1",)),
+    "offset": Trial("assigned from the middle of cells, as in detection", (f"{HEAD}.assigner.prior_offset=0.5",)),
     "unfrozen": Trial("first layers learn too", ("model.backbone.frozen_stages=-1",)),
-    "affine": Trial("affine augmentation", (f"{STEP}.type=yolox_pose.YOLOXPoseAffine", f"{STEP}.scale_range=(0.8,1.5)", f"{STEP}.max_shear=0")),
+    "clip": Trial("gradient clip 0.1", ("optim_wrapper.clip_grad.max_norm=0.1",)),
     "unlabelled": Trial("unlabelled keypoints do not train visibility", (f"{HEAD}.unlabelled=ignore",)),
     "float32": Trial("float32 throughout", amp=False),
 }  # fmt: skip
@@ -68,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Options of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common.add_json_option(parser)
-    train_quality.add_run_options(parser, out="work_dirs/trials", epochs=3)
+    train_quality.add_run_options(parser, out="work_dirs/trials", epochs=4)
     parser.add_argument("--only", nargs="+", choices=list(TRIALS), default=list(TRIALS), help="trials to run (all)")
     parser.add_argument("--report-only", action="store_true", help="train nothing, report what is there")
     return parser
@@ -136,7 +142,7 @@ def _note(ap: list[float], points: list[dict]) -> str:
 def main() -> int:
     """Run what is missing, then report."""
     args = build_parser().parse_args()
-    runs = [] if args.report_only else [(name, seed) for seed in args.seeds for name in args.only]
+    runs = [] if args.report_only else [(name, seed) for name in args.only for seed in args.seeds]
     for name, seed in common.progress(runs, lambda one: f"{TRIALS[one[0]].change}, seed {one[1]}"):
         run(name, seed, args)
     settings = {"epochs": args.epochs, "size": args.size, "seeds": args.seeds}
