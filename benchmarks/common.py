@@ -151,6 +151,7 @@ def report(
     packages: Iterable[str] = (),
     json_file: Path | None = None,
     on: str | None = None,
+    made_with: Mapping[str, str] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     """Print the report as JSON, write it if a file is named, and return it.
@@ -161,12 +162,13 @@ def report(
         packages: Distributions whose versions are listed.
         json_file: Where to write it.
         on: The device in words; by default the processor.
+        made_with: Versions of Python and packages, where the figures were made elsewhere.
         **more: Further entries of the report, such as a note.
     """
     content = {
         "benchmark": benchmark,
         "device": on or device(),
-        "versions": versions(packages),
+        "versions": made_with or versions(packages),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         **more,
         "cases": list(cases),

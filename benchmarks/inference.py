@@ -5,7 +5,7 @@ keep what is above a threshold that lets the wanted number of detections through
 picture that has the network's width: mmpose resamples others a little differently, and a random network shows it. All
 calls of a case are made in turns. ``ours`` beside ``peer`` are times of whole calls; for rows with ``share`` the peer is our own
 network (convolutions fused, channels-last), so that the figure says what everything around it costs. ``bound`` says what a
-row must hold on two quiet cores.
+row must hold on two quiet cores, or beside a GPU (--device cuda; all in float32, TensorFloat-32 off).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from common import add_json_option, bounded, case, interleaved, progress, report
+from common import add_json_option, bounded, case, device, interleaved, progress, report
 
 from yolox_pose import PoseInferencer, compat
 from yolox_pose.apis.outputs import VideoFiles
@@ -47,8 +47,10 @@ MANY, ORDINARY = 2500, 8
 """Detections that pass, with and without a loop over thousands in mmpose's NMS."""
 SPEEDUP = {MANY: 2.0, 300: 1.1, ORDINARY: 1.1}
 """Times as fast as mmpose's call, at least."""
-POST_SHARE, CALL_SHARE, RATE_SHARE = 0.15, 1.15, 0.75
-"""Post-processing and whole call against the network (with decoding and resizing), at most; images a second against it, at least."""
+POST_SHARE, CALL_SHARE = 0.15, 1.15
+"""Post-processing and whole call on CPU against the network (with decoding and resizing), at most."""
+RATE_SHARE = {"cpu": 0.75, "cuda": 0.9}
+"""Images a second against the network alone, at least."""
 PEOPLE = 20
 """Most persons a picture of batches and videos: random weights find hundreds where a picture moves."""
 
@@ -62,19 +64,25 @@ def make_picture(path: Path, width: int = 640, height: int = 480) -> np.ndarray:
     return read_image(path)
 
 
-def make_peer(size: str, image: np.ndarray) -> Any:
+def wait(where: str) -> None:
+    """Until a GPU has done what it was given."""
+    if where != "cpu":
+        torch.cuda.synchronize()
+
+
+def make_peer(size: str, image: np.ndarray, where: str) -> Any:
     """mmpose's model with random weights and batch-norm statistics of the image."""
     cfg = Config.fromfile(PEER_FOLDER / PEER_CONFIGS[size])
     packing = cfg.test_dataloader.dataset.pipeline[-1]
     packing.pop("extra_mapping_labels", None)  # the wheel's tiny config does not build with it
     torch.manual_seed(0)
     init_default_scope("mmpose")
-    peer = init_model(cfg, None, "cpu")
+    peer = init_model(cfg, None, where)
     norms = [module for module in peer.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
     letterbox = fit_letterbox(image.shape[1::-1], (SIZES[size], SIZES[size]))
-    inputs = torch.from_numpy(letterbox_image(image, letterbox)).permute(2, 0, 1)[None].float()
+    inputs = torch.from_numpy(letterbox_image(image, letterbox)).permute(2, 0, 1)[None].float().to(where)
     with torch.no_grad():
         peer.train().head(peer.extract_feat(inputs))
     head = peer.head.head_module
@@ -85,11 +93,11 @@ def make_peer(size: str, image: np.ndarray) -> Any:
     return peer.eval()
 
 
-def make_ours(size: str, peer: Any, folder: Path) -> PoseInferencer:
+def make_ours(size: str, peer: Any, folder: Path, where: str) -> PoseInferencer:
     """Our inferencer with the peer's weights."""
     path = folder / f"{size}.pth"
     torch.save({"state_dict": peer.state_dict()}, path)
-    return PoseInferencer(f"yolox-pose_{size}_8xb32-300e_coco", path, "cpu", score_threshold=0.0)
+    return PoseInferencer(f"yolox-pose_{size}_8xb32-300e_coco", path, where, score_threshold=0.0)
 
 
 def set_limits(pose: PoseInferencer, peer: Any, threshold: float) -> None:
@@ -110,7 +118,10 @@ def find_threshold(pose: PoseInferencer, image: np.ndarray, count: int) -> float
 def same_detections(pose: PoseInferencer, peer: Any, path: Path, threshold: float) -> bool:
     """Whether each of our detections is one of theirs, to 0.05 px and 1e-4 in score, but for those at the threshold."""
     ours, theirs = next(pose(str(path))), inference_bottomup(peer, str(path))[0].pred_instances
-    keypoints, scores = np.asarray(theirs.keypoints), np.asarray(theirs.bbox_scores).reshape(-1)
+    keypoints, scores = (
+        np.asarray(torch.as_tensor(found).cpu()) for found in (theirs.keypoints, theirs.bbox_scores)
+    )
+    scores = scores.reshape(-1)
     found = 0
     for points, score in zip(ours.keypoints, ours.scores):
         near = np.flatnonzero(np.abs(scores - score) < MARGIN)
@@ -136,6 +147,7 @@ def against_peer(size: str, count: int, pose: PoseInferencer, peer: Any, path: P
 
 def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path: Path, repeats: int) -> list[dict]:
     """What is done besides decoding, resizing and the network."""
+    where = pose.network.device.type
     set_limits(pose, peer, find_threshold(pose, read_image(path), count))
     letterbox = fit_letterbox(read_image(path).shape[1::-1], pose.preprocessing.size)
     model = pose.network.model
@@ -146,7 +158,9 @@ def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path:
 
     def network(inputs: torch.Tensor) -> Any:
         with torch.inference_mode():
-            return model.head(model.extract_feat(inputs))
+            outputs = model.head(model.extract_feat(inputs))
+        wait(where)
+        return outputs
 
     inputs = prepare()
     with torch.inference_mode():
@@ -183,6 +197,8 @@ def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path:
         f"{title}: whole call beside decoding, resizing and network", "ms", milliseconds["call"],
         milliseconds["floor"], own, share=round(times["call"] / times["floor"], 3),
     )  # fmt: skip
+    if where != "cpu":
+        return [post, call]
     return [bounded(post, "share", at_most=POST_SHARE), bounded(call, "share", at_most=CALL_SHARE)]
 
 
@@ -190,7 +206,7 @@ def throughput(
     size: str, pose: PoseInferencer, peer: Any, path: Path, folder: Path, args: argparse.Namespace
 ) -> list[dict]:
     """Frames per second of a batch of image files and of a video that is drawn and written."""
-    image = read_image(path)
+    image, where = read_image(path), pose.network.device.type
     threshold = find_threshold(pose, image, ORDINARY)
     set_limits(pose, peer, threshold)
     pose.settings["max_per_img"] = PEOPLE
@@ -207,6 +223,7 @@ def throughput(
     def network() -> None:
         with torch.inference_mode():
             pose.network.model.head(pose.network.model.extract_feat(inputs))
+        wait(where)
 
     tracking = TrackerSettings(high_score=threshold, low_score=threshold)
 
@@ -233,7 +250,7 @@ def throughput(
         )
         for name, rate in rates.items()
     ]  # fmt: skip
-    return [bounded(line, "share", at_least=RATE_SHARE) for line in lines]
+    return [bounded(line, "share", at_least=RATE_SHARE[where]) for line in lines]
 
 
 def _sources(path: Path) -> list:
@@ -250,9 +267,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--frames", type=int, default=48, help="of the video")
     parser.add_argument("--video-repeats", type=int, default=3, help="of batches and videos")
+    parser.add_argument("--device", default="cpu", choices=tuple(RATE_SHARE))
     parser.add_argument("--threads", type=int, help="threads of the network (default: torch's own)")
     add_json_option(parser)
     args = parser.parse_args(argv)
+    torch.backends.cudnn.allow_tf32 = False
     if args.threads:
         torch.set_num_threads(args.threads)
     cases: list[dict[str, Any]] = []
@@ -263,15 +282,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         for size in progress(args.sizes):
             fitting = folder / f"{size}.jpg"
             image = make_picture(fitting, SIZES[size], SIZES[size] * 3 // 4)
-            peer = make_peer(size, image)
-            pose = make_ours(size, peer, folder)
+            peer = make_peer(size, image, args.device)
+            pose = make_ours(size, peer, folder, args.device)
             for count in SPEEDUP:
                 cases.append(against_peer(size, count, pose, peer, fitting, args.repeats))
             cases += around_network(size, 300, pose, peer, path, args.repeats)
-            if size == "tiny":
-                cases += throughput(size, pose, peer, path, folder, args)
+            cases += throughput(size, pose, peer, path, folder, args)
     packages = ("numpy", "torch", "mmpose", "opencv-python-headless", "imageio-ffmpeg")
-    report("inference", cases, packages=packages, json_file=args.json, threads=torch.get_num_threads())
+    machine, threads = device(args.device != "cpu"), torch.get_num_threads()
+    report("inference", cases, packages=packages, json_file=args.json, on=machine, threads=threads)
     return int(any(line["equal"] is False for line in cases))
 
 

@@ -1,10 +1,11 @@
 """Fine-tunes ours and mmpose's built-in YOLOX-Pose side by side: same weights, data, image size, epochs, batch and seeds.
 
 Each side takes what fits from the detector's weights and uses its own data path, head, losses and settings; both are
-evaluated by the same code on the same images. The two runs of a seed go at the same time, each in a process with one
-thread, and their seconds are processor time of that process: other load on the machine meets both alike and does not
-count. A run that was interrupted goes on at its last epoch, a finished one is kept, so that a budget can be longer than
-one sitting. Prints AP over images and seconds, and with --plot draws the curves.
+evaluated by the same code on the same images. The two runs of a seed (with --at-once those of all seeds) go at the same
+time, each in a process with one thread beside the workers of its loader, and their seconds are processor time of that
+process: other load on the machine meets both alike and does not count. On a GPU they are seconds by the clock, since
+waiting for the GPU counts. A run that was interrupted goes on at its last epoch, a finished one is kept, so that a budget
+can be longer than one sitting. Prints AP over images and seconds, and with --plot draws the curves.
 
 Ratios of AP and of the time to the peer's AP are given where the peer reaches AP 0.05 with at least two seeds, that of AP
 with an interval from a paired bootstrap over the validation images; below that AP is close to noise and the figures stand
@@ -32,6 +33,9 @@ PEERS = {
     "plain": common.ROOT / "benchmarks" / "peers" / "mmpose_yoloxpose_nano.py",
     "augmented": common.ROOT / "benchmarks" / "peers" / "mmpose_yoloxpose_nano_augmented.py",
 }
+PACKAGES = ("torch", "mmengine-lite", "mmcv-lite", "mmdet", "mmpose", "numpy", "hotcoco")
+MACHINE = "machine.json"
+CPU_CLOCK, GPU_CLOCK = "processor seconds", "seconds"
 PEER_NAME = "mmpose 1.3.2 yoloxpose"
 SIDES = ("ours", "mmpose")
 CLAIM_AP = 0.05
@@ -50,6 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--bootstrap", type=int, default=200, help="resamplings of the validation images")
     parser.add_argument("--plot", type=Path, help="PNG of the curves")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read images, for each run (0: none)")
+    parser.add_argument("--at-once", action="store_true", help="run all seeds at the same time")
+    parser.add_argument("--report-only", action="store_true", help="train nothing, report what is there")
     parser.add_argument("--amp", action="store_true", help="bfloat16 networks on both sides, losses in float32")
     parser.add_argument("--config", type=Path, default=OURS, help="our config (the fine-tuning recipe)")
     parser.add_argument(
@@ -123,7 +130,7 @@ def load(side: str, args: argparse.Namespace) -> Any:
         dataset = loader.dataset
         dataset.data_root, dataset.ann_file = str(args.data), f"annotations/{split}.json"
         dataset.data_prefix = {"img": "images/"}
-        loader.num_workers, loader.persistent_workers = 0, False
+        loader.num_workers, loader.persistent_workers = args.workers, args.workers > 0
         if side == "ours":
             usual, dataset.input_size = dataset.input_size[0], size
         else:
@@ -164,16 +171,23 @@ def run(side: str, seed: int, args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # both sides: fresh branches start with numbers that are slow without
 
+    on_gpu = torch.cuda.is_available()
+
+    def clock() -> float:
+        if on_gpu:
+            torch.cuda.synchronize()
+        return time.perf_counter() if on_gpu else time.process_time()
+
     class Curve(Hook):
-        """Processor seconds of training alone and the figures of every evaluation."""
+        """Seconds of training alone and the figures of every evaluation."""
 
         seconds, start = 0.0, 0.0
 
         def before_train_epoch(self, runner) -> None:
-            self.start = time.process_time()
+            self.start = clock()
 
         def after_train_epoch(self, runner) -> None:
-            self.seconds += time.process_time() - self.start
+            self.seconds += clock() - self.start
 
         def before_save_checkpoint(self, runner, checkpoint) -> None:
             checkpoint["curve_seconds"] = self.seconds
@@ -196,11 +210,42 @@ def run(side: str, seed: int, args: argparse.Namespace) -> None:
         config.load_from = (work / "last_checkpoint").read_text().strip()
     else:
         config.load_from = str(args.weights)
+    note_machine(work)
     runner = Runner.from_cfg(config)
     if side == "mmpose":  # its losses would decode coordinates in the outputs' precision: 2 px in bfloat16
         runner.model.head.head_module.register_forward_hook(lambda module, inputs, outputs: in_float32(outputs))
     runner.register_hook(Curve(), priority="VERY_LOW")
     runner.train()
+
+
+def note_machine(folder: Path) -> None:
+    """Write down what a run is made on and with; the report may be made elsewhere."""
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "device": common.device(accelerator=True),
+        "clock": GPU_CLOCK if torch.cuda.is_available() else CPU_CLOCK,
+        "versions": common.versions(PACKAGES),
+    }
+    (folder / MACHINE).write_text(json.dumps(content, indent=2))
+
+
+def read_machine(args: argparse.Namespace) -> dict:
+    """What the runs of a report were made on and with.
+
+    Raises:
+        SystemExit: If they were made on different machines or with different versions.
+    """
+    files = [args.out / f"{side}-{seed}" / MACHINE for side in SIDES for seed in args.seeds]
+    found = {file: json.loads(file.read_text()) for file in files if file.is_file()}
+    if not found:
+        raise SystemExit(f"no run in {args.out} says what it was made on; train first")
+    first, *others = found.items()
+    for file, content in others:
+        if content != first[1]:
+            raise SystemExit(f"{file} and {first[0]} differ: runs of other machines or versions cannot be compared")
+    return first[1]
 
 
 def in_float32(outputs: Any) -> Any:
@@ -215,7 +260,7 @@ def read_curve(folder: Path) -> list[dict]:
     return list({point["epoch"]: point for point in points}.values())
 
 
-def plot(curves: dict[str, list[dict]], path: Path) -> None:
+def plot(curves: dict[str, list[dict]], path: Path, clock: str = CPU_CLOCK) -> None:
     """AP over images and over seconds of training."""
     import matplotlib
 
@@ -223,7 +268,7 @@ def plot(curves: dict[str, list[dict]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True)
-    for axis, key, label in zip(axes, ("images", "seconds"), ("training images seen", "processor seconds of training")):
+    for axis, key, label in zip(axes, ("images", "seconds"), ("training images seen", f"{clock} of training")):
         for name, points in curves.items():
             color = "tab:orange" if name.startswith("ours") else "tab:blue"
             axis.plot([p[key] for p in points], [p["AP"] for p in points], "o-", color=color, label=name)
@@ -290,7 +335,7 @@ def seconds_to_reach(points: list[dict], ap: float) -> float | None:
     return next((point["seconds"] for point in points if point["AP"] >= ap), None)
 
 
-def cases(curves: dict[str, list[dict]], args: argparse.Namespace) -> list[dict]:
+def cases(curves: dict[str, list[dict]], args: argparse.Namespace, clock: str = CPU_CLOCK) -> list[dict]:
     """AP at the end, seconds of training and seconds to the peer's AP: means over seeds, and every seed's own figure."""
     seeds = [s for s in args.seeds if all(curves.get(f"{side}-{s}") for side in SIDES)]
     if not seeds:
@@ -302,7 +347,7 @@ def cases(curves: dict[str, list[dict]], args: argparse.Namespace) -> list[dict]
     lines = [
         common.case(f"keypoint AP {what}", "AP", means["ours"], means["mmpose"], PEER_NAME, higher_is_better=True, seeds=ap),
         common.case(
-            f"training {what}", "processor seconds", *map(statistics.mean, seconds.values()), PEER_NAME, seeds=seconds
+            f"training {what}", clock, *map(statistics.mean, seconds.values()), PEER_NAME, seeds=seconds
         ),
     ]  # fmt: skip
     no_claim = {"ratio": None, "note": f"no ratio: the peer is below AP {CLAIM_AP}, or there is one seed only"}
@@ -313,7 +358,7 @@ def cases(curves: dict[str, list[dict]], args: argparse.Namespace) -> list[dict]
         lines.append(
             common.case(
                 "training until ours has the peer's mean AP",
-                "processor seconds",
+                clock,
                 statistics.mean(reached),
                 statistics.mean(seconds["mmpose"]),
                 PEER_NAME,
@@ -324,10 +369,10 @@ def cases(curves: dict[str, list[dict]], args: argparse.Namespace) -> list[dict]
     return lines
 
 
-def finish(seed: int, args: argparse.Namespace) -> None:
-    """Run the sides of a seed that are not at their last epoch, at the same time, one thread each."""
+def finish(seeds: Sequence[int], args: argparse.Namespace) -> None:
+    """Run what is not at its last epoch of these seeds, all at the same time, one thread each."""
     running = []
-    for side in args.sides:
+    for side, seed in ((side, seed) for seed in seeds for side in args.sides):
         points = read_curve(args.out / f"{side}-{seed}")
         if points and points[-1]["epoch"] >= args.epochs:
             continue
@@ -335,7 +380,7 @@ def finish(seed: int, args: argparse.Namespace) -> None:
         running.append(subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}))
     codes = [process.wait() for process in running]
     if any(codes):
-        raise SystemExit(f"a run of seed {seed} failed; its log is in {args.out}")
+        raise SystemExit(f"a run failed ({', '.join(map(str, seeds))}); its log is in {args.out}")
 
 
 def main() -> int:
@@ -344,20 +389,24 @@ def main() -> int:
     if args.one_run:
         run(args.sides[0], args.seeds[0], args)
         return 0
-    for seed in common.progress(args.seeds, lambda seed: f"seed {seed}: {' and '.join(args.sides)}"):
-        finish(seed, args)
+    groups = [] if args.report_only else [args.seeds] if args.at_once else [[seed] for seed in args.seeds]
+    sides = " and ".join(args.sides)
+    for seeds in common.progress(groups, lambda seeds: f"seed {', '.join(map(str, seeds))}: {sides}"):
+        finish(seeds, args)
     curves = {f"{side}-{seed}": read_curve(args.out / f"{side}-{seed}") for side in SIDES for seed in args.seeds}
     curves = {name: points for name, points in curves.items() if points}
+    machine = read_machine(args)
     if args.plot:
-        plot(curves, args.plot)
+        plot(curves, args.plot, machine["clock"])
     settings = {
         "epochs": args.epochs, "size": args.size, "batch": args.batch, "seeds": args.seeds, "amp": args.amp,
         "config": args.config.name, "peer": args.peer,
     }  # fmt: skip
-    packages = ("torch", "mmengine-lite", "mmcv-lite", "mmdet", "mmpose", "numpy", "hotcoco")
+    lines = cases(curves, args, machine["clock"])
     common.report(
-        "train_quality", cases(curves, args), packages=packages, json_file=args.json, settings=settings, curves=curves
-    )
+        "train_quality", lines, on=machine["device"], made_with=machine["versions"], json_file=args.json,
+        settings=settings, curves=curves,
+    )  # fmt: skip
     return 0
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -60,6 +62,32 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
     finally:
         stop.set()
         thread.join()
+
+
+def in_order(calls: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
+    """Yield the results of calls in their order, while several threads make the next ones.
+
+    An error is raised where its result would have come. When the consumer stops early, calls that have not begun are not made.
+
+    Args:
+        calls: Drawn by the consumer's thread, at most twice ``workers`` ahead.
+        workers: Threads; 1 makes each call when its turn comes, in the consumer's thread.
+    """
+    if workers == 1:
+        for call in calls:
+            yield call()
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="in-order") as pool:
+        ahead: deque[Future] = deque()
+        try:
+            for call in calls:
+                ahead.append(pool.submit(call))
+                if len(ahead) > 2 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class BackgroundWorker:

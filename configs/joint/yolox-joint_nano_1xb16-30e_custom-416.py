@@ -9,7 +9,7 @@ _base_ = '../finetune/yolox-pose_nano_1xb16-30e_custom-416.py'
 base_lr = 0.00002
 model = dict(
     data_preprocessor=dict(random_size=None), backbone=dict(frozen_stages=4),
-    head=dict(num_classes=80, keypoint_classes=(0, )))
+    head=dict(num_classes=80, keypoint_classes=(0, ), loss_weights=dict(keypoint_l1=3.0)))
 train_dataloader = dict(
     dataset=dict(
         pipeline=_base_.final_pipeline,
@@ -26,7 +26,8 @@ val_evaluator = dict(
     metric=('keypoints', 'bbox'))
 test_evaluator = val_evaluator
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=base_lr, weight_decay=0.05), paramwise_cfg=dict(pose_lr_mult=300.0))
+    optimizer=dict(_delete_=True, type='AdamW', lr=base_lr, weight_decay=0.05), paramwise_cfg=dict(pose_lr_mult=300.0),
+    clip_grad=dict(max_norm=35))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=200, by_epoch=False),
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.01, T_max=30, by_epoch=True, convert_to_iter_based=True),

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 NMS_SETTINGS = ("nms_type", "nms_thr", "oks_thr", "soft_nms", "soft_sigma")
 """Fields of the model's settings that ``nms`` may name."""
 
+READERS = max(1, min(8, (os.cpu_count() or 1) // 2))
+"""Threads that decode images; the network has the other cores, so that on two it is one."""
 
 UNSURE_SCORE = TrackerSettings().low_score
 """Detections from here on are given to the tracker, whatever the score threshold is."""
@@ -173,7 +175,7 @@ class PoseInferencer:
     ) -> Iterator[PoseResult]:
         """Find the poses in images and videos.
 
-        Images are read and fitted in a thread of their own while the network is at the batch before.
+        Images are read and fitted in threads of their own while the network is at the batch before.
 
         Args:
             source: Path of an image, video or folder, a glob pattern, an address (``http``, ``https``, ``rtsp`` …), the index
@@ -213,23 +215,26 @@ class PoseInferencer:
         self, sources: Sequence[Source], batch_size: int, skip: bool, settings: dict[str, Any]
     ) -> Iterator[PoseResult]:
         live = any(source.is_live for source in sources)  # reading ahead would make its pictures late
-        images = prefetch(self._read(sources, skip), depth=1 if live else 2 * batch_size)
+        images = prefetch(self._read(sources, skip, 1 if live else READERS), depth=1 if live else 2 * batch_size)
         while batch := list(islice(images, batch_size)):
             yield from self._predict(batch, settings)
 
-    def _read(self, sources: Iterable[Source], skip: bool) -> Iterator[_Image]:
+    def _read(self, sources: Iterable[Source], skip: bool, workers: int = 1) -> Iterator[_Image]:
         """Decoded images with their places in the canvas."""
 
         def note(source: Source, error: DataError) -> None:
             self.skipped.append(Skipped(source.path or source.label, str(error)))
             logger.warning("skipped: %s", error)
 
-        for frame in read_frames(sources, note if skip else None):
-            letterbox = fit_letterbox(frame.pixels.shape[1::-1], self.preprocessing.size, self.preprocessing.centered)
-            canvas = letterbox_image(frame.pixels, letterbox, self.preprocessing.pad_value)
-            if frame.source.path is not None and frame.index is None and not self.keep_images:
-                frame = frame._replace(pixels=np.zeros((0, 0, 3), np.uint8))  # it is read again if asked for
-            yield _Image(frame, canvas, letterbox)
+        return read_frames(sources, note if skip else None, self._fitted, workers)
+
+    def _fitted(self, frame: Frame) -> _Image:
+        """A decoded image in the canvas of the network."""
+        letterbox = fit_letterbox(frame.pixels.shape[1::-1], self.preprocessing.size, self.preprocessing.centered)
+        canvas = letterbox_image(frame.pixels, letterbox, self.preprocessing.pad_value)
+        if frame.source.path is not None and frame.index is None and not self.keep_images:
+            frame = frame._replace(pixels=np.zeros((0, 0, 3), np.uint8))  # it is read again if asked for
+        return _Image(frame, canvas, letterbox)
 
     def _predict(self, batch: Sequence[_Image], settings: dict[str, Any]) -> list[PoseResult]:
         """Take one batch through the network."""

@@ -7,17 +7,21 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from glob import glob, has_magic
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from yolox_pose.apis.video import VideoReader
+from yolox_pose.background import in_order
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.images import decode_image, read_image, to_bgr
+
+T = TypeVar("T")
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".tif", ".tiff", ".webp"})
 """Files of a folder that are taken for images. Single files and patterns are tried whatever their ending."""
@@ -137,27 +141,29 @@ def list_sources(source: Any) -> list[Source]:
 
 
 def read_frames(
-    sources: Iterable[Source], on_error: Callable[[Source, DataError], None] | None = None
-) -> Iterator[Frame]:
-    """Read the images and the frames of the videos, one after the other.
+    sources: Iterable[Source],
+    on_error: Callable[[Source, DataError], None] | None = None,
+    finish: Callable[[Frame], T] = lambda frame: frame,  # type: ignore[assignment,return-value]
+    workers: int = 1,
+) -> Iterator[T]:
+    """Read the images and the frames of the videos, in order.
 
     Args:
         sources: Of :func:`list_sources`.
         on_error: Called for a source that cannot be read, which is then left out; None raises the error.
+        finish: Applied to every frame.
+        workers: Threads that decode images and apply ``finish``. The frames of a video come one after the other in any case.
 
     Raises:
         DataError: If a source cannot be read and ``on_error`` is None.
     """
-    for source in sources:
-        try:
-            if source.is_video:
-                yield from _video_frames(source)
-            else:
-                yield Frame(source.read(), source)
-        except DataError as error:
-            if on_error is None:
-                raise
-            on_error(source, error)
+    for outcome in in_order(_reading(sources, finish), workers):
+        if not isinstance(outcome, _Unreadable):
+            yield outcome
+        elif on_error is None:
+            raise outcome.error
+        else:
+            on_error(*outcome)
 
 
 def count_frames(sources: Sequence[Source]) -> int | None:
@@ -207,6 +213,31 @@ def download(address: str, limit: int = DOWNLOAD_BYTES, seconds: float = DOWNLOA
     except (OSError, HTTPException, ValueError) as error:
         raise DataError(f"{address} cannot be downloaded: {getattr(error, 'reason', None) or error}") from None
     return bytes(data)
+
+
+class _Unreadable(NamedTuple):
+    source: Source
+    error: DataError
+
+
+def _reading(sources: Iterable[Source], finish: Callable[[Frame], T]) -> Iterator[Callable[[], T | _Unreadable]]:
+    """Calls that read one image or finish one frame of a video each."""
+    for source in sources:
+        if not source.is_video:
+            yield partial(_read_image, source, finish)
+            continue
+        try:
+            for frame in _video_frames(source):
+                yield partial(finish, frame)
+        except DataError as error:
+            yield partial(_Unreadable, source, error)
+
+
+def _read_image(source: Source, finish: Callable[[Frame], T]) -> T | _Unreadable:
+    try:
+        return finish(Frame(source.read(), source))
+    except DataError as error:
+        return _Unreadable(source, error)
 
 
 def _video_frames(source: Source) -> Iterator[Frame]:
