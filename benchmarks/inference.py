@@ -118,9 +118,7 @@ def find_threshold(pose: PoseInferencer, image: np.ndarray, count: int) -> float
 def same_detections(pose: PoseInferencer, peer: Any, path: Path, threshold: float) -> bool:
     """Whether each of our detections is one of theirs, to 0.05 px and 1e-4 in score, but for those at the threshold."""
     ours, theirs = next(pose(str(path))), inference_bottomup(peer, str(path))[0].pred_instances
-    keypoints, scores = (
-        np.asarray(torch.as_tensor(found).cpu()) for found in (theirs.keypoints, theirs.bbox_scores)
-    )
+    keypoints, scores = (np.asarray(torch.as_tensor(found).cpu()) for found in (theirs.keypoints, theirs.bbox_scores))
     scores = scores.reshape(-1)
     found = 0
     for points, score in zip(ours.keypoints, ours.scores):
@@ -210,7 +208,7 @@ def throughput(
     threshold = find_threshold(pose, image, ORDINARY)
     set_limits(pose, peer, threshold)
     pose.settings["max_per_img"] = PEOPLE
-    batch = [str(path)] * args.batch
+    batch = [str(path)] * (args.files or args.batch)
     video = folder / "film.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 25, image.shape[1::-1])
     for shift in range(args.frames):
@@ -240,7 +238,7 @@ def throughput(
     times = interleaved(calls, args.video_repeats)
     alone = args.batch / times["network"]
     rates = {
-        f"{args.batch} image files": args.batch / times["files"],
+        f"{len(batch)} image files": len(batch) / times["files"],
         f"video of {args.frames} frames, tracked, drawn and written": args.frames / times["video"],
     }
     lines = [
@@ -265,6 +263,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=list(SIZES))
     parser.add_argument("--repeats", type=int, default=7, help="calls of each; the median counts")
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument(
+        "--files", type=int, help="image files that are read (default: one batch, nothing overlaps then)"
+    )
     parser.add_argument("--frames", type=int, default=48, help="of the video")
     parser.add_argument("--video-repeats", type=int, default=3, help="of batches and videos")
     parser.add_argument("--device", default="cpu", choices=tuple(RATE_SHARE))

@@ -1,8 +1,9 @@
 """One change of the fine-tuning recipe at a time, each trained like the recipe itself: what a setting is worth.
 
-``python benchmarks/trials.py --data DIR --weights yolox_nano.pth --epochs 4 --size 256 --json FILE`` trains the recipe and
+``python benchmarks/trials.py --data DIR --weights yolox_nano.pth --epochs 4 --size 256 --json FILE`` trains the base and
 every change of it that is listed in :data:`TRIALS` (or named by ``--only``) with every seed, by the code of
-``train_quality.py``, and reports keypoint AP on the validation images. Runs that are finished are kept, one that was
+``train_quality.py``, and reports keypoint AP on the validation images. The base is the recipe before these trials
+(:data:`BASE`); the recipe as it is now is one of them. Runs that are finished are kept, one that was
 interrupted goes on, so the table can be made in several sittings. ``python benchmarks/table.py`` writes it into
 ``docs/learning.md``.
 """
@@ -25,11 +26,11 @@ STEP = "train_dataloader.dataset.pipeline.1"
 
 
 class Trial(NamedTuple):
-    """A change of the recipe.
+    """A change of the base.
 
     Attributes:
         change: In words.
-        options: What is given as ``--cfg-options``.
+        options: What is given as ``--cfg-options``, after :data:`BASE`.
         batch: Images a step.
         amp: Whether the network computes in bfloat16.
     """
@@ -40,6 +41,10 @@ class Trial(NamedTuple):
     amp: bool = True
 
 
+L1, CLIP = f"{HEAD}.loss_weights.keypoint_l1", "optim_wrapper.clip_grad.max_norm"
+BASE = (f"{L1}=3", f"{CLIP}=35")
+"""What the recipe was before the trials."""
+NOW = (f"{L1}=10", f"{CLIP}=0.1")
 RATE, MULT = "optim_wrapper.optimizer.lr", "optim_wrapper.paramwise_cfg.pose_lr_mult"
 ADAMW = (
     "optim_wrapper.optimizer._delete_=True",
@@ -48,7 +53,7 @@ ADAMW = (
 )
 
 TRIALS = {
-    "recipe": Trial("the recipe"),
+    "recipe": Trial("the base: the recipe before"),
     "adamw": Trial("AdamW", (*ADAMW, f"{RATE}=0.0002")),
     "adamw-one-rate": Trial("AdamW, 0.001 for all layers", (*ADAMW, f"{RATE}=0.001", f"{MULT}=1")),
     "no-affine": Trial("no affine augmentation", (f"{STEP}.scale_range=(1,1)", f"{STEP}.max_rotation=0", f"{STEP}.max_shift=0")),
@@ -58,16 +63,22 @@ TRIALS = {
     "detector-half": Trial("half the rate for the detector", (f"{RATE}=0.0001", f"{MULT}=60")),
     "batch-8": Trial("batch 8", batch=8),
     "depthwise": Trial("depthwise keypoint branch", (f"{HEAD}.head_module.pose_depthwise=True",)),
-    "no-l1": Trial("no keypoint L1", (f"{HEAD}.loss_weights.keypoint_l1=0",)),
-    "l1-10": Trial("keypoint L1 of weight 10", (f"{HEAD}.loss_weights.keypoint_l1=10",)),
+    "no-l1": Trial("no keypoint L1", (f"{L1}=0",)),
+    "l1-10": Trial("keypoint L1 of weight 10", (f"{L1}=10",)),
     "oks-k": Trial("dynamic k from OKS", (f"{HEAD}.assigner.dynamic_k=oks",)),
     "offset": Trial("assigned from the middle of cells, as in detection", (f"{HEAD}.assigner.prior_offset=0.5",)),
     "unfrozen": Trial("first layers learn too", ("model.backbone.frozen_stages=-1",)),
-    "clip": Trial("gradient clip 0.1", ("optim_wrapper.clip_grad.max_norm=0.1",)),
+    "clip": Trial("gradient clip 0.1", (f"{CLIP}=0.1",)),
     "unlabelled": Trial("unlabelled keypoints do not train visibility", (f"{HEAD}.unlabelled=ignore",)),
     "float32": Trial("float32 throughout", amp=False),
+    "l1-30": Trial("keypoint L1 of weight 30", (f"{L1}=30",)),
+    "l1-10-unl": Trial("L1 10, unlabelled keypoints left out", (f"{L1}=10", f"{HEAD}.unlabelled=ignore")),
+    "l1-10-clip": Trial("L1 10 and clip 0.1: the recipe now", NOW),
+    "l1-10-clip-unl": Trial("the recipe now, unlabelled keypoints left out", (*NOW, f"{HEAD}.unlabelled=ignore")),
+    "l1-10-clip-vis": Trial("the recipe now, visibility at 0.3", (*NOW, f"{HEAD}.loss_weights.visibility=0.3")),
+    "l1-10-clip-q": Trial("the recipe now, quarter of the detector's rate", (*NOW, f"{RATE}=0.00005", f"{MULT}=120")),
 }  # fmt: skip
-"""Name of a trial's folder and the trial; the first is what the others are compared with."""
+"""Name of a trial's folder and the trial; the first, the base, is what the others are compared with."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -94,8 +105,7 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
     ]  # fmt: skip
     if trial.amp:
         command.append("--amp")
-    if trial.options:
-        command += ["--cfg-options", *trial.options]
+    command += ["--cfg-options", *BASE, *trial.options]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
@@ -106,7 +116,7 @@ def finished(name: str, args: argparse.Namespace) -> dict[int, dict]:
 
 
 def cases(args: argparse.Namespace) -> list[dict]:
-    """AP of every trial over the seeds that the recipe was trained with too; ``peer`` is the recipe itself."""
+    """AP of every trial over the seeds that the recipe was trained with too; ``peer`` is the base."""
     first, *_ = TRIALS
     base = finished(first, args)
     lines = []
@@ -123,10 +133,10 @@ def cases(args: argparse.Namespace) -> list[dict]:
                 "AP",
                 statistics.mean(ap),
                 peer,
-                None if name == first else "the recipe",
+                None if name == first else "the base",
                 higher_is_better=True,
                 note=_note([round(value, 4) for value in ap], [points[seed] for seed in seeds]),
-                options=trial.options,
+                options=[*BASE, *trial.options],
                 batch=trial.batch,
                 amp=trial.amp,
             )

@@ -99,7 +99,7 @@ def within(*parts):
             ),
         ),
         ("apis/results", outside({"numpy", "cv2"}, ["geometry"])),
-        ("apis/sources", outside({"numpy", "cv2", "PIL"}, ["geometry", "apis.video"])),
+        ("apis/sources", outside({"numpy", "cv2", "PIL"}, ["geometry", "background", "apis.video"])),
         (
             "apis/inferencer",
             outside(

@@ -127,7 +127,8 @@ class YOLOXPoseDataPreprocessor(BaseDataPreprocessor):
             training: Whether batches are resized.
 
         Returns:
-            ``inputs``, (B, 3, H, W) float32 on the device, and ``data_samples``.
+            ``inputs``, (B, 3, H, W) float32 on the device, and ``data_samples``, whose annotations stay where they are: the
+            head moves them in a handful of copies for the whole batch, not a handful for every image.
         """
         images, samples = data["inputs"], data.get("data_samples")
         inputs = images if isinstance(images, Tensor) else stack_images(images, self.size_divisor)
@@ -136,7 +137,6 @@ class YOLOXPoseDataPreprocessor(BaseDataPreprocessor):
         if self.bgr_to_rgb:
             inputs = inputs.flip(1)
         inputs = inputs.float().contiguous(memory_format=memory_format)
-        samples = self.cast_data(samples) if samples is not None else None
         if self.normalizes:
             inputs = (inputs - self.mean) / self.std
         if training and self.random_size is not None:

@@ -237,8 +237,8 @@ class YOLOXPoseDecoupledHead(BaseModule):
         return self._losses(predictions, grid_priors(grids, self.strides, predictions.boxes.device), data_samples)
 
     def _losses(self, predictions: Predictions, priors: Tensor, data_samples: Sequence) -> dict:
+        self._check(data_samples)
         targets = collect_targets(data_samples, priors, self.num_keypoints, self.has_keypoints)
-        self._check(targets, data_samples)
         with torch.autocast(device_type=priors.device.type, enabled=False):
             assignment = self.assign(predictions, priors, targets)
             return yolox_losses(
@@ -294,17 +294,20 @@ class YOLOXPoseDecoupledHead(BaseModule):
         detections = detect(self.forward(features), self.priors(features), settings, self.has_keypoints, self.sigmas)
         return [to_instances(found) for found in detections]
 
-    def _check(self, targets: Targets, data_samples: Sequence) -> None:
-        """Refuse labels that match no class (on CPU tensors only: no synchronisation on a GPU)."""
-        if targets.labels.is_cuda or not targets.valid.any():
+    def _check(self, data_samples: Sequence) -> None:
+        """Refuse labels that match no class (where they are on the host: no synchronisation with a GPU)."""
+        labels = [sample.gt_instance_labels.labels for sample in data_samples]
+        if any(one.is_cuda for one in labels):
             return
-        bad = ((targets.labels < 0) | (targets.labels >= self.num_classes)) & targets.valid
+        together = torch.cat(labels)
+        bad = (together < 0) | (together >= self.num_classes)
         if bad.any():
-            image, instance = bad.nonzero()[0].tolist()
+            wrong = int(bad.nonzero()[0])
+            ends = torch.tensor([len(one) for one in labels]).cumsum(0)
+            image = int(torch.searchsorted(ends, wrong, right=True))
             raise DataError(
-                f"image {data_samples[image].metainfo.get('img_path')}: label {int(targets.labels[image, instance])} "
-                f"does not fit a model of {self.num_classes} class(es); check 'classes' of the data set and "
-                "'num_classes' of the head"
+                f"image {data_samples[image].metainfo.get('img_path')}: label {int(together[wrong])} does not fit a model "
+                f"of {self.num_classes} class(es); check 'classes' of the data set and 'num_classes' of the head"
             )
 
 

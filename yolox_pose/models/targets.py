@@ -34,14 +34,14 @@ def _ignored_priors(masks: Sequence[Tensor | None], priors: Tensor) -> Tensor | 
             height, width = mask.shape[-2:]
             column = (priors[:, 0] / size[0] * width).long().clamp(max=width - 1)
             line = (priors[:, 1] / size[1] * height).long().clamp(max=height - 1)
-            row.copy_(mask[0, line, column] > 0)
+            row.copy_(mask.to(priors.device, non_blocking=True)[0, line, column] > 0)
     return ignored
 
 
 def collect_targets(
     data_samples: Sequence, priors: Tensor, num_keypoints: int, has_keypoints: Tensor | None = None
 ) -> Targets:
-    """Pad the annotations of a batch.
+    """Pad the annotations of a batch where they are, and move them to the device of the priors.
 
     Args:
         data_samples: Samples with ``gt_instance_labels`` (``bboxes``, ``labels`` and, for pose, ``keypoints``,
@@ -57,7 +57,10 @@ def collect_targets(
     instances = [sample.gt_instance_labels for sample in data_samples]
     counts = [len(one.bboxes) for one in instances]
     most = max(counts)
-    device = priors.device
+
+    def padded(field: str) -> Tensor:
+        return _pad([one[field] for one in instances], most).to(priors.device, non_blocking=True)
+
     pose = {}
     if num_keypoints:
         for sample, one in zip(data_samples, instances):
@@ -67,19 +70,19 @@ def collect_targets(
                     f"model has {num_keypoints}; give data set and head the same 'skeleton'"
                 )
         pose = {
-            "keypoints": _pad([one.keypoints for one in instances], most).to(device),
-            "visible": _pad([one.keypoints_visible for one in instances], most).to(device),
-            "areas": _pad([one.areas for one in instances], most).to(device),
+            "keypoints": padded("keypoints"),
+            "visible": padded("keypoints_visible"),
+            "areas": padded("areas"),
         }
-    labels = _pad([one.labels for one in instances], most).to(device)
+    labels = padded("labels")
     if num_keypoints and has_keypoints is not None:
         known = labels.clamp(0, len(has_keypoints) - 1)  # a label that fits no class is refused by the head
         pose["visible"] = pose["visible"] * has_keypoints[known][..., None]
     masks = [sample.gt_fields.ignore_mask if "gt_fields" in sample else None for sample in data_samples]
     return Targets(
-        boxes=_pad([one.bboxes for one in instances], most).to(device),
+        boxes=padded("bboxes"),
         labels=labels,
-        valid=(torch.arange(most) < torch.tensor(counts)[:, None]).to(device, non_blocking=True),
+        valid=(torch.arange(most) < torch.tensor(counts)[:, None]).to(priors.device, non_blocking=True),
         ignored=_ignored_priors(masks, priors),
         **pose,
     )
