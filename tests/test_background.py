@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from yolox_pose.background import BackgroundWorker, prefetch
+from yolox_pose.background import BackgroundWorker, in_order, prefetch
 
 
 def test_items_come_in_order_and_are_drawn_ahead():
@@ -46,6 +46,43 @@ def test_who_stops_early_leaves_no_thread_and_closes_the_generator():
     next(items)
     items.close()
     assert closed.is_set() and threading.active_count() == before
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_come_in_the_order_of_their_calls(workers):
+    waits = [0.03, 0.0, 0.02, 0.0, 0.01] * 3
+
+    def call(number, seconds):
+        time.sleep(seconds)
+        return number
+
+    calls = ((lambda n=n, s=s: call(n, s)) for n, s in enumerate(waits))
+    assert list(in_order(calls, workers)) == list(range(len(waits)))
+
+
+def test_calls_are_made_at_the_same_time():
+    both = threading.Barrier(2, timeout=5)
+    assert len(list(in_order([both.wait, both.wait], workers=2))) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_a_call_comes_in_its_place(workers):
+    def fail():
+        raise ValueError("second")
+
+    results = in_order(iter([lambda: 1, fail, lambda: 3]), workers)
+    assert next(results) == 1
+    with pytest.raises(ValueError, match="second"):
+        next(results)
+
+
+def test_who_stops_early_has_few_calls_made():
+    made = []
+    before = threading.active_count()
+    results = in_order(((lambda n=n: made.append(n)) for n in range(1000)), workers=2)
+    next(results)
+    results.close()
+    assert len(made) <= 6 and threading.active_count() == before
 
 
 def test_calls_are_made_in_order_before_the_end():

@@ -167,3 +167,8 @@ def test_frames_of_images_and_videos_and_what_cannot_be_read(folder):
     )
     with pytest.raises(DataError, match=r"notes\.txt"):
         list(read_frames(sources))
+    by_threads = list(read_frames(sources, lambda source, error: failed.append(source.name), workers=3))
+    assert failed[2:] == ["notes.txt", "w.avi"]
+    assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(by_threads, frames, strict=True))
+    names = list(read_frames(sources, lambda *_: None, lambda frame: frame.source.name, workers=2))
+    assert names == [frame.source.name for frame in frames]
