@@ -208,6 +208,7 @@ def run(side: str, seed: int, args: argparse.Namespace) -> None:
     if (work / "last_checkpoint").is_file():
         config.resume = True
         config.load_from = (work / "last_checkpoint").read_text().strip()
+        catch_up(config, done=int(Path(config.load_from).stem.rpartition("_")[2]))
     else:
         config.load_from = str(args.weights)
     note_machine(work)
@@ -216,6 +217,16 @@ def run(side: str, seed: int, args: argparse.Namespace) -> None:
         runner.model.head.head_module.register_forward_hook(lambda module, inputs, outputs: in_float32(outputs))
     runner.register_hook(Curve(), priority="VERY_LOW")
     runner.train()
+
+
+def catch_up(config: Any, done: int) -> None:
+    """Let mmpose's hook turn to plain images in the first epoch of a resumed run that is past its turn.
+
+    It does so in one epoch only, and a resumed run would go on with augmented ones.
+    """
+    for hook in config.custom_hooks:
+        if "new_train_pipeline" in hook:
+            hook.num_last_epochs = min(hook.num_last_epochs, config.train_cfg.max_epochs - done - 1)
 
 
 def note_machine(folder: Path) -> None:

@@ -78,17 +78,20 @@ def detect(
         sigmas: (K,) OKS constants, needed where poses are compared.
 
     Returns:
-        The detections of each image.
+        The detections of each image, on the host: they are brought there together, since what follows are small steps for
+        each image.
     """
     candidates = _candidates(predictions, priors, settings, has_keypoints)
     scores, order = _suppressed(candidates, settings, sigmas).sort(dim=-1, descending=True, stable=True)
     counts = (scores > -torch.inf).sum(-1).clamp(max=settings.max_per_img).tolist()
-    found = []
-    for image, count in enumerate(counts):
-        keep = order[image, :count]
-        columns = (None if column is None else column[image, keep] for column in candidates)
-        found.append(Detections(*columns)._replace(scores=scores[image, :count]))
-    return found
+    most = max(counts)
+    rows, order = torch.arange(len(order), device=order.device)[:, None], order[:, :most]
+    best = Detections(*(None if column is None else column[rows, order].cpu() for column in candidates))
+    best = best._replace(scores=scores[:, :most].cpu())
+    return [
+        Detections(*(None if column is None else column[image, :count] for column in best))
+        for image, count in enumerate(counts)
+    ]
 
 
 def _candidates(

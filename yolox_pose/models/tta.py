@@ -44,7 +44,7 @@ class YOLOXPoseTTA(BaseTTAModel):
         head, settings = self.module.head, as_test_settings(self.module.test_cfg)
         flip_indices = None
         if head.skeleton is not None:
-            flip_indices = torch.as_tensor(head.skeleton.flip_indices, device=head.sigmas.device)
+            flip_indices = torch.as_tensor(head.skeleton.flip_indices)
         found = [unflip(s.pred_instances, s.metainfo, flip_indices) for s in samples]
         views = torch.cat([torch.full_like(part.labels, view) for view, part in enumerate(found)])
         together = Detections(*(None if column[0] is None else torch.cat(column) for column in zip(*found)))
@@ -55,7 +55,7 @@ class YOLOXPoseTTA(BaseTTAModel):
             oks_threshold=settings.oks_thr,
             keypoints=together.keypoints,
             visibility=together.keypoint_scores,
-            sigmas=head.sigmas,
+            sigmas=head.sigmas.cpu(),
         )
         merged = merge_views(
             *together[:3],

@@ -20,7 +20,9 @@ def best_pairs(similarity: np.ndarray, minimum: float) -> np.ndarray:
         return np.zeros((0, 2), dtype=np.int64)
     favourite = gain.argmax(axis=1)
     rows = np.flatnonzero(gain[np.arange(len(gain)), favourite] > 0)
-    if len(set(favourite[rows].tolist())) == len(rows):  # nobody has to give way: no sum is larger than that of all maxima
+    if len(set(favourite[rows].tolist())) == len(
+        rows
+    ):  # nobody has to give way: no sum is larger than that of all maxima
         return np.stack([rows, favourite[rows]], axis=1)
     swapped = gain.shape[0] > gain.shape[1]
     columns = _shortest_paths(-(gain.T if swapped else gain))
