@@ -13,6 +13,8 @@ compat.install()
 from mmengine.dist import get_rank, get_world_size, init_dist  # noqa: E402
 from mmengine.model import MMDistributedDataParallel  # noqa: E402
 
+from yolox_pose.cli.common import leave_processes  # noqa: E402
+
 torch.manual_seed(0)
 init_dist("pytorch", backend="nccl")
 model = MMDistributedDataParallel(torch.nn.Linear(3, 1, bias=False), device_ids=[int(os.environ["LOCAL_RANK"])])
@@ -21,3 +23,4 @@ model(batch).square().mean().backward()
 torch.save(
     {"backend": torch.distributed.get_backend(), "grad": model.module.weight.grad}, Path(sys.argv[1]) / str(get_rank())
 )
+leave_processes()

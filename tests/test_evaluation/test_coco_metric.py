@@ -256,6 +256,7 @@ sys.path[:0] = [{tests!r}, {root!r}]
 import torch.distributed as dist
 from coco_sets import noisy_predictions
 from test_coco_metric import samples
+from yolox_pose.cli.common import leave_processes
 from yolox_pose.errors import DataError
 from yolox_pose.evaluation import CocoPoseMetric
 
@@ -273,7 +274,9 @@ try:
     metric.evaluate(len(items))
 except DataError as error:
     figures["error"] = str(error)
-open({out!r} + f"/{{rank}}.json", "w").write(json.dumps(figures))
+with open({out!r} + f"/{{rank}}.json", "w") as file:
+    json.dump(figures, file)
+leave_processes()
 """
 
 
