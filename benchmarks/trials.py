@@ -2,7 +2,7 @@
 
 ``python benchmarks/trials.py --data DIR --weights yolox_nano.pth --epochs 4 --size 256 --json FILE`` trains the base and
 every change of it that is listed in :data:`TRIALS` (or named by ``--only``) with every seed, by the code of
-``train_quality.py``, and reports keypoint AP on the validation images. The base is the recipe before these trials
+``train_quality.py``, and reports keypoint AP, and box AP of people, on the validation images. The base is the recipe before these trials
 (:data:`BASE`); the recipe as it is now is one of them. Runs that are finished are kept, one that was
 interrupted goes on, so the table can be made in several sittings. ``python benchmarks/table.py`` writes it into
 ``docs/learning.md``.
@@ -42,9 +42,11 @@ class Trial(NamedTuple):
 
 
 L1, CLIP = f"{HEAD}.loss_weights.keypoint_l1", "optim_wrapper.clip_grad.max_norm"
-BASE = (f"{L1}=3", f"{CLIP}=35")
+BOX = f"{HEAD}.loss_weights.box"
+BASE = (f"{L1}=3", f"{CLIP}=35", f"{BOX}=5")
 """What the recipe was before the trials."""
-NOW = (f"{L1}=10", f"{CLIP}=0.1")
+TAKEN = (f"{L1}=10", f"{CLIP}=0.1")
+"""What was taken first; the trials after them build on it."""
 RATE, MULT = "optim_wrapper.optimizer.lr", "optim_wrapper.paramwise_cfg.pose_lr_mult"
 ADAMW = (
     "optim_wrapper.optimizer._delete_=True",
@@ -73,10 +75,16 @@ TRIALS = {
     "float32": Trial("float32 throughout", amp=False),
     "l1-30": Trial("keypoint L1 of weight 30", (f"{L1}=30",)),
     "l1-10-unl": Trial("L1 10, unlabelled keypoints left out", (f"{L1}=10", f"{HEAD}.unlabelled=ignore")),
-    "l1-10-clip": Trial("L1 10 and clip 0.1: the recipe now", NOW),
-    "l1-10-clip-unl": Trial("the recipe now, unlabelled keypoints left out", (*NOW, f"{HEAD}.unlabelled=ignore")),
-    "l1-10-clip-vis": Trial("the recipe now, visibility at 0.3", (*NOW, f"{HEAD}.loss_weights.visibility=0.3")),
-    "l1-10-clip-q": Trial("the recipe now, quarter of the detector's rate", (*NOW, f"{RATE}=0.00005", f"{MULT}=120")),
+    "l1-10-clip": Trial("L1 10 and clip 0.1", TAKEN),
+    "l1-10-clip-unl": Trial("L1 10, clip 0.1, unlabelled keypoints left out", (*TAKEN, f"{HEAD}.unlabelled=ignore")),
+    "l1-10-clip-vis": Trial("L1 10, clip 0.1, visibility at 0.3", (*TAKEN, f"{HEAD}.loss_weights.visibility=0.3")),
+    "l1-10-clip-q": Trial("L1 10, clip 0.1, quarter of the detector's rate", (*TAKEN, f"{RATE}=0.00005", f"{MULT}=120")),
+    "l1-10-clip-box": Trial("L1 10, clip 0.1, four times the box loss: the recipe now", (*TAKEN, f"{BOX}=20")),
+    "l1-10-clip-box-10": Trial("L1 10, clip 0.1, ten times the box loss", (*TAKEN, f"{BOX}=50")),
+    "l1-10-clip-detector": Trial(
+        "L1 10, clip 0.1, four times the losses of box, objectness and class",
+        (*TAKEN, f"{BOX}=20", f"{HEAD}.loss_weights.objectness=4", f"{HEAD}.loss_weights.classes=4"),
+    ),
 }  # fmt: skip
 """Name of a trial's folder and the trial; the first, the base, is what the others are compared with."""
 
@@ -115,6 +123,14 @@ def finished(name: str, args: argparse.Namespace) -> dict[int, dict]:
     return {seed: points[-1] for seed, points in curves.items() if points and points[-1]["epoch"] >= args.epochs}
 
 
+def box_ap(name: str, seed: int, args: argparse.Namespace) -> float:
+    """COCO box AP of people, of the detections that a finished run wrote at its end."""
+    from yolox_pose.evaluation import evaluate_boxes
+
+    detections = args.out / name / f"ours-{seed}" / "predictions_bbox.json"
+    return evaluate_boxes(args.data / "annotations" / "val.json", detections)["bbox_mAP"]
+
+
 def cases(args: argparse.Namespace) -> list[dict]:
     """AP of every trial over the seeds that the recipe was trained with too; ``peer`` is the base."""
     first, *_ = TRIALS
@@ -135,7 +151,8 @@ def cases(args: argparse.Namespace) -> list[dict]:
                 peer,
                 None if name == first else "the base",
                 higher_is_better=True,
-                note=_note([round(value, 4) for value in ap], [points[seed] for seed in seeds]),
+                note=_note([round(value, 4) for value in ap], [points[seed] for seed in seeds])
+                + f"; box AP {statistics.mean(box_ap(name, seed, args) for seed in seeds):.3f}",
                 options=[*BASE, *trial.options],
                 batch=trial.batch,
                 amp=trial.amp,
