@@ -88,3 +88,16 @@ def test_mmengine_reads_safetensors(tmp_path):
     content = CheckpointLoader.load_checkpoint(str(tmp_path / "w.safetensors"), map_location="cpu")
     assert content["meta"] == {"dataset_meta": {"classes": ["a"]}}
     assert torch.equal(content["state_dict"]["backbone.stem.conv.conv.weight"], *weights.values())
+
+
+@pytest.mark.parametrize("source, factor, warned", [("pose", 30, 1), ("pose", 1, 0), ("detector", 30, 0)])
+def test_a_learned_keypoint_branch_at_the_rate_of_a_new_one_is_told(source, factor, warned):
+    run, said = runner(), []
+    run.cfg = {"optim_wrapper": {"paramwise_cfg": {"pose_lr_mult": factor}}}
+    run.logger = SimpleNamespace(warning=said.append)
+    start = (
+        build(POSE.format("nano"), num_classes=1) if source == "pose" else build(DETECTOR.format("nano"), num_classes=1)
+    )
+    StartWeightsHook().after_load_checkpoint(run, {"state_dict": start.state_dict()})
+    assert len(said) == warned
+    assert all("pose_lr_mult=1 keeps more" in line for line in said)

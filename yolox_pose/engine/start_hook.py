@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from yolox_pose.checkpoints.files import SAFETENSORS, parse_checkpoint, read_content
-from yolox_pose.checkpoints.fitting import check_start, fit_weights, log_fit
+from yolox_pose.checkpoints.fitting import COUNTER, Fit, check_start, fit_weights, log_fit, part_of
 from yolox_pose.checkpoints.origin import adopt_normalization, stored_preprocessing
 from yolox_pose.registry import HOOKS
 
@@ -49,6 +49,7 @@ class StartWeightsHook(Hook):
         fit = fit_weights(found.weights, own, source_classes=found.dataset_meta.get("classes"), target_classes=classes)
         check_start(fit, own, found.weights, name)
         log_fit(fit, own, f"{name} ({found.layout.title})")
+        _warn_of_rate(runner, fit, own)
         self._adopt(runner, found.dataset_meta)
         initial = {key: value.detach().cpu().clone() for key, value in own.items()}
         checkpoint.clear()
@@ -71,6 +72,18 @@ class StartWeightsHook(Hook):
             settings = preprocessor.normalization
             adopt_normalization(settings, stored_preprocessing(dataset_meta))
             preprocessor.set_normalization(**settings)
+
+
+def _warn_of_rate(runner: Runner, fit: Fit, own: Mapping[str, Any]) -> None:
+    """Say so where a keypoint branch that has learned already is given the rate of a new one."""
+    wrapper = getattr(runner, "cfg", {}).get("optim_wrapper") or {}
+    factor = (wrapper.get("paramwise_cfg") or {}).get("pose_lr_mult", 1)
+    branch = {key for key in own if part_of(key) == "keypoints" and not key.endswith(COUNTER)}
+    if factor > 1 and branch and branch <= fit.weights.keys():
+        runner.logger.warning(
+            f"the keypoint branch starts from learned weights, but at {factor:g} times the rate of the rest, which is meant "
+            "for a new one and makes it forget; --cfg-options optim_wrapper.paramwise_cfg.pose_lr_mult=1 keeps more"
+        )
 
 
 def _model(runner: Runner):
