@@ -7,9 +7,8 @@
 # as they are and the rest of the detector learns at a low rate (else its boxes get worse before poses get good), a higher one
 # for the new keypoint branch, which has plain instead of depthwise convolutions (they learn from fewer images), k from IoU
 # (the boxes are good from the first step, so every person gets many positives while the keypoints are still far off), a
-# keypoint L1 beside OKS (which is flat there), four times the box loss (the keypoints' would spoil the detector's boxes), an EMA
-# that follows within a short run; batches of random sizes up to 416 px make the first epochs a third cheaper, the last ten are
-# plain and at 416 px.
+# keypoint L1 beside OKS (which is flat there), an EMA that follows within a short run; batches of random sizes up to 416 px make
+# the first epochs a third cheaper, the last ten are plain and at 416 px.
 _base_ = '../yolox-pose/yolox-pose_nano_8xb32-300e_coco.py'
 
 max_epochs, num_last_epochs = 30, 10
@@ -19,7 +18,7 @@ model = dict(
     data_preprocessor=dict(random_size=(256, 416), random_size_interval=4),
     backbone=dict(frozen_stages=1),
     head=dict(
-        head_module=dict(pose_depthwise=False), assigner=dict(dynamic_k='iou'), loss_weights=dict(box=20.0, keypoint_l1=10.0)))
+        head_module=dict(pose_depthwise=False), assigner=dict(dynamic_k='iou'), loss_weights=dict(keypoint_l1=10.0)))
 
 train_pipeline = [
     dict(type='yolox_pose.LoadBGRImage'),

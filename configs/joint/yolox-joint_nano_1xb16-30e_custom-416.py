@@ -9,7 +9,7 @@ _base_ = '../finetune/yolox-pose_nano_1xb16-30e_custom-416.py'
 base_lr = 0.00002
 model = dict(
     data_preprocessor=dict(random_size=None), backbone=dict(frozen_stages=4),
-    head=dict(num_classes=80, keypoint_classes=(0, ), loss_weights=dict(box=5.0, keypoint_l1=3.0)))
+    head=dict(num_classes=80, keypoint_classes=(0, ), loss_weights=dict(keypoint_l1=3.0)))
 train_dataloader = dict(
     dataset=dict(
         pipeline=_base_.final_pipeline,
