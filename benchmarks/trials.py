@@ -75,13 +75,13 @@ TRIALS = {
     "float32": Trial("float32 throughout", amp=False),
     "l1-30": Trial("keypoint L1 of weight 30", (f"{L1}=30",)),
     "l1-10-unl": Trial("L1 10, unlabelled keypoints left out", (f"{L1}=10", f"{HEAD}.unlabelled=ignore")),
-    "l1-10-clip": Trial("L1 10 and clip 0.1", TAKEN),
+    "l1-10-clip": Trial("L1 10 and clip 0.1: the recipe now", TAKEN),
     "l1-10-clip-unl": Trial("L1 10, clip 0.1, unlabelled keypoints left out", (*TAKEN, f"{HEAD}.unlabelled=ignore")),
     "l1-10-clip-vis": Trial("L1 10, clip 0.1, visibility at 0.3", (*TAKEN, f"{HEAD}.loss_weights.visibility=0.3")),
     "l1-10-clip-q": Trial("L1 10, clip 0.1, quarter of the detector's rate", (*TAKEN, f"{RATE}=0.00005", f"{MULT}=120")),
-    "l1-10-clip-box": Trial("L1 10, clip 0.1, four times the box loss: the recipe now", (*TAKEN, f"{BOX}=20")),
+    "l1-10-clip-box": Trial("L1 10, clip 0.1, four times the box loss", (*TAKEN, f"{BOX}=20")),
     "l1-10-clip-box-frozen": Trial(
-        "the recipe now, the whole backbone as it is", (*TAKEN, f"{BOX}=20", "model.backbone.frozen_stages=4")
+        "L1 10, clip 0.1, four times the box loss, the whole backbone as it is", (*TAKEN, f"{BOX}=20", "model.backbone.frozen_stages=4")
     ),
     "l1-10-clip-box-10": Trial("L1 10, clip 0.1, ten times the box loss", (*TAKEN, f"{BOX}=50")),
     "l1-10-clip-detector": Trial(
