@@ -215,7 +215,10 @@ class PoseInferencer:
         self, sources: Sequence[Source], batch_size: int, skip: bool, settings: dict[str, Any]
     ) -> Iterator[PoseResult]:
         live = any(source.is_live for source in sources)  # reading ahead would make its pictures late
-        images = prefetch(self._read(sources, skip, 1 if live else READERS), depth=1 if live else 2 * batch_size)
+        alone = len(sources) == 1 and not sources[0].is_video
+        images = self._read(sources, skip, 1 if live or alone else READERS)
+        if not alone:
+            images = prefetch(images, depth=1 if live else 2 * batch_size)
         while batch := list(islice(images, batch_size)):
             yield from self._predict(batch, settings)
 
