@@ -2,8 +2,8 @@
 
 ``python benchmarks/trials.py --data DIR --weights yolox_nano.pth --epochs 4 --size 256 --json FILE`` trains the base and
 every change of it that is listed in :data:`TRIALS` (or named by ``--only``) with every seed, by the code of
-``train_quality.py``, and reports keypoint AP, and box AP of people, on the validation images. The base is the recipe before these trials
-(:data:`BASE`); the recipe as it is now is one of them. Runs that are finished are kept, one that was
+``train_quality.py``, and reports keypoint AP, and box AP of people, on the validation images. The base is the recipe
+before these trials (:data:`BASE`); the recipe as it is now is one of them. Runs that are finished are kept, one that was
 interrupted goes on, so the table can be made in several sittings. ``python benchmarks/table.py`` writes it into
 ``docs/learning.md``.
 """
@@ -43,10 +43,10 @@ class Trial(NamedTuple):
 
 L1, CLIP = f"{HEAD}.loss_weights.keypoint_l1", "optim_wrapper.clip_grad.max_norm"
 BOX = f"{HEAD}.loss_weights.box"
-BASE = (f"{L1}=3", f"{CLIP}=35", f"{BOX}=5")
+BASE = (f"{L1}=3", f"{CLIP}=35")
 """What the recipe was before the trials."""
 TAKEN = (f"{L1}=10", f"{CLIP}=0.1")
-"""What was taken first; the trials after them build on it."""
+"""What was taken; the trials after that build on it."""
 RATE, MULT = "optim_wrapper.optimizer.lr", "optim_wrapper.paramwise_cfg.pose_lr_mult"
 ADAMW = (
     "optim_wrapper.optimizer._delete_=True",
@@ -154,8 +154,11 @@ def cases(args: argparse.Namespace) -> list[dict]:
                 peer,
                 None if name == first else "the base",
                 higher_is_better=True,
-                note=_note([round(value, 4) for value in ap], [points[seed] for seed in seeds])
-                + f"; box AP {statistics.mean(box_ap(name, seed, args) for seed in seeds):.3f}",
+                note=_note(
+                    [round(value, 4) for value in ap],
+                    [box_ap(name, seed, args) for seed in seeds],
+                    [points[seed] for seed in seeds],
+                ),
                 options=[*BASE, *trial.options],
                 batch=trial.batch,
                 amp=trial.amp,
@@ -164,9 +167,9 @@ def cases(args: argparse.Namespace) -> list[dict]:
     return lines
 
 
-def _note(ap: list[float], points: list[dict]) -> str:
+def _note(ap: list[float], boxes: list[float], points: list[dict]) -> str:
     ap50, seconds = (statistics.mean(point[key] for point in points) for key in ("AP50", "seconds"))
-    return f"seeds: {', '.join(map(str, ap))}; AP50 {ap50:.3f}; {seconds:.0f} processor seconds"
+    return f"seeds: {', '.join(map(str, ap))}; AP50 {ap50:.3f}; {seconds:.0f} processor seconds; box AP {statistics.mean(boxes):.3f}"
 
 
 def main() -> int:

@@ -28,7 +28,7 @@ def runner(size="nano", resume=False, classes=("person",)):
     dataset = SimpleNamespace(metainfo={"classes": list(classes)})
     loader = SimpleNamespace(dataset=dataset)
     model = build(POSE.format(size), num_classes=len(classes))
-    return SimpleNamespace(model=model, _resume=resume, _load_from="start.pth", train_dataloader=loader)
+    return SimpleNamespace(model=model, _resume=resume, _load_from="start.pth", train_dataloader=loader, cfg={})
 
 
 def test_a_detector_of_another_layout_starts_a_pose_model(megvii):
@@ -90,14 +90,12 @@ def test_mmengine_reads_safetensors(tmp_path):
     assert torch.equal(content["state_dict"]["backbone.stem.conv.conv.weight"], *weights.values())
 
 
-@pytest.mark.parametrize("source, factor, warned", [("pose", 30, 1), ("pose", 1, 0), ("detector", 30, 0)])
+@pytest.mark.parametrize("source, factor, warned", [(POSE, 30, 1), (POSE, 1, 0), (DETECTOR, 30, 0)])
 def test_a_learned_keypoint_branch_at_the_rate_of_a_new_one_is_told(source, factor, warned):
     run, said = runner(), []
     run.cfg = {"optim_wrapper": {"paramwise_cfg": {"pose_lr_mult": factor}}}
     run.logger = SimpleNamespace(warning=said.append)
-    start = (
-        build(POSE.format("nano"), num_classes=1) if source == "pose" else build(DETECTOR.format("nano"), num_classes=1)
-    )
+    start = build(source.format("nano"), num_classes=1)
     StartWeightsHook().after_load_checkpoint(run, {"state_dict": start.state_dict()})
     assert len(said) == warned
     assert all("pose_lr_mult=1 keeps more" in line for line in said)

@@ -76,7 +76,7 @@ class StartWeightsHook(Hook):
 
 def _warn_of_rate(runner: Runner, fit: Fit, own: Mapping[str, Any]) -> None:
     """Say so where a keypoint branch that has learned already is given the rate of a new one."""
-    wrapper = getattr(runner, "cfg", {}).get("optim_wrapper") or {}
+    wrapper = runner.cfg.get("optim_wrapper") or {}
     factor = (wrapper.get("paramwise_cfg") or {}).get("pose_lr_mult", 1)
     branch = {key for key in own if part_of(key) == "keypoints" and not key.endswith(COUNTER)}
     if factor > 1 and branch and branch <= fit.weights.keys():
