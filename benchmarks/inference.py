@@ -23,6 +23,7 @@ from common import add_json_option, bounded, case, device, interleaved, progress
 
 from yolox_pose import PoseInferencer, compat
 from yolox_pose.apis.outputs import VideoFiles
+from yolox_pose.apis.plotting import DRAWN_AHEAD, Plotter, plot_processes
 from yolox_pose.background import BackgroundWorker
 from yolox_pose.geometry.images import read_image
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
@@ -169,7 +170,7 @@ def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path:
         """Everything in a call but reading, resizing and the network, whose outputs are put in its place."""
         model.extract_feat, model.head.head_module.forward = lambda _: features, lambda _: raw
         try:
-            return pose._predict(images, pose.settings)
+            return pose._begin(images, pose.settings)()
         finally:
             del model.extract_feat, model.head.head_module.forward
 
@@ -211,8 +212,8 @@ def throughput(
     batch = [str(path)] * (args.files or args.batch)
     video = folder / "film.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 25, image.shape[1::-1])
-    for shift in range(args.frames):
-        writer.write(np.roll(image, 4 * shift, axis=1))
+    for frame in range(args.frames):  # random networks see other people in each new picture: tracks must last a while
+        writer.write(np.roll(image, 4 * (frame // 8), axis=1))
     writer.release()
     letterbox = fit_letterbox(image.shape[1::-1], pose.preprocessing.size)
     canvas = torch.from_numpy(letterbox_image(image, letterbox)).permute(2, 0, 1)
@@ -225,10 +226,16 @@ def throughput(
 
     tracking = TrackerSettings(high_score=threshold, low_score=threshold)
 
+    processes = plot_processes(args.frames)
+
     def film() -> None:
-        with VideoFiles() as files, BackgroundWorker() as worker:
+        with Plotter(processes) as plotter, VideoFiles() as files, BackgroundWorker(DRAWN_AHEAD) as worker:
             for result in pose(str(video), batch_size=args.batch, track=tracking):
-                worker.submit(lambda r: files.write(folder / "drawn.mp4", r.plot(), r.fps), result)
+                worker.submit(
+                    lambda picture, fps: files.write(folder / "drawn.mp4", picture(), fps),
+                    plotter.plot(result),
+                    result.fps,
+                )
 
     calls: dict[str, Callable[[], Any]] = {
         "network": network,
@@ -239,7 +246,8 @@ def throughput(
     alone = args.batch / times["network"]
     rates = {
         f"{len(batch)} image files": len(batch) / times["files"],
-        f"video of {args.frames} frames, tracked, drawn and written": args.frames / times["video"],
+        f"video of {args.frames} frames, tracked, drawn ({processes or 'no'} processes) and written": args.frames
+        / times["video"],
     }
     lines = [
         case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections import deque
@@ -18,6 +19,13 @@ _END = object()
 class _Failure:
     def __init__(self, error: BaseException) -> None:
         self.error = error
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
@@ -62,6 +70,24 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
     finally:
         stop.set()
         thread.join()
+
+
+def look_ahead(items: Iterable[T], count: int) -> Iterator[T]:
+    """Yield ``items``, each when ``count`` more are drawn. An error in ``items`` is raised where its item would have come."""
+    drawn: deque[T] = deque()
+    iterator, error = iter(items), None
+    while error is None:
+        try:
+            drawn.append(next(iterator))
+        except StopIteration:
+            break
+        except Exception as caught:
+            error = caught
+        if len(drawn) > count:
+            yield drawn.popleft()
+    yield from drawn
+    if error is not None:
+        raise error
 
 
 def in_order(calls: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:

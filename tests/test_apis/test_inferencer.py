@@ -72,6 +72,29 @@ def test_batches_do_not_change_the_results_or_their_order(precise):
             same(first, second)
 
 
+def test_beginning_a_batch_ahead_changes_nothing(precise, monkeypatch, tmp_path):
+    """What a GPU does, with the next batch begun before the results of this one are asked for."""
+    paths = [tmp_path / f"{seed}.png" for seed in range(5)]
+    for seed, path in enumerate(paths):
+        cv2.imwrite(str(path), picture(seed))
+    plain = list(precise(paths, batch_size=2))
+    begun, begin = [], precise.network.begin
+    monkeypatch.setattr(precise.network, "begin", lambda *given: begun.append(len(given[0])) or begin(*given))
+    monkeypatch.setattr(precise.network, "ahead", 1)
+    results = precise(paths, batch_size=2)
+    first = next(results)
+    assert begun == [2, 2], "the second batch is begun before the first is given out"
+    for mine, other in zip([first, *results], plain, strict=True):
+        assert mine.path == other.path
+        same(mine, other)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    given = []
+    with pytest.raises(DataError, match=r"broken\.png"):
+        given.extend(result.path for result in precise([*paths, broken], batch_size=5, skip_unreadable=False))
+    assert given == paths, "the results before the error are given out"
+
+
 @pytest.mark.parametrize("shape", [(90, 120), (300, 77), (33, 500), (1, 1), (20_000, 3)])
 def test_results_are_in_pixels_of_the_source(pose, shape):
     """What is found in an image is what is found in its canvas, taken back through the letterbox."""

@@ -225,6 +225,26 @@ def test_video_with_tracks_to_video_tables_and_crops(repo_root, tmp_path, model)
     assert len(crops) == len(results) and crops[0].name.startswith("film_000000_id")
 
 
+def test_pictures_that_processes_draw_are_the_same(tmp_path, model, photos, monkeypatch):
+    """As on a machine with many cores, for a video and for images."""
+    (photos / "damaged.jpg").unlink()
+    arguments = [
+        str(film(tmp_path / "film.avi")),
+        str(photos),
+        *model,
+        "--track",
+        "--score-thr",
+        "0.3",
+        "--zoom",
+        "1.5",
+    ]
+    for folder, processes in (("here", 0), ("elsewhere", 2)):
+        monkeypatch.setattr("yolox_pose.apis.plotting.plot_processes", lambda _, processes=processes: processes)
+        assert main([*arguments, "--out", str(tmp_path / folder)]) == 0
+    for name in ("film.mp4", "b.png"):
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "elsewhere" / name).read_bytes()
+
+
 def test_first_frames_without_pictures(tmp_path, model):
     source = film(tmp_path / "film.avi")
     arguments = [

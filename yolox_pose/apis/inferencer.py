@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -14,7 +14,7 @@ import numpy as np
 from yolox_pose.apis.results import PoseResult
 from yolox_pose.apis.sequence import follow
 from yolox_pose.apis.sources import Frame, Source, list_sources, read_frames
-from yolox_pose.background import prefetch
+from yolox_pose.background import look_ahead, prefetch, usable_cores
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import Letterbox, Preprocessing, fit_letterbox, letterbox_image
 from yolox_pose.geometry.pose_nms import CRITERIA, SOFT_METHODS
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 NMS_SETTINGS = ("nms_type", "nms_thr", "oks_thr", "soft_nms", "soft_sigma")
 """Fields of the model's settings that ``nms`` may name."""
 
-READERS = max(1, min(8, (os.cpu_count() or 1) // 2))
+READERS = max(1, min(8, usable_cores() // 2))
 """Threads that decode images; the network has the other cores, so that on two it is one."""
 
 UNSURE_SCORE = TrackerSettings().low_score
@@ -64,14 +64,16 @@ class Network(Protocol):
     skeleton: Skeleton | None
     classes: tuple[str, ...]
     keypoint_classes: tuple[int, ...]
+    ahead: int
+    """Batches to begin before the one before is finished."""
 
-    def predict(
+    def begin(
         self,
         canvases: Sequence[np.ndarray],
         letterboxes: Sequence[Letterbox],
         settings: Mapping[str, Any] | None = None,
-    ) -> list[Found]:
-        """Detections in pixels of the source images."""
+    ) -> Callable[[], list[Found]]:
+        """Begin with a batch; what is returned gives its detections in pixels of the source images."""
 
 
 class PoseInferencer:
@@ -219,8 +221,10 @@ class PoseInferencer:
         images = self._read(sources, skip, 1 if live or alone else READERS)
         if not alone:
             images = prefetch(images, depth=1 if live else 2 * batch_size)
-        while batch := list(islice(images, batch_size)):
-            yield from self._predict(batch, settings)
+        batches = iter(lambda: list(islice(images, batch_size)), [])
+        begun = (self._begin(batch, settings) for batch in batches)
+        for results in look_ahead(begun, 0 if live else self.network.ahead):
+            yield from results()
 
     def _read(self, sources: Iterable[Source], skip: bool, workers: int = 1) -> Iterator[_Image]:
         """Decoded images with their places in the canvas."""
@@ -239,11 +243,10 @@ class PoseInferencer:
             frame = frame._replace(pixels=np.zeros((0, 0, 3), np.uint8))  # it is read again if asked for
         return _Image(frame, canvas, letterbox)
 
-    def _predict(self, batch: Sequence[_Image], settings: dict[str, Any]) -> list[PoseResult]:
-        """Take one batch through the network."""
-        canvases, letterboxes = [one.canvas for one in batch], [one.letterbox for one in batch]
-        found = self.network.predict(canvases, letterboxes, settings)
-        return [self._result(image, detections) for image, detections in zip(batch, found)]
+    def _begin(self, batch: Sequence[_Image], settings: dict[str, Any]) -> Callable[[], list[PoseResult]]:
+        """Begin to take one batch through the network; what is returned gives the results."""
+        found = self.network.begin([one.canvas for one in batch], [one.letterbox for one in batch], settings)
+        return lambda: [self._result(image, detections) for image, detections in zip(batch, found())]
 
     def _result(self, image: _Image, found: Found) -> PoseResult:
         frame, source = image.frame, image.frame.source

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from yolox_pose.apis.model_info import find_classes, find_preprocessing, find_skeleton
 from yolox_pose.apis.model_io import load_model
 from yolox_pose.geometry.letterbox import Letterbox
-from yolox_pose.registry import SCOPE
-from yolox_pose.runtime.decoding import Found
+from yolox_pose.models.detections import Detections, TestSettings, detect
+from yolox_pose.models.head import as_test_settings
+from yolox_pose.ops import Predictions
+from yolox_pose.runtime.decoding import Found, to_source
 
 from mmcv.cnn import fuse_conv_bn  # isort: skip  (after the registry, which fills gaps of the stack)
 from mmengine.config import Config  # isort: skip
-from mmengine.registry import init_default_scope  # isort: skip
-from mmpose.structures import PoseDataSample  # isort: skip
 
 HALF_TYPES = {"cuda": torch.float16, "mps": torch.float16, "cpu": torch.bfloat16}
 """Half precision of each kind of device: CPUs compute in bfloat16, if at all."""
+
+
+class _Raw(NamedTuple):
+    """Outputs of the network, which a GPU may still be at.
+
+    Attributes:
+        predictions: Of the head.
+        priors: (N, 3).
+        finished: What tells that they are there; None where they are already.
+    """
+
+    predictions: Predictions
+    priors: Tensor
+    finished: Any = None
 
 
 class TorchNetwork:
@@ -40,6 +57,8 @@ class TorchNetwork:
         skeleton: Of the keypoints; None for plain detection.
         classes: Class names in label order.
         keypoint_classes: Labels of the classes that have keypoints.
+        ahead: Batches that are worth beginning before the one before is finished: a GPU is at one while the host is at the
+            detections of the other.
     """
 
     def __init__(
@@ -59,6 +78,8 @@ class TorchNetwork:
         self.skeleton = find_skeleton(model)
         self.classes = find_classes(model)
         self.keypoint_classes: tuple[int, ...] = model.head.keypoint_classes
+        self.ahead = int(self.device.type == "cuda")
+        self._copying, self._choosing = (torch.cuda.Stream(self.device) if self.ahead else None for _ in range(2))
 
     def predict(
         self,
@@ -73,41 +94,56 @@ class TorchNetwork:
             letterboxes: Places of the images in them.
             settings: Entries of the model's ``test_cfg`` that differ from the config's.
         """
-        self.model.test_cfg = {**self.test_cfg, **(settings or {})}
-        inputs = torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2)  # channels-last
-        samples = [_data_sample(letterbox) for letterbox in letterboxes]
-        init_default_scope(self.model.cfg.get("default_scope", SCOPE))
-        with torch.inference_mode():
-            data = self.model.data_preprocessor({"inputs": inputs, "data_samples": samples})
-            samples = self.model.predict(data["inputs"].to(self.dtype), data["data_samples"])
-        num_keypoints = self.skeleton.num_keypoints if self.skeleton is not None else 0
-        return [_found(sample.pred_instances, num_keypoints) for sample in samples]
+        return self.begin(canvases, letterboxes, settings)()
+
+    def begin(
+        self,
+        canvases: Sequence[np.ndarray],
+        letterboxes: Sequence[Letterbox],
+        settings: Mapping[str, Any] | None = None,
+    ) -> Callable[[], list[Found]]:
+        """Begin with a batch; what is returned gives the detections as :meth:`predict` does.
+
+        A GPU is only told what to do, and not waited for until the detections are asked for.
+        """
+        chosen = as_test_settings({**self.test_cfg, **(settings or {})})
+        return partial(self._finish, self._forward(canvases), list(letterboxes), chosen)
+
+    @torch.inference_mode()
+    def _forward(self, canvases: Sequence[np.ndarray]) -> _Raw:
+        data = self.model.data_preprocessor({"inputs": self._on_device(canvases).permute(0, 3, 1, 2)})  # channels-last
+        features = self.model.extract_feat(data["inputs"].to(self.dtype))
+        raw = _Raw(self.model.head(features), self.model.head.priors(features))
+        return raw if self._choosing is None else raw._replace(finished=torch.cuda.current_stream().record_event())
+
+    def _on_device(self, canvases: Sequence[np.ndarray]) -> Tensor:
+        """(B, H, W, 3) uint8; a GPU fetches them while it is still at the batch before."""
+        if self._copying is None:
+            return torch.from_numpy(np.stack(canvases)).to(self.device)
+        pinned = torch.empty((len(canvases), *canvases[0].shape), dtype=torch.uint8, pin_memory=True)
+        np.stack(canvases, out=pinned.numpy())
+        with torch.cuda.stream(self._copying):
+            inputs = pinned.to(self.device, non_blocking=True)
+        current = torch.cuda.current_stream()
+        current.wait_stream(self._copying)
+        inputs.record_stream(current)
+        return inputs
+
+    @torch.inference_mode()
+    def _finish(self, raw: _Raw, letterboxes: Sequence[Letterbox], settings: TestSettings) -> list[Found]:
+        """Detections, chosen beside the batch that came after, if there is one."""
+        head = self.model.head
+        with nullcontext() if self._choosing is None else torch.cuda.stream(self._choosing):
+            if self._choosing is not None:
+                self._choosing.wait_event(raw.finished)
+            found = detect(raw.predictions, raw.priors, settings, head.has_keypoints, head.sigmas)
+        return [to_source(_found(one), letterbox) for one, letterbox in zip(found, letterboxes)]
 
 
-def _data_sample(letterbox: Letterbox) -> PoseDataSample:
-    """The sample that the model writes its predictions into."""
-    meta = {
-        "ori_shape": letterbox.source[::-1],
-        "img_shape": letterbox.size[::-1],
-        "input_size": letterbox.size,
-        "letterbox": (*letterbox.scale, *letterbox.pad),
-    }
-    return PoseDataSample(metainfo=meta)
-
-
-def _found(instances: Any, num_keypoints: int) -> Found:
-    n = len(instances.scores)
-    keypoints, keypoint_scores = np.zeros((n, num_keypoints, 2), np.float32), np.zeros((n, num_keypoints), np.float32)
-    if num_keypoints:
-        keypoints, keypoint_scores = _numpy(instances.keypoints), _numpy(instances.keypoint_scores)
-    return Found(
-        _numpy(instances.bboxes),
-        _numpy(instances.scores),
-        _numpy(instances.labels, np.int64),
-        keypoints,
-        keypoint_scores,
-    )
-
-
-def _numpy(values: Any, dtype: type = np.float32) -> np.ndarray:
-    return np.asarray(values.cpu() if isinstance(values, torch.Tensor) else values, dtype=dtype)
+def _found(one: Detections) -> Found:
+    """Arrays of the detections of an image, without keypoints where the model has none."""
+    n = len(one.scores)
+    keypoints, keypoint_scores = np.zeros((n, 0, 2), np.float32), np.zeros((n, 0), np.float32)
+    if one.keypoints is not None and one.keypoint_scores is not None:
+        keypoints, keypoint_scores = one.keypoints.numpy(), one.keypoint_scores.numpy()
+    return Found(one.boxes.numpy(), one.scores.numpy(), one.labels.numpy(), keypoints, keypoint_scores)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,7 @@ from yolox_pose.progress import track
 if TYPE_CHECKING:
     from yolox_pose.apis.comparison import GroundTruth
     from yolox_pose.apis.inferencer import PoseInferencer
+    from yolox_pose.apis.plotting import Plotter
     from yolox_pose.apis.results import PoseResult
     from yolox_pose.apis.sources import Source
 
@@ -258,6 +260,7 @@ def _predict(
 ) -> int:
     """Run the model over the images and write what it finds."""
     from yolox_pose.apis.inferencer import PoseInferencer
+    from yolox_pose.apis.plotting import Plotter, plot_processes
     from yolox_pose.apis.sources import count_frames
 
     pose = PoseInferencer(
@@ -276,8 +279,13 @@ def _predict(
     frames, total = args.frames, count_frames(sources)
     if frames is not None:
         total = frames if total is None else min(frames, total)
+    elsewhere = not args.no_pictures and not any(source.is_live for source in sources)
+    processes = plot_processes(total) if elsewhere else 0
     tally = _Tally(time.perf_counter())
-    with _Writers(args, outputs, truth, pose) as writers:
+    with (
+        Plotter(processes, keypoint_threshold=args.kpt_thr, zoom=args.zoom) as plotter,
+        _Writers(args, outputs, truth, pose, plotter) as writers,
+    ):
         results = pose(sources, track=args.track, smooth=args.smooth)
         try:
             for result in track(_at_most(results, frames), "predict", total=total):
@@ -313,16 +321,18 @@ class _Writers:
         outputs: dict[Source, Output],
         truth: GroundTruth | None,
         pose: PoseInferencer,
+        plotter: Plotter,
     ) -> None:
         from yolox_pose.apis.outputs import CocoFile, CsvFile, VideoFiles
+        from yolox_pose.apis.plotting import DRAWN_AHEAD
         from yolox_pose.background import BackgroundWorker
 
-        self.args, self.outputs, self.truth = args, outputs, truth
+        self.args, self.outputs, self.truth, self.plotter = args, outputs, truth, plotter
         category_ids = truth.category_ids(pose.classes) if truth is not None else None
         self.tables = [CocoFile(args.json, category_ids)] if args.json is not None else []
         self.tables += [CsvFile(args.csv)] if args.csv is not None else []
         self.videos = VideoFiles()
-        self.worker = BackgroundWorker()
+        self.worker = BackgroundWorker(DRAWN_AHEAD)
         self._stack = ExitStack()
 
     def __enter__(self) -> _Writers:
@@ -335,10 +345,13 @@ class _Writers:
 
     def write(self, result: PoseResult) -> Callable[[], Any] | None:
         """Have a result written; returns what draws its picture, where it is to be shown."""
-        self.worker.submit(self._write, result)
-        return (lambda: _draw(result, self.args, self.truth)) if self.args.show else None
+        picture = None
+        if self.args.show or not self.args.no_pictures:
+            picture = partial(_with_truth, self.plotter.plot(result), result, self.args.zoom, self.truth)
+        self.worker.submit(self._write, result, None if self.args.no_pictures else picture)
+        return picture if self.args.show else None
 
-    def _write(self, result: PoseResult) -> None:
+    def _write(self, result: PoseResult, picture: Callable[[], Any] | None) -> None:
         from yolox_pose.apis.outputs import write_crops, write_picture
 
         output = self.outputs[result.source]
@@ -351,24 +364,22 @@ class _Writers:
             table.write(result, image_id)
         if self.args.crops:
             write_crops(self.args.out / CROPS, result, image_id)
-        if self.args.no_pictures:
+        if picture is None:
             return
-        picture = _draw(result, self.args, self.truth)
         if result.frame is None:
-            write_picture(output.picture, picture)
+            write_picture(output.picture, picture())
         else:
-            self.videos.write(output.picture, picture, result.fps)
+            self.videos.write(output.picture, picture(), result.fps)
 
 
-def _draw(result: PoseResult, args: argparse.Namespace, truth: GroundTruth | None) -> Any:
+def _with_truth(picture: Callable[[], Any], result: PoseResult, zoom: float, truth: GroundTruth | None) -> Any:
     """Picture of a result, beside its ground truth if that is given."""
-    picture = result.plot(keypoint_threshold=args.kpt_thr, zoom=args.zoom)
     if truth is None:
-        return picture
+        return picture()
     from yolox_pose.apis.comparison import side_by_side
 
-    annotated = truth.draw(result.image, Path(result.name or ""), result.skeleton, zoom=args.zoom)
-    return side_by_side(annotated, picture, ("ground truth", "prediction"))
+    annotated = truth.draw(result.image, Path(result.name or ""), result.skeleton, zoom=zoom)
+    return side_by_side(annotated, picture(), ("ground truth", "prediction"))
 
 
 def _show(picture: Any, wait: bool) -> bool:

@@ -17,7 +17,8 @@ def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """IoU (m, n) of every box of (m, 4) with every box of (n, 4), or (m, n, 4), xyxy; boxes without area have 0."""
     low = np.maximum(first[:, None, :2], second[..., :2])
     high = np.minimum(first[:, None, 2:], second[..., 2:])
-    overlap = np.maximum(high - low, 0).prod(-1)
+    sides = np.maximum(high - low, 0)
+    overlap = sides[..., 0] * sides[..., 1]
     union = box_areas(first)[:, None] + box_areas(second) - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
@@ -41,11 +42,12 @@ def pairwise_oks(
     Returns:
         (m, n); 0 where all weights are 0.
     """
-    squared = np.square(first[:, None] - second).sum(-1)
+    squared = sum(np.square(first[:, None, :, axis] - second[..., axis]) for axis in range(2))
     variances = 2 * np.maximum(areas, MIN_AREA)[..., None] * np.square(2 * np.asarray(sigmas))
     similarity = np.exp(-squared / variances)
     if weights is None:
         return similarity.mean(-1)
-    weights = np.broadcast_to(weights, similarity.shape)
-    total = weights.sum(-1)
-    return np.divide((similarity * weights).sum(-1), total, out=np.zeros(total.shape), where=total > 0)
+    weights = np.broadcast_to(weights, similarity.shape).astype(similarity.dtype)
+    total = np.einsum("mnk->mn", weights)  # several times as fast as sum over so short an axis
+    weighted = np.einsum("mnk,mnk->mn", similarity, weights)
+    return np.divide(weighted, total, out=np.zeros(total.shape), where=total > 0)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolox_pose.geometry.letterbox import Letterbox
 from yolox_pose.geometry.nms import nms
 from yolox_pose.runtime.description import ModelDescription
 
@@ -45,6 +46,17 @@ class Found(NamedTuple):
     labels: np.ndarray
     keypoints: np.ndarray
     keypoint_scores: np.ndarray
+
+
+def to_source(found: Found, letterbox: Letterbox) -> Found:
+    """Detections of a letterboxed image in pixels of the source image, boxes cut to it.
+
+    Keypoints of a detection that has none (scores of 0) become 0.
+    """
+    keypoints = letterbox.inverse(found.keypoints) if len(found.scores) else found.keypoints
+    absent = ~(found.keypoint_scores > 0).any(-1)
+    keypoints[absent] = 0
+    return found._replace(boxes=letterbox.inverse_boxes(found.boxes, clip=True), keypoints=keypoints)
 
 
 def grid_priors(size: tuple[int, int], strides: Sequence[int]) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from yolox_pose.errors import UsageError
 from yolox_pose.geometry.letterbox import Letterbox, Preprocessing
 from yolox_pose.runtime.backends import Backend, choose_backend, open_backend
-from yolox_pose.runtime.decoding import Found, Thresholds, detections, grid_priors
+from yolox_pose.runtime.decoding import Found, Thresholds, detections, grid_priors, to_source
 from yolox_pose.runtime.description import SIZE_DIVISOR, ModelDescription, read_description
 
 
@@ -30,6 +31,8 @@ class ExportedNetwork:
         classes: Class names in label order.
         keypoint_classes: Labels of the classes that have keypoints.
     """
+
+    ahead = 0
 
     def __init__(
         self,
@@ -104,7 +107,16 @@ class ExportedNetwork:
             found += [
                 detections(outputs, image, self._priors, self.description, thresholds) for image in range(len(part))
             ]
-        return [_to_source(one, letterbox) for one, letterbox in zip(found, letterboxes)]
+        return [to_source(one, letterbox) for one, letterbox in zip(found, letterboxes)]
+
+    def begin(
+        self,
+        canvases: Sequence[np.ndarray],
+        letterboxes: Sequence[Letterbox],
+        settings: Mapping[str, Any] | None = None,
+    ) -> Callable[[], list[Found]]:
+        """As :meth:`predict`, when the result is called: the runtimes compute while they are waited for."""
+        return partial(self.predict, canvases, letterboxes, settings)
 
     def thresholds(self, settings: Mapping[str, Any]) -> Thresholds:
         """Thresholds of the description with other settings.
@@ -139,13 +151,6 @@ def _stack(canvases: Sequence[np.ndarray], count: int) -> np.ndarray:
     for row, canvas in zip(batch, canvases):
         row[...] = canvas.transpose(2, 0, 1)
     return batch
-
-
-def _to_source(found: Found, letterbox: Letterbox) -> Found:
-    keypoints = letterbox.inverse(found.keypoints) if len(found.scores) else found.keypoints
-    absent = ~(found.keypoint_scores > 0).any(-1)
-    keypoints[absent] = 0
-    return found._replace(boxes=letterbox.inverse_boxes(found.boxes, clip=True), keypoints=keypoints)
 
 
 def _checked_size(size: tuple[int, int] | None, description: ModelDescription) -> tuple[int, int]:

@@ -35,14 +35,16 @@ def best_pairs(similarity: np.ndarray, minimum: float) -> np.ndarray:
 def _shortest_paths(cost: np.ndarray) -> np.ndarray:
     """Column of each row, (m,), with the smallest total cost of an (m, n) matrix, m <= n.
 
-    Successive shortest augmenting paths: each row is joined by the cheapest chain of reassignments, found by Dijkstra's
-    algorithm on costs that potentials keep non-negative (Crouse, On implementing 2D rectangular assignment algorithms,
-    IEEE TAES 2016, algorithm 4 there).
+    Each row takes its cheapest column where no row before it has it. The others are joined by successive shortest
+    augmenting paths: the cheapest chain of reassignments, found by Dijkstra's algorithm on costs that potentials keep
+    non-negative (Crouse, On implementing 2D rectangular assignment algorithms, IEEE TAES 2016, algorithm 4 there).
     """
     rows, columns = cost.shape
-    row_potential, column_potential = np.zeros(rows), np.zeros(columns)
+    row_potential, column_potential = cost.min(axis=1), np.zeros(columns)
     owner = np.full(columns, -1)
-    for row in range(rows):
+    taken, first = np.unique(cost.argmin(axis=1), return_index=True)
+    owner[taken] = first
+    for row in np.setdiff1d(np.arange(rows), first).tolist():
         distance, previous = np.full(columns, np.inf), np.full(columns, -1)
         done: np.ndarray = np.zeros(columns, dtype=bool)
         current, column, reach = row, -1, 0.0
