@@ -119,6 +119,20 @@ def test_a_batch_gives_what_single_images_give(photo):
     pictures = [image, image[: image.shape[0] // 2], image[:, ::-1].copy()]
     pose = PoseInferencer(device="cuda")
     together, alone = list(pose(pictures, batch_size=3)), [next(pose(picture)) for picture in pictures]
-    for one, other in zip(together, alone):
+    assert_same(together, alone)
+
+
+def test_batches_that_follow_each_other_give_what_the_processor_gives(photo):
+    """The next batch is copied and computed while the detections of the one before are chosen, all in streams of their own."""
+    image = read_image(photo)
+    pictures = [np.roll(image, 16 * shift, axis=1) for shift in range(23)]
+    on_cpu, on_gpu = (list(PoseInferencer(device=where)(pictures, batch_size=4)) for where in ("cpu", "cuda"))
+    assert sum(map(len, on_gpu)) > 0
+    assert_same(on_gpu, on_cpu)
+
+
+def assert_same(results, others):
+    """The same people in each picture."""
+    for one, other in zip(results, others, strict=True):
         assert len(one) == len(other)
         assert np.abs(one.keypoints - other.keypoints).max(initial=0) < 0.1
