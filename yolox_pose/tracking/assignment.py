@@ -20,16 +20,18 @@ def best_pairs(similarity: np.ndarray, minimum: float) -> np.ndarray:
         return np.zeros((0, 2), dtype=np.int64)
     favourite = gain.argmax(axis=1)
     rows = np.flatnonzero(gain[np.arange(len(gain)), favourite] > 0)
-    if len(set(favourite[rows].tolist())) == len(
-        rows
-    ):  # nobody has to give way: no sum is larger than that of all maxima
-        return np.stack([rows, favourite[rows]], axis=1)
-    swapped = gain.shape[0] > gain.shape[1]
-    columns = _shortest_paths(-(gain.T if swapped else gain))
-    pairs = np.stack([np.arange(len(columns)), columns], axis=1)
+    favourite = favourite[rows]
+    if len(set(favourite.tolist())) == len(rows):  # nobody gives way: no sum is larger than that of all maxima
+        return np.stack([rows, favourite], axis=1)
+    columns = np.flatnonzero(gain.any(axis=0))
+    part = gain[np.ix_(rows, columns)]  # the others have no pair to make
+    swapped = len(rows) > len(columns)
+    chosen = _shortest_paths(-(part.T if swapped else part))
+    pairs = np.stack([np.arange(len(chosen)), chosen], axis=1)
     pairs = pairs[:, ::-1] if swapped else pairs
-    pairs = pairs[gain[pairs[:, 0], pairs[:, 1]] > 0]
-    return pairs[np.argsort(pairs[:, 0])]
+    pairs = pairs[part[pairs[:, 0], pairs[:, 1]] > 0]
+    pairs = pairs[np.argsort(pairs[:, 0])]
+    return np.stack([rows[pairs[:, 0]], columns[pairs[:, 1]]], axis=1)
 
 
 def _shortest_paths(cost: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ different sizes stay different by that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -197,22 +198,27 @@ class Tracker:
         tracks, settings = self._tracks, self.settings
         sure = found.scores >= settings.high_score
         unsure = ~sure & (found.scores >= settings.low_score)
-        similarity = self._similarity(tracks, found)
-        margins = settings.margin + settings.margin_per_second * (now - tracks.seen)
+        free_tracks, free = np.ones(len(tracks.ids), dtype=bool), np.ones(len(found.scores), dtype=bool)
+        pairs: list[np.ndarray] = []
+
+        def pair(alike: Callable[[_Tracks, _Detections], np.ndarray], candidates: np.ndarray, minimum: float) -> None:
+            rows, columns = np.flatnonzero(free_tracks), np.flatnonzero(free & candidates)
+            if len(rows) and len(columns):
+                chosen = best_pairs(alike(tracks.take(rows), found.take(columns)), minimum)
+                rows, columns = rows[chosen[:, 0]], columns[chosen[:, 1]]
+                free_tracks[rows] = free[columns] = False
+                pairs.append(np.stack([rows, columns], axis=1))
+
+        pair(self._similarity, sure, settings.min_similarity)
+        pair(self._similarity, unsure, settings.low_similarity)
+        pair(lambda tracks, found: self._nearness(tracks, found, now), sure, settings.near_similarity)
+        return np.concatenate(pairs) if pairs else np.zeros((0, 2), dtype=np.int64)
+
+    def _nearness(self, tracks: _Tracks, found: _Detections, now: float) -> np.ndarray:
+        """(T, n) IoU of enlarged boxes, 0 between classes."""
+        margins = self.settings.margin + self.settings.margin_per_second * (now - tracks.seen)
         near = pairwise_iou(_enlarged(tracks.motion.boxes, margins), _enlarged(found.boxes, margins[:, None]))
-        near *= tracks.last.labels[:, None] == found.labels
-        stages = (
-            (similarity, sure, settings.min_similarity),
-            (similarity, unsure, settings.low_similarity),
-            (near, sure, settings.near_similarity),
-        )
-        pairs = np.zeros((0, 2), dtype=np.int64)
-        for alike, candidates, minimum in stages:
-            rows = np.setdiff1d(np.arange(len(tracks.ids)), pairs[:, 0])
-            columns = np.setdiff1d(np.flatnonzero(candidates), pairs[:, 1])
-            chosen = best_pairs(alike[np.ix_(rows, columns)], minimum)
-            pairs = np.concatenate([pairs, np.stack([rows[chosen[:, 0]], columns[chosen[:, 1]]], axis=1)])
-        return pairs
+        return near * (tracks.last.labels[:, None] == found.labels)
 
     def _similarity(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
         """(T, n) mean of IoU and OKS, IoU alone where poses are not comparable, 0 between classes."""
