@@ -24,6 +24,7 @@ from common import add_json_option, bounded, case, device, interleaved, progress
 from yolox_pose import PoseInferencer, compat
 from yolox_pose.apis.outputs import VideoFiles
 from yolox_pose.apis.plotting import DRAWN_AHEAD, Plotter, plot_processes
+from yolox_pose.apis.video import find_ffmpeg
 from yolox_pose.background import BackgroundWorker
 from yolox_pose.geometry.images import read_image
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
@@ -212,8 +213,10 @@ def throughput(
     batch = [str(path)] * (args.files or args.batch)
     video = folder / "film.mp4"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"mp4v"), 25, image.shape[1::-1])
-    for frame in range(args.frames):  # random networks see other people in each new picture: tracks must last a while
-        writer.write(np.roll(image, 4 * (frame // 8), axis=1))
+    # random networks see other people in each new picture: tracks must last a while
+    pictures = [np.roll(image, 4 * step, axis=1) for step in range((args.frames + 7) // 8)]
+    for frame in range(args.frames):
+        writer.write(pictures[frame // 8])
     writer.release()
     letterbox = fit_letterbox(image.shape[1::-1], pose.preprocessing.size)
     canvas = torch.from_numpy(letterbox_image(image, letterbox)).permute(2, 0, 1)
@@ -237,10 +240,16 @@ def throughput(
                     result.fps,
                 )
 
+    def encode() -> None:
+        with VideoFiles() as files:
+            for frame in range(args.frames):
+                files.write(folder / "encoded.mp4", pictures[frame // 8], 25)
+
     calls: dict[str, Callable[[], Any]] = {
         "network": network,
         "files": lambda: list(pose(batch, batch_size=args.batch)),
         "video": film,
+        "encoder": encode,
     }
     times = interleaved(calls, args.video_repeats)
     alone = args.batch / times["network"]
@@ -256,7 +265,13 @@ def throughput(
         )
         for name, rate in rates.items()
     ]  # fmt: skip
-    return [bounded(line, "share", at_least=RATE_SHARE[where]) for line in lines]
+    encoder = "ffmpeg" if find_ffmpeg() else "OpenCV"
+    limit = case(
+        f"{size} at {SIZES[size]}, encoder of {encoder} alone, which the video cannot exceed", "images/s",
+        args.frames / times["encoder"], alone, "our network", higher_is_better=True,
+        share=round(args.frames / times["encoder"] / alone, 3),
+    )  # fmt: skip
+    return [*(bounded(line, "share", at_least=RATE_SHARE[where]) for line in lines), limit]
 
 
 def _sources(path: Path) -> list:
@@ -276,6 +291,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--frames", type=int, default=48, help="of the video")
     parser.add_argument("--video-repeats", type=int, default=3, help="of batches and videos")
+    parser.add_argument("--rates-only", action="store_true", help="measure images a second alone")
     parser.add_argument("--device", default="cpu", choices=tuple(RATE_SHARE))
     parser.add_argument("--threads", type=int, help="threads of the network (default: torch's own)")
     add_json_option(parser)
@@ -293,9 +309,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             image = make_picture(fitting, SIZES[size], SIZES[size] * 3 // 4)
             peer = make_peer(size, image, args.device)
             pose = make_ours(size, peer, folder, args.device)
-            for count in SPEEDUP:
-                cases.append(against_peer(size, count, pose, peer, fitting, args.repeats))
-            cases += around_network(size, 300, pose, peer, path, args.repeats)
+            if not args.rates_only:
+                for count in SPEEDUP:
+                    cases.append(against_peer(size, count, pose, peer, fitting, args.repeats))
+                cases += around_network(size, 300, pose, peer, path, args.repeats)
             cases += throughput(size, pose, peer, path, folder, args)
     packages = ("numpy", "torch", "mmpose", "opencv-python-headless", "imageio-ffmpeg")
     machine, threads = device(args.device != "cpu"), torch.get_num_threads()
