@@ -44,8 +44,9 @@ def test_nobody(num_keypoints):
     assert (out == 127).all()
 
 
-def test_objects_without_keypoints_take_the_colour_of_their_class():
-    arrays = {"keypoints": np.zeros((2, 0, 2)), "keypoint_scores": np.zeros((2, 0)), "skeleton": None}
+@pytest.mark.parametrize("skeleton", [None, PAIR])
+def test_objects_without_keypoints_take_the_colour_of_their_class(skeleton):
+    arrays = {"keypoints": np.zeros((2, 0, 2)), "keypoint_scores": np.zeros((2, 0)), "skeleton": skeleton}
     boxes = np.array([[20.0, 50, 60, 180], [120, 50, 160, 180]])
     out = draw(**arrays, boxes=boxes, scores=np.array([0.9, 0.8]), labels=np.array([3, 3]), classes=list("abcdef"))
     assert np.array_equal(out[100, 20], out[100, 120]) and changed(out)[100, 20]
@@ -125,6 +126,35 @@ def test_small_persons_are_drawn_under_large_ones():
     )
     np.testing.assert_array_equal(both, swapped)
     np.testing.assert_array_equal(both[60, 90], large[60, 90])
+
+
+def test_persons_apart_are_drawn_as_each_alone():
+    arrays = {
+        "keypoints": np.array([[40.0, 30], [160, 40]]) + np.array([[[0, 0]], [[0, 60]], [[0, 500]], [[0, 120]]]),
+        "boxes": np.array([[20.0, 0, 180, 40]]) * np.array([[1], [2], [3], [4]]),
+        "keypoint_scores": np.array([[0.9, 0.5], [0.2, 0.7], [0.9, 0.9], [0.6, 1.0]]),
+        "keypoints_visible": np.array([[2, 2], [2, 1], [2, 2], [1, 2]]),
+    }
+    looks = {"scores": None, "show_boxes": False, "show_tags": False}
+    expected = grey()
+    for i in range(4):
+        one = draw(**{key: array[i : i + 1] for key, array in arrays.items()}, **looks)
+        expected[changed(one)] = one[changed(one)]
+    np.testing.assert_array_equal(draw(**arrays, **looks), expected)
+
+
+def test_blending_follows_alpha_in_every_block():
+    rng = np.random.default_rng(0)
+    canvas, before = rng.integers(0, 256, (2, 300, 200, 3), dtype=np.uint8)
+    alpha = rng.choice(np.array([0, 1, 100, 254, 255], dtype=np.uint8), (300, 190))
+    layer, rest = canvas.copy(), before[:, 5:195]
+    assert alpha.size > 2 * drawing._BLOCK
+    drawing._blend(canvas[:, 5:195], rest, alpha)
+    share = alpha[..., None] / 255
+    np.testing.assert_allclose(canvas[:, 5:195], layer[:, 5:195] * share + rest * (1 - share), atol=0.51)
+    np.testing.assert_array_equal(canvas[:, 5:195][alpha == 0], rest[alpha == 0])
+    np.testing.assert_array_equal(canvas[:, 5:195][alpha == 255], layer[:, 5:195][alpha == 255])
+    np.testing.assert_array_equal(canvas[:, :5], layer[:, :5])
 
 
 def test_zoom_enlarges_the_picture_and_the_coordinates():

@@ -1,16 +1,21 @@
 """Draw boxes and skeletons into an image, with numpy and cv2 alone.
 
-Letters: n persons, K keypoints. Images are BGR uint8, coordinates continuous pixels (see :mod:`yolox_pose.geometry.letterbox`).
+Letters: n persons, K keypoints, L links. Images are BGR uint8, coordinates continuous pixels (see
+:mod:`yolox_pose.geometry.letterbox`).
 
 Small persons are drawn first, so that near ones lie above far ones; limbs carry a dark casing, which parts the skeletons
 of a crowd; the colours of limbs tell the person's left from right (:class:`yolox_pose.skeleton.Skeleton`), the colour of box
 and tag tells persons apart; a keypoint's score is its opacity.
+
+Where each line and disc lies is computed with numpy for all persons at once, and the loops only call cv2: Python's own
+arithmetic for single points took longer than the drawing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -21,9 +26,6 @@ from yolox_pose.skeleton import Skeleton
 Color = tuple[int, int, int]
 """BGR."""
 
-Point = tuple[float, float]
-"""x and y. Single points are plain numbers here: for so few, numpy's calls take longer than the drawing."""
-
 PALETTE = (
     (0, 215, 255), (211, 85, 186), (208, 224, 64), (180, 105, 255), (87, 229, 190), (235, 206, 250), (80, 80, 240),
     (170, 232, 238), (219, 112, 147), (50, 205, 154), (203, 192, 255), (250, 230, 180),
@@ -33,31 +35,52 @@ PALETTE = (
 CASING = (30, 30, 30)
 """BGR colour around limbs and keypoints."""
 
+MIDDLE = (255, 255, 255)
+"""BGR colour in the middle of keypoints."""
+
 _SHIFT = 4
 _UNIT = 1 << _SHIFT
 """cv2 draws at 1/16 px: coordinates are passed as integers times this."""
 
-
-class _Person(NamedTuple):
-    """One person, ready to draw, in pixels of the canvas."""
-
-    keypoints: np.ndarray  # (K, 2) float64, finite where opacity > 0
-    opacity: np.ndarray  # (K,) 0 to 1, 0 is not drawn
-    hollow: np.ndarray  # (K,) bool
-    box: np.ndarray | None  # (4,)
-    color: Color
-    size: float  # square root of the area, px
-    tag: str
+_BLOCK = 1 << 14
+"""Pixels that are blended at a time."""
 
 
-class _Limb(NamedTuple):
-    """One link, cut to the image."""
+class _Crowd(NamedTuple):
+    """The keypoints of n persons, in pixels of each person's own area (see :class:`_Figure`).
 
-    start: Point
-    end: Point
-    width: float
-    color: Color
-    opacity: int  # 0 to 255
+    Here x and y are the first axis: numpy takes several times as long over a last axis of two.
+    """
+
+    keypoints: np.ndarray  # (2, n, K) float64
+    opacity: np.ndarray  # (n, K) 0 to 1, 0 is not drawn
+    hollow: np.ndarray  # (n, K) bool
+    widths: np.ndarray  # (n, 1) of a long limb
+    casings: np.ndarray  # (n, 1) on either side of a limb, and around a keypoint
+    extents: np.ndarray  # (2, n, 1) width and height of the area
+
+
+class _Limbs(NamedTuple):
+    """The m links to draw, faint ones first. Rectangles are (m, 4, 2) int32 corners in cv2's fixed point."""
+
+    casings: np.ndarray
+    covers: np.ndarray  # what the opacity holds for: a pixel more than the casing
+    insides: np.ndarray
+    colors: list[Color]
+    opacities: list[int]  # 0 to 255
+
+
+class _Joints(NamedTuple):
+    """The m keypoints to draw, faint ones first. Centres and radii of their discs are in cv2's fixed point."""
+
+    centers: list[list[int]]
+    casings: list[int]
+    covers: list[int]  # what the opacity holds for: a pixel more than the casing
+    insides: list[int]
+    middles: list[int]  # 0: none
+    colors: list[Color]
+    middle_colors: list[Color]
+    opacities: list[int]  # 0 to 255
 
 
 class _Area(NamedTuple):
@@ -68,11 +91,34 @@ class _Area(NamedTuple):
     right: int
     bottom: int
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the rectangle's pixels in an image: rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
     def meets(self, other: _Area) -> bool:
         """Tell whether the two share a pixel."""
         return (
             self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
         )
+
+
+class _Figure(NamedTuple):
+    """Skeleton of one person, ready to draw into its area, the part of the canvas that it spans."""
+
+    area: _Area
+    limbs: _Limbs
+    joints: _Joints
+
+
+class _Person(NamedTuple):
+    """One person, ready to draw, in pixels of the canvas."""
+
+    box: np.ndarray | None  # (4,)
+    figure: _Figure | None
+    color: Color
+    size: float  # square root of the area, px
+    tag: str
 
 
 def draw_poses(
@@ -123,16 +169,25 @@ def draw_poses(
     canvas, factor = _enlarged(img, zoom)
     points, opacity, hollow = _keypoint_looks(keypoints, keypoint_scores, keypoints_visible, keypoint_threshold)
     _check_lengths(points, boxes, skeleton)
+    points = points * factor
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * np.tile(factor, 2)
+    bounds = _bounds(points, opacity > 0)
+    has_box = np.isfinite(boxes).all(axis=1)
+    sizes = _sizes(np.where(has_box[:, None], boxes, bounds))
+    figures: list[_Figure | None] = [None] * len(points)
+    if skeleton is not None and points.size:
+        figures = _figures(points, opacity, hollow, bounds, sizes, skeleton, canvas.shape)
     colors = [PALETTE[i % len(PALETTE)] for i in _color_indices(len(points), points.shape[1], labels, track_ids)]
     tags = _tag_texts(len(points), scores, labels, track_ids, classes)
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * np.tile(factor, 2)
-    people = [_person(*looks) for looks in zip(points * factor, opacity, hollow, boxes, colors, tags)]
+    shown_boxes = [box if known else None for box, known in zip(boxes, has_box)]
+    people = [_Person(*looks) for looks in zip(shown_boxes, figures, colors, sizes.tolist(), tags)]
     people.sort(key=lambda person: person.size)
+    fine = 130 if points.shape[1] else 90  # a box alone is drawn bolder
     for person in people:
         if show_boxes and person.box is not None:
-            _draw_box(canvas, person, person.box)
-        if skeleton is not None:
-            _draw_skeleton(canvas, person, skeleton)
+            _draw_box(canvas, person.box, person.color, thickness=int(_clamp(round(person.size / fine), 1, 4)))
+        if person.figure is not None:
+            _draw_figure(canvas[person.figure.area.slices], person.figure)
     if show_tags:
         _draw_tags(canvas, people[::-1])
     return canvas
@@ -201,16 +256,16 @@ def _tag_texts(
     return texts
 
 
-def _person(
-    points: np.ndarray, opacity: np.ndarray, hollow: np.ndarray, box: np.ndarray, color: Color, tag: str
-) -> _Person:
-    """One person; where its box is not finite the size is that of the drawn keypoints' extent."""
-    drawn = points[opacity > 0]
-    extent = np.ptp(drawn, axis=0) if len(drawn) else np.zeros(2)
-    has_box = bool(np.isfinite(box).all())
-    if has_box:
-        extent = np.maximum(box[2:] - box[:2], 0)
-    return _Person(points, opacity, hollow, box if has_box else None, color, float(np.sqrt(extent.prod())), tag)
+def _bounds(points: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """(n, 4) xyxy around the shown ones of the keypoints (n, K, 2); from inf to -inf where there are none."""
+    low = points.min(axis=1, initial=np.inf, where=shown[..., None])
+    high = points.max(axis=1, initial=-np.inf, where=shown[..., None])
+    return np.concatenate([low, high], axis=1)
+
+
+def _sizes(boxes: np.ndarray) -> np.ndarray:
+    """(n,) square roots of the areas of boxes (n, 4)."""
+    return np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1))
 
 
 def _clamp(value: float, low: float, high: float) -> float:
@@ -218,145 +273,196 @@ def _clamp(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-def _draw_box(canvas: np.ndarray, person: _Person, box: np.ndarray) -> None:
+def _draw_box(canvas: np.ndarray, box: np.ndarray, color: Color, thickness: int) -> None:
     """Outline of the box, half transparent, so that it stays behind the skeletons."""
-    fine = 130 if len(person.keypoints) else 90  # a box alone is drawn bolder
-    thickness = int(_clamp(round(person.size / fine), 1, 4))
-    limit = np.tile(canvas.shape[1::-1], 2)
-    x1, y1, x2, y2 = (int(v) for v in np.clip(np.floor(box), -8, limit + 8))
+    limits = canvas.shape[1::-1] * 2
+    x1, y1, x2, y2 = (int(_clamp(math.floor(v), -8, limit + 8)) for v, limit in zip(box.tolist(), limits))
     left, top = max(x1 - thickness, 0), max(y1 - thickness, 0)
     area = canvas[top : max(y2 + thickness + 1, 0), left : max(x2 + thickness + 1, 0)]
     if area.size == 0:
         return
     layer = area.copy()
-    cv2.rectangle(layer, (x1 - left, y1 - top), (x2 - left, y2 - top), person.color, thickness, cv2.LINE_AA)
-    cv2.addWeighted(layer, 0.7, area, 0.3, 0, dst=layer)
-    area[...] = layer
+    cv2.rectangle(layer, (x1 - left, y1 - top), (x2 - left, y2 - top), color, thickness, cv2.LINE_AA)
+    cv2.addWeighted(layer, 0.7, area, 0.3, 0, dst=area)
 
 
-def _draw_skeleton(canvas: np.ndarray, person: _Person, skeleton: Skeleton) -> None:
-    """Draw limbs, then keypoints.
+def _draw_figure(canvas: np.ndarray, figure: _Figure) -> None:
+    """Draw limbs, then keypoints, into the figure's part of the canvas.
 
-    They are drawn opaque into a copy, and a map of opacities then says how much of the copy is taken: lines stay smooth
-    whatever their opacity, and crossing limbs of one person do not add up.
+    They are drawn opaque, and a map of opacities then says how much of that is taken: lines stay smooth whatever their
+    opacity, and crossing limbs of one person do not add up.
     """
-    width = _clamp(person.size / 45, 1.5, 12)
-    area = _drawn_area(canvas, person, margin=3 * width + 4)
-    if area is None:
-        return
-    target = canvas[area]
-    person = person._replace(keypoints=person.keypoints - (area[1].start, area[0].start))
-    layer, alpha = target.copy(), np.zeros(target.shape[:2], dtype=np.uint8)
-    limbs = _limbs(person, skeleton, width, target.shape)
-    radii = _joint_radii(person, skeleton, width)
-    joints = sorted(np.flatnonzero(person.opacity).tolist(), key=lambda k: person.opacity[k])
-    points, opacities, hollow = person.keypoints.tolist(), person.opacity.tolist(), person.hollow.tolist()
-    casing = _clamp(width / 4, 0.6, 1.2)
-    for limb in limbs:
-        _fill_limb(layer, limb, 2 * casing, CASING)
-        _fill_limb(alpha, limb, 2 * casing + 2, limb.opacity, smooth=False)
-    for k in joints:
-        _fill_disc(layer, points[k], radii[k] + casing, CASING)
-        _fill_disc(alpha, points[k], radii[k] + casing + 1, int(255 * opacities[k]), smooth=False)
-    for limb in limbs:
-        _fill_limb(layer, limb, 0, limb.color)
-    for k in joints:
-        _draw_joint(layer, points[k], radii[k], skeleton.keypoint_colors[k], hollow[k])
-    weight = alpha.astype(np.float32) / 255
-    target[...] = cv2.blendLinear(layer, np.ascontiguousarray(target), weight, 1 - weight)
+    before, alpha = canvas.copy(), np.zeros(canvas.shape[:2], dtype=np.uint8)
+    limbs, joints = figure.limbs, figure.joints
+    for corners, cover, opacity in zip(limbs.casings, limbs.covers, limbs.opacities):
+        cv2.fillConvexPoly(canvas, corners, CASING, cv2.LINE_AA, _SHIFT)
+        cv2.fillConvexPoly(alpha, cover, opacity, cv2.LINE_8, _SHIFT)
+    for center, radius, cover, opacity in zip(joints.centers, joints.casings, joints.covers, joints.opacities):
+        cv2.circle(canvas, center, radius, CASING, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(alpha, center, cover, opacity, -1, cv2.LINE_8, _SHIFT)
+    for corners, color in zip(limbs.insides, limbs.colors):
+        cv2.fillConvexPoly(canvas, corners, color, cv2.LINE_AA, _SHIFT)
+    for center, radius, color, middle, middle_color in zip(
+        joints.centers, joints.insides, joints.colors, joints.middles, joints.middle_colors
+    ):
+        cv2.circle(canvas, center, radius, color, -1, cv2.LINE_AA, _SHIFT)
+        if middle:
+            cv2.circle(canvas, center, middle, middle_color, -1, cv2.LINE_AA, _SHIFT)
+    _blend(canvas, before, alpha)
 
 
-def _link_width(start: Point, end: Point, width: float) -> float:
-    """Width of one link: short ones, such as those of a face, are drawn finer so that they do not become a blot."""
-    length = math.dist(start, end)
-    return min(width, max(0.3 * length, 0.45 * width, 1.2))
+def _blend(img: np.ndarray, before: np.ndarray, alpha: np.ndarray) -> None:
+    """Keep an image (H, W, 3) as far as alpha (H, W) says, 0 to 255, and put back what was there before for the rest.
+
+    cv2 blends float32 so much faster than uint8 that it pays to convert; the result is the same. The rows are taken in
+    blocks, which stay in the cache.
+    """
+    rows = max(_BLOCK // img.shape[1], 1)
+    for top in range(0, len(img), rows):
+        band = slice(top, top + rows)
+        weight = alpha[band].astype(np.float32) / 255
+        both = img[band].astype(np.float32), before[band].astype(np.float32)
+        cv2.convertScaleAbs(cv2.blendLinear(*both, weight, 1 - weight), dst=img[band])
 
 
-def _joint_radii(person: _Person, skeleton: Skeleton, width: float) -> list[float]:
-    """Radius of each keypoint: as its widest drawn link has it; a keypoint without links has the full one."""
-    points, shown = person.keypoints.tolist(), (person.opacity > 0).tolist()
-    widths = [0.0] * len(points)
-    for a, b in skeleton.links:
-        if shown[a] and shown[b]:
-            own = _link_width(points[a], points[b], width)
-            widths[a], widths[b] = max(widths[a], own), max(widths[b], own)
-    return [0.95 * (own or width) for own in widths]
+def _figures(
+    points: np.ndarray,
+    opacity: np.ndarray,
+    hollow: np.ndarray,
+    bounds: np.ndarray,
+    sizes: np.ndarray,
+    skeleton: Skeleton,
+    shape: tuple[int, ...],
+) -> list[_Figure | None]:
+    """Skeletons of n persons on a canvas of this shape; None where no keypoint or limb comes near it."""
+    widths = np.clip(sizes / 45, 1.5, 12)[:, None]
+    areas = _drawn_areas(bounds, 3 * widths + 4, shape)
+    extents = areas[:, 2:] - areas[:, :2]
+    crowd = _Crowd(
+        keypoints=np.ascontiguousarray((points - areas[:, None, :2]).transpose(2, 0, 1)),
+        opacity=np.where((extents > 0).all(axis=1, keepdims=True), opacity, 0),
+        hollow=hollow,
+        widths=widths,
+        casings=np.clip(widths / 4, 0.6, 1.2),
+        extents=extents.T[..., None],
+    )
+    link_widths = _link_widths(crowd, skeleton)
+    parts = zip(areas.tolist(), _limbs(crowd, skeleton, link_widths), _joints(crowd, skeleton, link_widths))
+    return [
+        _Figure(_Area(*area), limbs, joints) if limbs.colors or joints.colors else None for area, limbs, joints in parts
+    ]
 
 
-def _drawn_area(canvas: np.ndarray, person: _Person, margin: float) -> tuple[slice, slice] | None:
-    """Part of the canvas (rows, columns) that the drawn keypoints span, or None if it is empty."""
-    drawn = person.keypoints[person.opacity > 0]
-    if len(drawn) == 0:
-        return None
-    limit = np.array(canvas.shape[1::-1])
-    left, top = np.clip(np.floor(drawn.min(axis=0) - margin), 0, limit).astype(int)
-    right, bottom = np.clip(np.ceil(drawn.max(axis=0) + margin), 0, limit).astype(int)
-    return (slice(top, bottom), slice(left, right)) if right > left and bottom > top else None
+def _drawn_areas(bounds: np.ndarray, margins: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(n, 4) int xyxy: parts of a canvas that bounds (n, 4) and margins (n, 1) around them take."""
+    limit = shape[1::-1]
+    low = np.clip(np.floor(bounds[:, :2] - margins), 0, limit)
+    high = np.clip(np.ceil(bounds[:, 2:] + margins), 0, limit)
+    return np.concatenate([low, high], axis=1).astype(int)
 
 
-def _limbs(person: _Person, skeleton: Skeleton, width: float, shape: tuple[int, ...]) -> list[_Limb]:
-    """Links to draw, faint ones first. A link is as sure as its weaker end."""
-    limbs = []
-    points, opacities, hollow = person.keypoints.tolist(), person.opacity.tolist(), person.hollow.tolist()
-    for (a, b), color in zip(skeleton.links, skeleton.link_colors):
-        opacity = min(opacities[a], opacities[b]) * (0.5 if hollow[a] or hollow[b] else 1)
-        if opacity > 0:
-            segment = _clip_segment(points[a], points[b], shape, margin=4 * width)
-            if segment is not None:
-                limbs.append(_Limb(*segment, _link_width(points[a], points[b], width), color, int(255 * opacity)))
-    return sorted(limbs, key=lambda limb: limb.opacity)
+def _link_ends(skeleton: Skeleton) -> np.ndarray:
+    """(2, L) keypoint indices."""
+    return np.array(skeleton.links, dtype=int).reshape(-1, 2).T
 
 
-def _clip_segment(start: Point, end: Point, shape: tuple[int, ...], margin: float) -> tuple[Point, Point] | None:
-    """Part of a segment inside the image and a margin (Liang-Barsky), because cv2's coordinates overflow far outside."""
-    first, last = 0.0, 1.0
-    for begin, stop, extent in zip(start, end, shape[1::-1]):
-        if begin == stop:
-            if not -margin <= begin <= extent + margin:
-                return None
-            continue
-        enter, leave = sorted(((-margin - begin) / (stop - begin), (extent + margin - begin) / (stop - begin)))
-        first, last = max(first, enter), min(last, leave)
-    if first >= last:
-        return None
-    (x, y), dx, dy = start, end[0] - start[0], end[1] - start[1]
-    return (x + first * dx, y + first * dy), (x + last * dx, y + last * dy)
+def _link_widths(crowd: _Crowd, skeleton: Skeleton) -> np.ndarray:
+    """Widths (n, L) of the links, 0 where an end is not drawn.
+
+    Short ones, such as those of a face, are drawn finer so that they do not become a blot.
+    """
+    a, b = _link_ends(skeleton)
+    length = np.hypot(*(crowd.keypoints[..., a] - crowd.keypoints[..., b]))
+    widths = np.minimum(crowd.widths, np.maximum(np.maximum(0.3 * length, 0.45 * crowd.widths), 1.2))
+    return np.where((crowd.opacity[:, a] > 0) & (crowd.opacity[:, b] > 0), widths, 0)
 
 
-def _fill_limb(img: np.ndarray, limb: _Limb, extra: float, color: Color | int, smooth: bool = True) -> None:
-    """Fill the rectangle of one limb, wider by ``extra``; its ends are covered by the keypoints' discs."""
-    (x1, y1), (x2, y2) = limb.start, limb.end
-    share = (limb.width + extra) / 2 / max(math.hypot(x2 - x1, y2 - y1), 1e-6)
-    dx, dy = (y1 - y2) * share, (x2 - x1) * share
-    corners = ((x1 + dx, y1 + dy), (x2 + dx, y2 + dy), (x2 - dx, y2 - dy), (x1 - dx, y1 - dy))
-    polygon = np.array([_fixed_point(*corner) for corner in corners], dtype=np.int32)
-    cv2.fillConvexPoly(img, polygon, color, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT)
+def _limbs(crowd: _Crowd, skeleton: Skeleton, link_widths: np.ndarray) -> list[_Limbs]:
+    """Links of each person. A link is as sure as its weaker end."""
+    a, b = _link_ends(skeleton)
+    strength = np.where(crowd.hollow[:, a] | crowd.hollow[:, b], 0.5, 1)
+    opacity = (255 * (np.minimum(crowd.opacity[:, a], crowd.opacity[:, b]) * strength)).astype(int)
+    start, along = crowd.keypoints[..., a], crowd.keypoints[..., b] - crowd.keypoints[..., a]
+    first, last = _visible_span(start, along, crowd.extents, margin=4 * crowd.widths)
+    person, link = chosen = _in_order(opacity, (opacity > 0) & (first < last))
+    start, along = start[:, person, link], along[:, person, link]
+    widths, casings = link_widths[chosen], 2 * crowd.casings[person, 0]
+    casing, cover, inside = _rectangles(
+        start + first[chosen] * along,
+        start + last[chosen] * along,
+        np.stack([widths + casings, widths + (casings + 2), widths]),
+    )
+    colors = [skeleton.link_colors[i] for i in link.tolist()]
+    columns = casing, cover, inside, colors, opacity[chosen].tolist()
+    return [_Limbs(*part) for part in _by_person(columns, person, len(opacity))]
 
 
-def _fill_disc(img: np.ndarray, center: Point, radius: float, color: Color | int, smooth: bool = True) -> None:
-    if _is_near(img, center, radius):
-        cv2.circle(
-            img, _fixed_point(*center), round(radius * _UNIT), color, -1, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT
-        )
+def _joints(crowd: _Crowd, skeleton: Skeleton, link_widths: np.ndarray) -> list[_Joints]:
+    """Keypoints of each person. A radius is as the widest drawn link has it; without links it is the full one."""
+    widths = np.zeros_like(crowd.opacity)
+    for end in _link_ends(skeleton):
+        np.maximum.at(widths.T, end, link_widths.T)
+    radii = 0.95 * np.where(widths > 0, widths, crowd.widths)
+    margin = radii + crowd.casings + 3
+    near = ((crowd.keypoints > -margin) & (crowd.keypoints < crowd.extents + margin)).all(axis=0)
+    person, keypoint = chosen = _in_order(crowd.opacity, near & (crowd.opacity > 0))
+    radius, hollow = radii[chosen], crowd.hollow[chosen]
+    outer = radius + crowd.casings[person, 0]
+    middle = np.where(hollow, 0.6 * radius, np.where(radius >= 2.5, 0.4 * radius, 0))
+    columns = (
+        _fixed_point(crowd.keypoints[:, person, keypoint].T - 0.5).tolist(),
+        *_fixed_point(np.stack([outer, outer + 1, radius, middle])).tolist(),
+        [skeleton.keypoint_colors[i] for i in keypoint.tolist()],
+        [CASING if dark else MIDDLE for dark in hollow.tolist()],
+        (255 * crowd.opacity[chosen]).astype(int).tolist(),
+    )
+    return [_Joints(*part) for part in _by_person(columns, person, len(widths))]
 
 
-def _draw_joint(img: np.ndarray, center: Point, radius: float, color: Color, hollow: bool) -> None:
-    """Disc of one keypoint with a bright middle, or dark inside where it is hollow."""
-    _fill_disc(img, center, radius, color)
-    if hollow:
-        _fill_disc(img, center, 0.6 * radius, CASING)
-    elif radius >= 2.5:
-        _fill_disc(img, center, 0.4 * radius, (255, 255, 255))
+def _in_order(opacity: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of each shown element of (n, m) arrays: by rows, and in each row faint ones first."""
+    row, column = np.nonzero(shown)
+    order = np.lexsort((opacity[row, column], row))
+    return row[order], column[order]
 
 
-def _is_near(img: np.ndarray, center: Point, radius: float) -> bool:
-    (height, width), (x, y), margin = img.shape[:2], center, radius + 2
-    return -margin < x < width + margin and -margin < y < height + margin
+def _by_person(columns: Iterable, person: np.ndarray, n: int) -> Iterator[list]:
+    """Cut lists and arrays, whose elements belong to persons in ascending order, into those of each person."""
+    bounds = np.searchsorted(person, np.arange(n + 1)).tolist()
+    return ([column[first:last] for column in columns] for first, last in pairwise(bounds))
 
 
-def _fixed_point(x: float, y: float) -> tuple[int, int]:
-    """Continuous pixels to cv2's integers: cv2 names a pixel by its centre, which is 0.5 here."""
-    return round((x - 0.5) * _UNIT), round((y - 0.5) * _UNIT)
+def _visible_span(
+    start: np.ndarray, along: np.ndarray, extent: np.ndarray, margin: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """From which to which share (n, L) of themselves, 0 to 1, segments (2, n, L) are inside an area and a margin around.
+
+    They are cut there (Liang-Barsky) because cv2's coordinates overflow far outside. Only where a part is inside is the
+    first share below the last. A segment along a border divides by 0: its shares are infinite, of opposite signs where
+    it is inside. Exactly on the border they are NaN, and it counts as outside, as the margin is wider than the limb.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = (-margin - start) / along, (extent + margin - start) / along
+        first, last = np.minimum(*shares).max(axis=0), np.maximum(*shares).min(axis=0)
+    return np.maximum(first, 0), np.minimum(last, 1)
+
+
+def _rectangles(start: np.ndarray, end: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """Corners (w, m, 4, 2) of segments from (2, m) to (2, m) in w widths each, (w, m), in cv2's fixed point.
+
+    Their ends are covered by the keypoints' discs.
+    """
+    along = end - start
+    across = np.stack([-along[1], along[0]])
+    side = across[:, None] * (widths / 2 / np.maximum(np.hypot(*along), 1e-6))
+    start, end = start[:, None], end[:, None]
+    corners = np.stack([start + side, end + side, end - side, start - side])  # (4, 2, w, m)
+    return np.ascontiguousarray(_fixed_point(corners - 0.5).transpose(2, 3, 0, 1))
+
+
+def _fixed_point(values: np.ndarray) -> np.ndarray:
+    """Pixels as cv2's integers. Take 0.5 off coordinates first: cv2 names a pixel by its centre, which is 0.5 here."""
+    return np.rint(values * _UNIT).astype(np.int32)
 
 
 def _draw_tags(canvas: np.ndarray, people: Sequence[_Person]) -> None:
@@ -371,22 +477,24 @@ def _draw_tags(canvas: np.ndarray, people: Sequence[_Person]) -> None:
             continue
         scale = _clamp(person.size / 300, 0.35, largest)
         (text_w, text_h), base = cv2.getTextSize(person.tag, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-        places = _tag_places(person.box, (text_w + 6, text_h + base + 3), canvas.shape)
-        free = [place for place in places if not any(place.meets(other) for other in taken)]
+        size = text_w + 6, text_h + base + 3
+        places = _tag_places(person.box, size, canvas.shape)
+        free = next((place for place in places if not any(place.meets(other) for other in taken)), None)
         if person.size < (0.6 if free else 2) * text_w:
             continue
-        tag = (free or places)[0]
+        tag = free or next(_tag_places(person.box, size, canvas.shape))
         taken.append(tag)
-        area = canvas[tag.top : tag.bottom, tag.left : tag.right]
-        area[...] = cv2.addWeighted(area, 0.2, np.full_like(area, person.color), 0.8, 0)
+        area = canvas[tag.slices]
+        cv2.addWeighted(area, 0.2, np.full_like(area, person.color), 0.8, 0, dst=area)
         position = tag.left + 3, tag.top + text_h + 2
         cv2.putText(canvas, person.tag, position, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
 
 
-def _tag_places(box: np.ndarray, size: tuple[int, int], shape: tuple[int, ...]) -> list[_Area]:
+def _tag_places(box: np.ndarray, size: tuple[int, int], shape: tuple[int, ...]) -> Iterator[_Area]:
     """Places for a tag in order of preference: above the box, inside its top, below it, inside its bottom."""
     (width, height), (x1, y1, x2, y2) = size, box.tolist()
-    corners = [(x1, y1 - height), (x2 - width, y1 - height), (x1, y1), (x2 - width, y1), (x1, y2), (x1, y2 - height)]
-    limit = max(shape[1] - width, 0), max(shape[0] - height, 0)
-    fitted = [[int(_clamp(v, 0, top)) for v, top in zip(corner, limit)] for corner in corners]
-    return [_Area(left, top, left + width, top + height) for left, top in fitted]
+    corners = (x1, y1 - height), (x2 - width, y1 - height), (x1, y1), (x2 - width, y1), (x1, y2), (x1, y2 - height)
+    limit_x, limit_y = max(shape[1] - width, 0), max(shape[0] - height, 0)
+    for x, y in corners:
+        left, top = int(_clamp(x, 0, limit_x)), int(_clamp(y, 0, limit_y))
+        yield _Area(left, top, left + width, top + height)
