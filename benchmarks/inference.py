@@ -53,6 +53,8 @@ POST_SHARE, CALL_SHARE = 0.15, 1.15
 """Post-processing and whole call on CPU against the network (with decoding and resizing), at most."""
 RATE_SHARE = {"cpu": 0.75, "cuda": 0.9}
 """Images a second against the network alone, at least."""
+HELD = 25
+"""Frames of the video that show the same picture: random networks see other people in every new one."""
 PEOPLE = 20
 """Most persons a picture of batches and videos: random weights find hundreds where a picture moves."""
 
@@ -213,10 +215,9 @@ def throughput(
     batch = [str(path)] * (args.files or args.batch)
     video = folder / "film.mp4"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"mp4v"), 25, image.shape[1::-1])
-    # random networks see other people in each new picture: tracks must last a while
-    pictures = [np.roll(image, 4 * step, axis=1) for step in range((args.frames + 7) // 8)]
+    pictures = [np.roll(image, 4 * step, axis=1) for step in range(args.frames // HELD + 1)]
     for frame in range(args.frames):
-        writer.write(pictures[frame // 8])
+        writer.write(pictures[frame // HELD])
     writer.release()
     letterbox = fit_letterbox(image.shape[1::-1], pose.preprocessing.size)
     canvas = torch.from_numpy(letterbox_image(image, letterbox)).permute(2, 0, 1)
@@ -243,7 +244,7 @@ def throughput(
     def encode() -> None:
         with VideoFiles() as files:
             for frame in range(args.frames):
-                files.write(folder / "encoded.mp4", pictures[frame // 8], 25)
+                files.write(folder / "encoded.mp4", pictures[frame // HELD], 25)
 
     calls: dict[str, Callable[[], Any]] = {
         "network": network,

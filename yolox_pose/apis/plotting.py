@@ -125,7 +125,7 @@ class _Process:
             if isinstance(answer, BaseException):
                 raise answer
             picture = np.empty(answer, np.uint8)
-            _fill(self._process.stdout, picture)
+            _fill(self._process.stdout, picture.data)
         except (EOFError, OSError):
             self._errors.seek(0)
             said = self._errors.read().decode(errors="replace").strip().splitlines()
@@ -156,8 +156,10 @@ def _send(pipe: IO[bytes] | None, message: Any, array: np.ndarray | None = None)
     """Write a message, and the bytes of an array behind it."""
     assert pipe is not None
     content = pickle.dumps(message)
-    for part in (len(content).to_bytes(8, "little") + content, *([] if array is None else [array.data.cast("B")])):
-        rest = memoryview(part)
+    parts = [memoryview(len(content).to_bytes(8, "little") + content)]
+    if array is not None:
+        parts.append(array.data.cast("B"))
+    for rest in parts:
         while len(rest):
             rest = rest[pipe.write(rest) :]
 
@@ -168,16 +170,16 @@ def _receive(pipe: IO[bytes] | None) -> Any:
     Raises:
         EOFError: If there is none any more.
     """
-    size, content = bytearray(8), bytearray()
-    _fill(pipe, size)
+    size = bytearray(8)
+    _fill(pipe, memoryview(size))
     content = bytearray(int.from_bytes(size, "little"))
-    _fill(pipe, content)
+    _fill(pipe, memoryview(content))
     return pickle.loads(content)
 
 
-def _fill(pipe: IO[bytes] | None, target: bytearray | np.ndarray) -> None:
+def _fill(pipe: IO[bytes] | None, target: memoryview) -> None:
     """Read as many bytes as a target holds."""
-    rest = memoryview(target).cast("B")
+    rest = target.cast("B")
     while len(rest):
         count = pipe.readinto(rest)  # type: ignore[union-attr]
         if not count:
@@ -198,7 +200,7 @@ def main() -> None:
         except EOFError:
             return
         image = np.empty(shape, np.uint8)
-        _fill(received, image)
+        _fill(received, image.data)
         try:
             picture = replace(result, held_image=image).plot(**options)
         except Exception as error:
