@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from yolox_pose.background import BackgroundWorker, in_order, look_ahead, prefetch
+from yolox_pose.background import BackgroundWorker, in_order, prefetch
 
 
 def test_items_come_in_order_and_are_drawn_ahead():
@@ -46,27 +46,6 @@ def test_who_stops_early_leaves_no_thread_and_closes_the_generator():
     next(items)
     items.close()
     assert closed.is_set() and threading.active_count() == before
-
-
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_looking_ahead_keeps_order_and_puts_errors_in_their_place(count):
-    drawn = []
-
-    def numbers(error=None):
-        for number in range(5):
-            drawn.append(number)
-            yield number
-        if error is not None:
-            raise error
-
-    items = look_ahead(numbers(), count)
-    assert next(items) == 0 and drawn == list(range(count + 1))
-    assert list(items) == [1, 2, 3, 4]
-    found = []
-    with pytest.raises(ValueError, match="five"):
-        for number in look_ahead(numbers(ValueError("five")), count):
-            found.append(number)
-    assert found == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("workers", [1, 3])

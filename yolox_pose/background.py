@@ -72,24 +72,6 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
         thread.join()
 
 
-def look_ahead(items: Iterable[T], count: int) -> Iterator[T]:
-    """Yield ``items``, each when ``count`` more are drawn. An error in ``items`` is raised where its item would have come."""
-    drawn: deque[T] = deque()
-    iterator, error = iter(items), None
-    while error is None:
-        try:
-            drawn.append(next(iterator))
-        except StopIteration:
-            break
-        except Exception as caught:
-            error = caught
-        if len(drawn) > count:
-            yield drawn.popleft()
-    yield from drawn
-    if error is not None:
-        raise error
-
-
 def in_order(calls: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
     """Yield the results of calls in their order, while several threads make the next ones.
 

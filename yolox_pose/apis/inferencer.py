@@ -14,7 +14,7 @@ import numpy as np
 from yolox_pose.apis.results import PoseResult
 from yolox_pose.apis.sequence import follow
 from yolox_pose.apis.sources import Frame, Source, list_sources, read_frames
-from yolox_pose.background import look_ahead, prefetch, usable_cores
+from yolox_pose.background import prefetch, usable_cores
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import Letterbox, Preprocessing, fit_letterbox, letterbox_image
 from yolox_pose.geometry.pose_nms import CRITERIA, SOFT_METHODS
@@ -65,7 +65,7 @@ class Network(Protocol):
     classes: tuple[str, ...]
     keypoint_classes: tuple[int, ...]
     ahead: int
-    """Batches to begin before the one before is finished."""
+    """Batches that are worth beginning, in a thread, before the one before is finished."""
 
     def begin(
         self,
@@ -222,8 +222,10 @@ class PoseInferencer:
         if not alone:
             images = prefetch(images, depth=1 if live else 2 * batch_size)
         batches = iter(lambda: list(islice(images, batch_size)), [])
-        begun = (self._begin(batch, settings) for batch in batches)
-        for results in look_ahead(begun, 0 if live else self.network.ahead):
+        begun: Iterator[Callable[[], list[PoseResult]]] = (self._begin(batch, settings) for batch in batches)
+        if self.network.ahead and not live and not alone:
+            begun = prefetch(begun, depth=self.network.ahead)
+        for results in begun:
             yield from results()
 
     def _read(self, sources: Iterable[Source], skip: bool, workers: int = 1) -> Iterator[_Image]:

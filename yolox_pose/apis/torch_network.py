@@ -57,8 +57,8 @@ class TorchNetwork:
         skeleton: Of the keypoints; None for plain detection.
         classes: Class names in label order.
         keypoint_classes: Labels of the classes that have keypoints.
-        ahead: Batches that are worth beginning before the one before is finished: a GPU is at one while the host is at the
-            detections of the other.
+        ahead: Batches that are worth beginning, in a thread, before the one before is finished: a GPU is at one while the host
+            is at the detections of the other.
     """
 
     def __init__(
@@ -114,7 +114,11 @@ class TorchNetwork:
         data = self.model.data_preprocessor({"inputs": self._on_device(canvases).permute(0, 3, 1, 2)})  # channels-last
         features = self.model.extract_feat(data["inputs"].to(self.dtype))
         raw = _Raw(self.model.head(features), self.model.head.priors(features))
-        return raw if self._choosing is None else raw._replace(finished=torch.cuda.current_stream().record_event())
+        return (
+            raw
+            if self._choosing is None
+            else raw._replace(finished=torch.cuda.current_stream(self.device).record_event())
+        )
 
     def _on_device(self, canvases: Sequence[np.ndarray]) -> Tensor:
         """(B, H, W, 3) uint8; a GPU fetches them while it is still at the batch before."""
@@ -124,7 +128,7 @@ class TorchNetwork:
         np.stack(canvases, out=pinned.numpy())
         with torch.cuda.stream(self._copying):
             inputs = pinned.to(self.device, non_blocking=True)
-        current = torch.cuda.current_stream()
+        current = torch.cuda.current_stream(self.device)
         current.wait_stream(self._copying)
         inputs.record_stream(current)
         return inputs
