@@ -113,6 +113,20 @@ def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(crowd, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_detector_is_kept_also_by_a_resumed_run(crowd, tmp_path):
+    every = ["default_hooks.checkpoint.interval=1", "default_hooks.checkpoint.max_keep_ckpts=5"]
+    train(crowd, tmp_path / "start", *every, epochs=1)
+    start = ("--load-from", str(tmp_path / "start" / "epoch_1.pth"), "--keep-detector")
+    train(crowd, tmp_path / "whole", *every, arguments=start)
+    logged = [json.loads(line) for line in sorted((tmp_path / "whole").rglob("scalars.json"))[0].open()]
+    kept = [line["loss_keep_score"] + line["loss_keep_box"] for line in logged if "loss_keep_score" in line]
+    assert kept and 0 < kept[-1] < 10
+    first = str(tmp_path / "whole" / "epoch_1.pth")
+    train(crowd, tmp_path / "parts", *every, arguments=("--resume", first, "--keep-detector"))
+    assert_equal(weights(tmp_path / "whole", 2)["state_dict"], weights(tmp_path / "parts", 2)["state_dict"])
+
+
+@pytest.mark.slow
 def test_mixed_precision_on_cpu_trains_and_validates(crowd, tmp_path):
     train(crowd, tmp_path, arguments=("--amp",))
     scalars = sorted(tmp_path.rglob("scalars.json"))[0].read_text().splitlines()
@@ -234,6 +248,8 @@ BAD = {
     "no weights": ([CONFIG, "--load-from", "nothing.pth"], 2, "'nothing.pth' does not exist"),
     "resume in an empty folder": ([CONFIG, "--work-dir", "{tmp}", "--resume"], 2, "there is no checkpoint in {tmp}"),
     "resume from a missing file": ([CONFIG, "--resume", "epoch_9.pth"], 2, "'epoch_9.pth' does not exist"),
+    "nothing to keep": ([CONFIG, "--keep-detector"], 2, "add --load-from W"),
+    "no detector": ([CONFIG, "--keep-detector", "nothing.pth"], 2, "'nothing.pth' does not exist"),
     "no pictures": ([CONFIG, "--work-dir", "{tmp}", "--val-pictures", "0"], 2, "must be at least 1, not 0"),
     "no CUDA": ([CONFIG, "--device", "cuda"], 2, "torch sees no CUDA device"),
     "malformed option": ([CONFIG, "--cfg-options", "lr"], 2, "'lr' is not of the form KEY=VALUE"),

@@ -4,6 +4,7 @@ from yolox_pose.engine.checkpoint_hook import AtomicCheckpointHook
 from yolox_pose.engine.checks_hook import TrainingChecksHook
 from yolox_pose.engine.curves_hook import CurvesHook
 from yolox_pose.engine.guard_hook import NonFiniteLossGuard
+from yolox_pose.engine.keep_hook import KeepDetectorHook
 from yolox_pose.engine.muon import MuonAdamW
 from yolox_pose.engine.optim import YOLOXPoseOptimConstructor
 from yolox_pose.engine.phase_hook import TrainingPhaseHook
@@ -16,6 +17,7 @@ __all__ = [
     "AtomicCheckpointHook",
     "BufferedRuntimeInfoHook",
     "CurvesHook",
+    "KeepDetectorHook",
     "MuonAdamW",
     "NonFiniteLossGuard",
     "ProgressBarHook",

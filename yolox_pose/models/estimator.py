@@ -12,7 +12,7 @@ from torch import Tensor
 
 from yolox_pose.checkpoints.fitting import adapt_state_dict
 from yolox_pose.models.micro_batch import in_parts, keep_statistics
-from yolox_pose.ops import Predictions
+from yolox_pose.ops import KeepWeights, Predictions
 from yolox_pose.registry import MODELS
 
 
@@ -54,6 +54,7 @@ class YOLOXPoseEstimator(BasePoseEstimator):
         if micro_batch is not None and micro_batch < 1:
             raise ValueError(f"micro_batch must be at least 1, not {micro_batch}")
         self.micro_batch = micro_batch
+        self._kept: tuple[YOLOXPoseEstimator, KeepWeights] | None = None
         self._train_network = self._network
         if compile:
             options = {"dynamic": True} if compile is True else dict(compile)
@@ -70,7 +71,25 @@ class YOLOXPoseEstimator(BasePoseEstimator):
             outputs = self._train_network(inputs)
         else:
             outputs = in_parts(self._train_network, inputs, size, contexts=lambda: keep_statistics(self))
-        return self.head.loss_of(Predictions(*outputs), inputs.shape[-2:], data_samples)
+        predictions, shape = Predictions(*outputs), inputs.shape[-2:]
+        losses = self.head.loss_of(predictions, shape, data_samples)
+        if self._kept is not None:
+            detector, weights = self._kept
+            with torch.no_grad():
+                wanted = Predictions(*detector._network(inputs))
+            losses |= self.head.keep_losses(predictions, wanted, shape, weights)
+        return losses
+
+    def keep_detector(self, detector: YOLOXPoseEstimator, weights: KeepWeights = KeepWeights()) -> None:
+        """Add to the losses how far this model's detections are from a detector's (:func:`yolox_pose.ops.keep_losses`).
+
+        Args:
+            detector: Of as many classes and the same strides. It is no part of this model: it does not learn and is not
+                saved.
+            weights: Of the two terms.
+        """
+        detector.to(next(self.parameters()).device).eval().requires_grad_(False)
+        self._kept = detector, weights
 
     def predict(self, inputs: Tensor, data_samples: Sequence) -> Sequence:
         """Detections, in pixels of the source images.

@@ -17,6 +17,7 @@ from yolox_pose.errors import DataError
 from yolox_pose.models.detections import Detections, TestSettings, detect
 from yolox_pose.models.targets import collect_targets
 from yolox_pose.ops import (
+    KeepWeights,
     LossWeights,
     Predictions,
     SimOTASettings,
@@ -24,6 +25,7 @@ from yolox_pose.ops import (
     decode_boxes,
     decode_keypoints,
     grid_priors,
+    keep_losses,
     simota,
     yolox_losses,
 )
@@ -233,8 +235,19 @@ class YOLOXPoseDecoupledHead(BaseModule):
 
     def loss_of(self, predictions: Predictions, size: tuple[int, int], data_samples: Sequence) -> dict:
         """As :meth:`loss`, from raw outputs for images of ``size`` (height, width)."""
+        return self._losses(predictions, self._priors_of(predictions, size), data_samples)
+
+    def keep_losses(
+        self, predictions: Predictions, wanted: Predictions, size: tuple[int, int], weights: KeepWeights
+    ) -> dict[str, Tensor]:
+        """How far raw outputs for images of ``size`` are from those of a detector: :func:`yolox_pose.ops.keep_losses`."""
+        priors = self._priors_of(predictions, size)
+        with torch.autocast(device_type=priors.device.type, enabled=False):
+            return keep_losses(predictions, wanted, priors, weights, reduce=mean_counts)
+
+    def _priors_of(self, predictions: Predictions, size: tuple[int, int]) -> Tensor:
         grids = [tuple(math.ceil(side / stride) for side in size) for stride in self.strides]
-        return self._losses(predictions, grid_priors(grids, self.strides, predictions.boxes.device), data_samples)
+        return grid_priors(grids, self.strides, predictions.boxes.device)
 
     def _losses(self, predictions: Predictions, priors: Tensor, data_samples: Sequence) -> dict:
         self._check(data_samples)

@@ -9,6 +9,7 @@ Conventions: boxes are ``(x1, y1, x2, y2)`` in pixels of the network's input, in
 """
 
 from yolox_pose.ops.boxes import aligned_iou, decode_boxes, encode_boxes, grid_priors, pairwise_iou
+from yolox_pose.ops.keeping import KeepWeights, keep_losses
 from yolox_pose.ops.keypoints import decode_keypoints, encode_keypoints
 from yolox_pose.ops.losses import LossWeights, Predictions, Targets, yolox_losses
 from yolox_pose.ops.nms import batched_nms
@@ -18,6 +19,7 @@ from yolox_pose.ops.simota import Assignment, SimOTASettings, simota
 
 __all__ = [
     "Assignment",
+    "KeepWeights",
     "LossWeights",
     "Predictions",
     "SimOTASettings",
@@ -30,6 +32,7 @@ __all__ = [
     "encode_boxes",
     "encode_keypoints",
     "grid_priors",
+    "keep_losses",
     "keypoint_oks",
     "pairwise_iou",
     "pairwise_oks",
