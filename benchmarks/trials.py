@@ -33,12 +33,14 @@ class Trial(NamedTuple):
         options: What is given as ``--cfg-options``, after :data:`BASE`.
         batch: Images a step.
         amp: Whether the network computes in bfloat16.
+        keep: Whether the detections are held near those of the detector (``tools/train.py --keep-detector``).
     """
 
     change: str
     options: tuple[str, ...] = ()
     batch: int = 16
     amp: bool = True
+    keep: bool = False
 
 
 L1, CLIP = f"{HEAD}.loss_weights.keypoint_l1", "optim_wrapper.clip_grad.max_norm"
@@ -88,6 +90,7 @@ TRIALS = {
         "L1 10, clip 0.1, four times the losses of box, objectness and class",
         (*TAKEN, f"{BOX}=20", f"{HEAD}.loss_weights.objectness=4", f"{HEAD}.loss_weights.classes=4"),
     ),
+    "l1-10-clip-keep": Trial("L1 10, clip 0.1, the detector kept", TAKEN, keep=True),
 }  # fmt: skip
 """Name of a trial's folder and the trial; the first, the base, is what the others are compared with."""
 
@@ -114,8 +117,7 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
         "--epochs", str(args.epochs), "--val-interval", str(args.epochs), "--size", str(args.size),
         "--batch", str(trial.batch),
     ]  # fmt: skip
-    if trial.amp:
-        command.append("--amp")
+    command += ["--amp"] * trial.amp + ["--keep-detector"] * trial.keep
     command += ["--cfg-options", *BASE, *trial.options]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
@@ -162,6 +164,7 @@ def cases(args: argparse.Namespace) -> list[dict]:
                 options=[*BASE, *trial.options],
                 batch=trial.batch,
                 amp=trial.amp,
+                keep_detector=trial.keep,
             )
         )
     return lines
