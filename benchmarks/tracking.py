@@ -297,7 +297,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", help="of the checkpoint")
     parser.add_argument("--checkpoint", help="pose model, or detector of persons")
     parser.add_argument(
-        "--score-threshold", type=float, default=0.5, help="score from which a detection starts a track"
+        "--score-threshold", type=float, default=0.3, help="score from which a detection starts a track, as in the demo"
     )
     parser.add_argument("--min-height", type=float, default=0.6, help="share of the picture's height")
     parser.add_argument("--device", default="auto")
