@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -66,13 +67,16 @@ def test_a_process_that_ends_is_told():
             plotter.plot(result())()
 
 
-def test_no_process_is_left_and_what_nobody_waits_for_is_dropped():
+def test_no_process_is_left_and_what_nobody_waits_for_is_dropped(monkeypatch):
+    drawn, draw = [], plotting._Process.draw
+    monkeypatch.setattr(plotting._Process, "draw", lambda *given: drawn.append(time.sleep(0.1)) or draw(*given))
     with Plotter(1) as plotter:
         process = plotter._idle.get()
         plotter._idle.put(process)
-        for seed in range(20):
+        for seed in range(50):
             plotter.plot(result(seed))
     assert process._process.returncode is not None
+    assert len(drawn) < 10
 
 
 def test_the_process_imports_no_torch():

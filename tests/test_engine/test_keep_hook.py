@@ -10,6 +10,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test_checkpoints"))
 from checkpoint_models import DETECTOR, POSE, build  # noqa: E402
+from mmengine.structures import InstanceData  # noqa: E402
+from mmpose.structures import PoseDataSample  # noqa: E402
 
 from yolox_pose.checkpoints import write_checkpoint  # noqa: E402
 from yolox_pose.checkpoints.origin import LEGACY  # noqa: E402
@@ -25,6 +27,21 @@ def detector(tmp_path_factory):
     model = build(DETECTOR.format("nano"), num_classes=2)
     write_checkpoint(path, model.state_dict(), {"dataset_meta": {"classes": ["dog", "person"]}})
     return str(path), model
+
+
+IMAGES = 255 * torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def samples():
+    """Annotations of two images without people."""
+    nobody = {"bboxes": (0, 4), "labels": (0,), "keypoints": (0, 17, 2), "keypoints_visible": (0, 17), "areas": (0,)}
+    found = []
+    for _ in IMAGES:
+        sample = PoseDataSample()
+        sample.gt_instance_labels = InstanceData(**{key: torch.zeros(shape) for key, shape in nobody.items()})
+        sample.gt_instance_labels.labels = torch.zeros(0, dtype=torch.long)
+        found.append(sample)
+    return found
 
 
 def runner(start=None, resume=False, size="nano", config=None):
@@ -61,6 +78,19 @@ def test_the_detector_is_no_part_of_the_model(detector):
     assert not run.model._kept[0].training
 
 
+def test_the_losses_hold_the_model_at_what_the_detector_says(detector):
+    run = runner(detector[0])
+    plain = run.model.loss(IMAGES, samples()).keys()
+    KeepDetectorHook().before_train(run)
+    kept = run.model._kept[0]
+    apart = run.model.loss(IMAGES, samples())
+    assert apart.keys() - plain == {"loss_keep_score", "loss_keep_box"}
+    run.model.load_state_dict(kept.state_dict(), strict=False)
+    same = run.model.eval().loss(IMAGES, samples())
+    for key in apart.keys() - plain:
+        assert 0 <= same[key] < 1e-6 < apart[key], key
+
+
 def test_a_resumed_run_keeps_what_it_kept(detector):
     hook, saved = KeepDetectorHook(), {}
     hook.before_train(runner(detector[0]))
@@ -76,7 +106,7 @@ def test_a_resumed_run_keeps_what_it_kept(detector):
 def test_what_does_not_fit_is_refused(detector, tmp_path):
     with pytest.raises(DataError, match="no detector to keep"):
         KeepDetectorHook().before_train(runner())
-    with pytest.raises(DataError, match=r"detector\.pth is no detector of this size: it lacks"):
+    with pytest.raises(DataError, match=r"detector\.pth does not fit .* of size nano, the model tiny"):
         KeepDetectorHook(detector[0]).before_train(runner(size="tiny"))
     with pytest.raises(UsageError, match="does not exist"):
         KeepDetectorHook("nothing.pth").before_train(runner())

@@ -9,7 +9,7 @@ from yolox_pose.export.exporting import export_model
 from yolox_pose.export.options import FORMATS, ExportOptions
 from yolox_pose.files import read_json
 from yolox_pose.geometry.images import read_image
-from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+from yolox_pose.geometry.letterbox import fit_image
 from yolox_pose.runtime.network import ExportedNetwork
 
 pytestmark = pytest.mark.slow
@@ -62,14 +62,11 @@ def test_detections_on_photographs(weights, photos, options, backends, tmp_path)
 def test_batches_do_not_change_what_is_found(weights, photos, tmp_path):
     done = export_model(CONFIG, weights, tmp_path, ExportOptions("onnx", batch=None), pictures=photos[:4])
     exported = ExportedNetwork.load(done.model)
-    letterboxes = [
-        fit_letterbox(p.shape[1::-1], exported.preprocessing.size, exported.preprocessing.centered) for p in photos
-    ]
-    canvases = [letterbox_image(p, box) for p, box in zip(photos, letterboxes)]
-    alone = [found for pair in zip(canvases, letterboxes) for found in exported.predict([pair[0]], [pair[1]])]
+    batch = [fit_image(photo, exported.preprocessing) for photo in photos]
+    alone = [found for image in batch for found in exported.begin([image])()]
     total = Comparison()
     for start in range(0, len(photos), 8):
         part = slice(start, start + 8)
-        for one, other in zip(alone[part], exported.predict(canvases[part], letterboxes[part])):
+        for one, other in zip(alone[part], exported.begin(batch[part])()):
             total += compare(one, other, TOLERANCES["fp32"], score_thr=0.01, nms_thr=0.65, most=300)
     assert total.share == 1 and total.images == len(photos)

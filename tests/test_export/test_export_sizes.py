@@ -9,7 +9,7 @@ from yolox_pose.apis.torch_network import TorchNetwork
 from yolox_pose.export.check import TOLERANCES, Comparison, compare
 from yolox_pose.export.exporting import export_model
 from yolox_pose.export.options import ExportOptions
-from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+from yolox_pose.geometry.letterbox import Preprocessing, fit_image
 from yolox_pose.runtime.network import ExportedNetwork
 
 for package in ("onnx", "onnxscript", "onnxruntime"):
@@ -65,10 +65,10 @@ def test_three_hundred_people(mode, layout, tmp_path):
     )
     reference, exported = TorchNetwork(config, checkpoint, "cpu"), ExportedNetwork.load(done.model)
     noise = [np.random.default_rng(i).integers(0, 255, (301, 467, 3), dtype=np.uint8) for i in range(3)]
-    places = [fit_letterbox(picture.shape[1::-1], (640, 384), mode != "detection") for picture in noise]
-    canvases = [letterbox_image(picture, place) for picture, place in zip(noise, places)]
+    preprocessing = Preprocessing((640, 384), mode != "detection")
+    batch = [fit_image(picture, preprocessing) for picture in noise]
     total = Comparison()
-    for wanted, found in zip(*(network.predict(canvases, places) for network in (reference, exported))):
+    for wanted, found in zip(*(network.begin(batch)() for network in (reference, exported))):
         assert len(wanted.scores) == len(found.scores) == PEOPLE
         total += compare(wanted, found, TOLERANCES["fp32"], score_thr=0.01, nms_thr=0.65, most=PEOPLE)
     assert total.unmatched == 0 and total.matched > 2 * PEOPLE

@@ -11,6 +11,7 @@ import pytest
 from yolox_pose import PoseInferencer
 from yolox_pose.dependencies import MissingDependencyError
 from yolox_pose.errors import DataError, UsageError
+from yolox_pose.geometry.letterbox import Fitted
 from yolox_pose.runtime import load
 from yolox_pose.runtime.description import FILE_NAME, parse_description, read_description
 from yolox_pose.runtime.network import ExportedNetwork
@@ -83,7 +84,7 @@ def test_wrong_calls(model_file, tmp_path):
 def test_wrong_shape_at_run_time(model_file):
     model = load(model_file)
     with pytest.raises(UsageError, match=r"takes images of shape \(64, 96, 3\), not \(65, 96, 3\)"):
-        model.network.predict([np.zeros((65, 96, 3), np.uint8)], [None])
+        model.network.begin([Fitted(np.zeros((65, 96, 3), np.uint8), None)])
 
 
 def test_description_is_missing_or_of_another_model(model_file, tmp_path):
@@ -183,6 +184,7 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 sys.path.insert(0, {root!r})
 start = time.process_time()
+from yolox_pose.geometry.letterbox import Fitted
 from yolox_pose.runtime import load
 from yolox_pose import PoseInferencer
 seconds = time.process_time() - start

@@ -23,7 +23,7 @@ from yolox_pose.checkpoints.onnx_import import OnnxModel, graph_size, read_onnx,
 from yolox_pose.checkpoints.origin import describe_origin, number_of_classes
 from yolox_pose.cli.common import load_config
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+from yolox_pose.geometry.letterbox import Preprocessing, fit_image
 from yolox_pose.progress import track
 from yolox_pose.registry import MODELS, SCOPE
 from yolox_pose.version import __version__
@@ -267,6 +267,7 @@ def _detector(graph: OnnxModel, name: str) -> nn.Module:
 
 def _calibrate(model: Any, sources: Sequence[Source], size: tuple[int, int], stored: dict[str, Any]) -> int:
     """Measure the norms of a detector on images; those that cannot be read are skipped with a warning."""
+    preprocessing = Preprocessing(size, stored["centered"], stored["pad_value"])
 
     def batches() -> Iterator[Tensor]:
         for source in track(sources, "calibrate"):
@@ -275,8 +276,7 @@ def _calibrate(model: Any, sources: Sequence[Source], size: tuple[int, int], sto
             except DataError as error:
                 logger.warning("skipped: %s", error)
                 continue
-            letterbox = fit_letterbox(img.shape[1::-1], size, stored["centered"])
-            canvas = letterbox_image(img, letterbox, stored["pad_value"])
+            canvas = fit_image(img, preprocessing).canvas
             tensor = torch.from_numpy(np.ascontiguousarray(canvas.transpose(2, 0, 1)))
             yield model.data_preprocessor({"inputs": [tensor]})["inputs"]
 

@@ -16,7 +16,7 @@ from yolox_pose.apis.sequence import follow
 from yolox_pose.apis.sources import Frame, Source, list_sources, read_frames
 from yolox_pose.background import prefetch, usable_cores
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.geometry.letterbox import Letterbox, Preprocessing, fit_letterbox, letterbox_image
+from yolox_pose.geometry.letterbox import Fitted, Preprocessing, fit_image
 from yolox_pose.geometry.pose_nms import CRITERIA, SOFT_METHODS
 from yolox_pose.runtime.backends import MODEL_SUFFIXES
 from yolox_pose.runtime.decoding import Found
@@ -51,8 +51,7 @@ class _Image(NamedTuple):
     """An image on its way through the network."""
 
     frame: Frame
-    canvas: np.ndarray
-    letterbox: Letterbox
+    fitted: Fitted
 
 
 class Network(Protocol):
@@ -67,12 +66,7 @@ class Network(Protocol):
     ahead: int
     """Batches that are worth beginning, in a thread, before the one before is finished."""
 
-    def begin(
-        self,
-        canvases: Sequence[np.ndarray],
-        letterboxes: Sequence[Letterbox],
-        settings: Mapping[str, Any] | None = None,
-    ) -> Callable[[], list[Found]]:
+    def begin(self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None) -> Callable[[], list[Found]]:
         """Begin with a batch; what is returned gives its detections in pixels of the source images."""
 
 
@@ -239,15 +233,14 @@ class PoseInferencer:
 
     def _fitted(self, frame: Frame) -> _Image:
         """A decoded image in the canvas of the network."""
-        letterbox = fit_letterbox(frame.pixels.shape[1::-1], self.preprocessing.size, self.preprocessing.centered)
-        canvas = letterbox_image(frame.pixels, letterbox, self.preprocessing.pad_value)
+        fitted = fit_image(frame.pixels, self.preprocessing)
         if frame.source.path is not None and frame.index is None and not self.keep_images:
             frame = frame._replace(pixels=np.zeros((0, 0, 3), np.uint8))  # it is read again if asked for
-        return _Image(frame, canvas, letterbox)
+        return _Image(frame, fitted)
 
     def _begin(self, batch: Sequence[_Image], settings: dict[str, Any]) -> Callable[[], list[PoseResult]]:
         """Begin to take one batch through the network; what is returned gives the results."""
-        found = self.network.begin([one.canvas for one in batch], [one.letterbox for one in batch], settings)
+        found = self.network.begin([image.fitted for image in batch], settings)
         return lambda: [self._result(image, detections) for image, detections in zip(batch, found())]
 
     def _result(self, image: _Image, found: Found) -> PoseResult:
@@ -262,7 +255,7 @@ class PoseInferencer:
             frame=frame.index,
             time=frame.time,
             fps=frame.fps,
-            size=image.letterbox.source,
+            size=image.fitted.letterbox.source,
             source=source,
             held_image=frame.pixels if len(frame.pixels) else None,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,11 +13,11 @@ from torch import Tensor
 
 from yolox_pose.apis.model_info import find_classes, find_preprocessing, find_skeleton
 from yolox_pose.apis.model_io import load_model
-from yolox_pose.geometry.letterbox import Letterbox
-from yolox_pose.models.detections import Detections, TestSettings, detect
+from yolox_pose.geometry.letterbox import Fitted, Letterbox
+from yolox_pose.models.detections import TestSettings, detect
 from yolox_pose.models.head import as_test_settings
 from yolox_pose.ops import Predictions
-from yolox_pose.runtime.decoding import Found, to_source
+from yolox_pose.runtime.decoding import Found, make_found, to_source
 
 from mmcv.cnn import fuse_conv_bn  # isort: skip  (after the registry, which fills gaps of the stack)
 from mmengine.config import Config  # isort: skip
@@ -81,44 +80,27 @@ class TorchNetwork:
         self.ahead = int(self.device.type == "cuda")
         self._copying, self._choosing = (torch.cuda.Stream(self.device) if self.ahead else None for _ in range(2))
 
-    def predict(
-        self,
-        canvases: Sequence[np.ndarray],
-        letterboxes: Sequence[Letterbox],
-        settings: Mapping[str, Any] | None = None,
-    ) -> list[Found]:
-        """Detections of (H, W, 3) uint8 BGR canvases in pixels of the source images, boxes cut to them.
-
-        Args:
-            canvases: (H, W, 3) uint8 BGR.
-            letterboxes: Places of the images in them.
-            settings: Entries of the model's ``test_cfg`` that differ from the config's.
-        """
-        return self.begin(canvases, letterboxes, settings)()
-
-    def begin(
-        self,
-        canvases: Sequence[np.ndarray],
-        letterboxes: Sequence[Letterbox],
-        settings: Mapping[str, Any] | None = None,
-    ) -> Callable[[], list[Found]]:
-        """Begin with a batch; what is returned gives the detections as :meth:`predict` does.
+    def begin(self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None) -> Callable[[], list[Found]]:
+        """Begin with a batch; what is returned gives its detections in pixels of the source images, boxes cut to them.
 
         A GPU is only told what to do, and not waited for until the detections are asked for.
+
+        Args:
+            batch: Images in canvases of one size.
+            settings: Entries of the model's ``test_cfg`` that differ from the config's.
         """
         chosen = as_test_settings({**self.test_cfg, **(settings or {})})
-        return partial(self._finish, self._forward(canvases), list(letterboxes), chosen)
+        raw = self._forward([image.canvas for image in batch])
+        return partial(self._finish, raw, [image.letterbox for image in batch], chosen)
 
     @torch.inference_mode()
     def _forward(self, canvases: Sequence[np.ndarray]) -> _Raw:
         data = self.model.data_preprocessor({"inputs": self._on_device(canvases).permute(0, 3, 1, 2)})  # channels-last
         features = self.model.extract_feat(data["inputs"].to(self.dtype))
         raw = _Raw(self.model.head(features), self.model.head.priors(features))
-        return (
-            raw
-            if self._choosing is None
-            else raw._replace(finished=torch.cuda.current_stream(self.device).record_event())
-        )
+        if self._choosing is None:
+            return raw
+        return raw._replace(finished=torch.cuda.current_stream(self.device).record_event())
 
     def _on_device(self, canvases: Sequence[np.ndarray]) -> Tensor:
         """(B, H, W, 3) uint8; a GPU fetches them while it is still at the batch before."""
@@ -137,17 +119,9 @@ class TorchNetwork:
     def _finish(self, raw: _Raw, letterboxes: Sequence[Letterbox], settings: TestSettings) -> list[Found]:
         """Detections, chosen beside the batch that came after, if there is one."""
         head = self.model.head
-        with nullcontext() if self._choosing is None else torch.cuda.stream(self._choosing):
+        with torch.cuda.stream(self._choosing):  # None: where we are
             if self._choosing is not None:
                 self._choosing.wait_event(raw.finished)
             found = detect(raw.predictions, raw.priors, settings, head.has_keypoints, head.sigmas)
-        return [to_source(_found(one), letterbox) for one, letterbox in zip(found, letterboxes)]
-
-
-def _found(one: Detections) -> Found:
-    """Arrays of the detections of an image, without keypoints where the model has none."""
-    n = len(one.scores)
-    keypoints, keypoint_scores = np.zeros((n, 0, 2), np.float32), np.zeros((n, 0), np.float32)
-    if one.keypoints is not None and one.keypoint_scores is not None:
-        keypoints, keypoint_scores = one.keypoints.numpy(), one.keypoint_scores.numpy()
-    return Found(one.boxes.numpy(), one.scores.numpy(), one.labels.numpy(), keypoints, keypoint_scores)
+        arrays = ((None if values is None else values.numpy() for values in one) for one in found)
+        return [to_source(make_found(*one), letterbox) for one, letterbox in zip(arrays, letterboxes)]

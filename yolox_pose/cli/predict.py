@@ -291,7 +291,7 @@ def _predict(
             for result in track(_at_most(results, frames), "predict", total=total):
                 picture = writers.write(result)
                 tally.images, tally.persons = tally.images + 1, tally.persons + len(result)
-                if args.show and picture is not None and _show(picture(), wait=result.frame is None):
+                if args.show and _show(picture(), wait=result.frame is None):
                     break
         except KeyboardInterrupt:
             print("\nstopped: what was found so far is kept", file=sys.stderr)
@@ -343,15 +343,13 @@ class _Writers:
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
 
-    def write(self, result: PoseResult) -> Callable[[], Any] | None:
-        """Have a result written; returns what draws its picture, where it is to be shown."""
-        picture = None
-        if self.args.show or not self.args.no_pictures:
-            picture = partial(_with_truth, self.plotter.plot(result), result, self.args.zoom, self.truth)
-        self.worker.submit(self._write, result, None if self.args.no_pictures else picture)
-        return picture if self.args.show else None
+    def write(self, result: PoseResult) -> Callable[[], Any]:
+        """Have a result written; returns what gives its picture."""
+        picture = partial(_with_truth, self.plotter.plot(result), result, self.args.zoom, self.truth)
+        self.worker.submit(self._write, result, picture)
+        return picture
 
-    def _write(self, result: PoseResult, picture: Callable[[], Any] | None) -> None:
+    def _write(self, result: PoseResult, picture: Callable[[], Any]) -> None:
         from yolox_pose.apis.outputs import write_crops, write_picture
 
         output = self.outputs[result.source]
@@ -364,7 +362,7 @@ class _Writers:
             table.write(result, image_id)
         if self.args.crops:
             write_crops(self.args.out / CROPS, result, image_id)
-        if picture is None:
+        if self.args.no_pictures:
             return
         if result.frame is None:
             write_picture(output.picture, picture())

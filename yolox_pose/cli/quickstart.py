@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from yolox_pose.background import usable_cores
 from yolox_pose.cli.paths import resource_folder
 from yolox_pose.errors import YOLOXPoseError
 
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     steps = Steps()
     steps.run(
         "data", "dataset", "synthesize", data, "--train", str(args.train_images), "--val", str(args.val_images),
-        "--seed", str(args.seed), "--workers", str(min(os.cpu_count() or 1, 8)), *_crowd_options(),
+        "--seed", str(args.seed), "--workers", str(min(usable_cores(), 8)), *_crowd_options(),
     )  # fmt: skip
     resume = ["--resume"] if (work / "last_checkpoint").is_file() else []
     steps.run("training", "train", CONFIG, "--work-dir", work, *resume, *common)

@@ -134,13 +134,13 @@ def evaluate(
         UsageError: If the config says nothing of testing.
         DataError: If data or weights cannot be used.
     """
-    from mmengine.model import is_model_wrapper
     from mmengine.runner import Runner
 
     from yolox_pose.apis.model_io import load_weights
     from yolox_pose.apis.views import use_views
     from yolox_pose.checkpoints.files import read_checkpoint
     from yolox_pose.checkpoints.origin import apply_origin
+    from yolox_pose.engine.run import model_of
 
     absent = [key for key in ("test_dataloader", "test_evaluator") if not config.get(key)]
     if absent:
@@ -159,7 +159,7 @@ def evaluate(
     if views is not None:
         use_views(config, views)
     runner = Runner.from_cfg(config)
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = model_of(runner)
     load_weights(model if views is None else model.module, checkpoint)
     runner.logger.info(f"Weights of {checkpoint.layout.title} from {checkpoint.name}")
     return runner.test()

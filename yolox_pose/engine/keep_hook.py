@@ -6,12 +6,12 @@ import copy
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from yolox_pose.checkpoints.files import read_checkpoint
-from yolox_pose.checkpoints.fitting import fit_weights
+from yolox_pose.checkpoints.fitting import check_complete, fit_weights
 from yolox_pose.checkpoints.origin import adopt_normalization, stored_preprocessing
+from yolox_pose.engine.run import classes_of, model_of
 from yolox_pose.errors import DataError
 from yolox_pose.ops import KeepWeights
 from yolox_pose.registry import HOOKS, MODELS
@@ -55,9 +55,9 @@ class KeepDetectorHook(Hook):
             raise DataError(
                 "KeepDetectorHook has no detector to keep: start with --load-from, or give its 'checkpoint'"
             )
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        classes = (getattr(runner.train_dataloader.dataset, "metainfo", None) or {}).get("classes")
-        model.keep_detector(read_detector(self.checkpoint, runner.cfg.model, model, classes), self.weights)
+        model = model_of(runner)
+        detector = read_detector(self.checkpoint, runner.cfg.model, model, classes_of(runner))
+        model.keep_detector(detector, self.weights)
         runner.logger.info(f"the detections of {self.checkpoint} are kept ({self.weights})")
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -79,9 +79,7 @@ def read_detector(path: str, config: Any, model: Any, classes: Any = None) -> An
     found = read_checkpoint(find_weights(path))
     own = detector.state_dict()
     fit = fit_weights(found.weights, own, source_classes=found.dataset_meta.get("classes"), target_classes=classes)
-    absent = [key for key in own if key in fit.missing or key in fit.misshapen]
-    if absent:
-        raise DataError(f"{path} is no detector of this size: it lacks {len(absent)} tensors, the first is {absent[0]}")
+    check_complete(fit, own, found.weights, path)
     wanted = dict(model.data_preprocessor.normalization)
     adopt_normalization(wanted, stored_preprocessing(found.dataset_meta))
     if wanted != model.data_preprocessor.normalization:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from yolox_pose.engine.run import model_of
 from yolox_pose.registry import HOOKS
 
 
@@ -32,18 +32,14 @@ class TrainingPhaseHook(Hook):
         self.final_epoch = max(runner.max_epochs - self.num_last_epochs, 0)
         loader.dataset.final_epoch = self.final_epoch if self.num_last_epochs else None
         loader.dataset.seed = loader.sampler.seed = runner.seed
-        _model(runner).data_preprocessor.seed = runner.seed
+        model_of(runner).data_preprocessor.seed = runner.seed
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Switch the L1 loss on in the last phase."""
-        head = _model(runner).head
+        head = model_of(runner).head
         late = self.num_last_epochs > 0 and runner.epoch >= self.final_epoch
         if late and not head.late:
             runner.logger.info(f"Epoch {runner.epoch + 1}: last phase, plain augmentation and L1 box loss")
         head.late = late
         if late and self.full_size_last:
-            _model(runner).data_preprocessor.random_size = None
-
-
-def _model(runner: Runner):
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+            model_of(runner).data_preprocessor.random_size = None

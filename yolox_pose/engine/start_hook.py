@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from yolox_pose.checkpoints.files import SAFETENSORS, parse_checkpoint, read_content
 from yolox_pose.checkpoints.fitting import COUNTER, Fit, check_start, fit_weights, log_fit, part_of
 from yolox_pose.checkpoints.origin import adopt_normalization, stored_preprocessing
+from yolox_pose.engine.run import classes_of, model_of
 from yolox_pose.registry import HOOKS
 
 
@@ -42,11 +42,11 @@ class StartWeightsHook(Hook):
             meta = checkpoint.get("meta") or {}
             self._adopt(runner, meta.get("dataset_meta") or {})
             return
-        name, model = runner._load_from, _model(runner)
+        name, model = runner._load_from, model_of(runner)
         found = parse_checkpoint(checkpoint, name)
         own = model.state_dict()
-        classes = (getattr(runner.train_dataloader.dataset, "metainfo", None) or {}).get("classes")
-        fit = fit_weights(found.weights, own, source_classes=found.dataset_meta.get("classes"), target_classes=classes)
+        names = found.dataset_meta.get("classes")
+        fit = fit_weights(found.weights, own, source_classes=names, target_classes=classes_of(runner))
         check_start(fit, own, found.weights, name)
         log_fit(fit, own, f"{name} ({found.layout.title})")
         _warn_of_rate(runner, fit, own)
@@ -57,7 +57,7 @@ class StartWeightsHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note channel order and normalisation where they are not the usual ones."""
-        normalization = getattr(_model(runner).data_preprocessor, "normalization", None)
+        normalization = getattr(model_of(runner).data_preprocessor, "normalization", None)
         if not normalization or not any(normalization.values()):
             return
         dataset_meta = checkpoint["meta"].setdefault("dataset_meta", {})
@@ -67,7 +67,7 @@ class StartWeightsHook(Hook):
 
     @staticmethod
     def _adopt(runner: Runner, dataset_meta: Mapping[str, Any]) -> None:
-        preprocessor = _model(runner).data_preprocessor
+        preprocessor = model_of(runner).data_preprocessor
         if hasattr(preprocessor, "set_normalization"):
             settings = preprocessor.normalization
             adopt_normalization(settings, stored_preprocessing(dataset_meta))
@@ -84,7 +84,3 @@ def _warn_of_rate(runner: Runner, fit: Fit, own: Mapping[str, Any]) -> None:
             f"the keypoint branch starts from learned weights, but at {factor:g} times the rate of the rest, which is meant "
             "for a new one and makes it forget; --cfg-options optim_wrapper.paramwise_cfg.pose_lr_mult=1 keeps more"
         )
-
-
-def _model(runner: Runner):
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

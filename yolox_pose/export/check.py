@@ -13,7 +13,7 @@ import numpy as np
 
 from yolox_pose.datasets.synthetic import render_crowd
 from yolox_pose.errors import DataError
-from yolox_pose.geometry.letterbox import Preprocessing, fit_letterbox, letterbox_image
+from yolox_pose.geometry.letterbox import Preprocessing, fit_image
 from yolox_pose.geometry.nms import overlaps_above
 from yolox_pose.runtime.decoding import Found
 from yolox_pose.runtime.network import ExportedNetwork
@@ -162,15 +162,8 @@ def _both(
     step = exported.description.batch or 2
     pairs: list[tuple[Found, Found]] = []
     for start in range(0, len(pictures), step):
-        part = pictures[start : start + step]
-        letterboxes = [
-            fit_letterbox(picture.shape[1::-1], preprocessing.size, preprocessing.centered) for picture in part
-        ]
-        canvases = [
-            letterbox_image(picture, letterbox, preprocessing.pad_value)
-            for picture, letterbox in zip(part, letterboxes)
-        ]
-        pairs += zip(*(network.predict(canvases, letterboxes, settings) for network in (reference, exported)))
+        batch = [fit_image(picture, preprocessing) for picture in pictures[start : start + step]]
+        pairs += zip(*(network.begin(batch, settings)() for network in (reference, exported)))
     return pairs
 
 

@@ -22,7 +22,7 @@ from yolox_pose.export import build_engine
 from yolox_pose.export.check import check_export, check_pictures
 from yolox_pose.export.graph import DecodedGraph, RawGraph
 from yolox_pose.export.options import FORMATS, ExportOptions, check_options
-from yolox_pose.geometry.letterbox import Preprocessing, fit_letterbox, letterbox_image
+from yolox_pose.geometry.letterbox import Preprocessing, fit_image
 from yolox_pose.models.detections import TestSettings
 from yolox_pose.runtime.backends import choose_backend, open_backend
 from yolox_pose.runtime.description import FILE_NAME, SIZE_DIVISOR, ModelDescription, file_digest, write_description
@@ -197,9 +197,7 @@ def _inputs(sources: Sequence[Any], preprocessing: Preprocessing) -> list[np.nda
         except DataError as error:
             logger.warning("skipped: %s", error)
             continue
-        letterbox = fit_letterbox(picture.shape[1::-1], preprocessing.size, preprocessing.centered)
-        canvas = letterbox_image(picture, letterbox, preprocessing.pad_value)
-        inputs.append(canvas.transpose(2, 0, 1).astype(np.float32))
+        inputs.append(fit_image(picture, preprocessing).canvas.transpose(2, 0, 1).astype(np.float32))
     if not inputs:
         raise DataError(f"none of the {len(sources)} images to calibrate on could be read")
     return inputs

@@ -76,6 +76,24 @@ class Letterbox(NamedTuple):
         return _map_boxes(self.inverse, boxes, self.source if clip else None)
 
 
+class Fitted(NamedTuple):
+    """An image as a network takes it.
+
+    Attributes:
+        canvas: (H, W, 3) uint8 BGR.
+        letterbox: Its place in there.
+    """
+
+    canvas: np.ndarray
+    letterbox: Letterbox
+
+
+def fit_image(img: np.ndarray, preprocessing: Preprocessing) -> Fitted:
+    """Draw an image, (h, w, 3) uint8 BGR, into the canvas of a network."""
+    letterbox = fit_letterbox(img.shape[1::-1], preprocessing.size, preprocessing.centered)
+    return Fitted(letterbox_image(img, letterbox, preprocessing.pad_value), letterbox)
+
+
 def fit_letterbox(source_wh: tuple[int, int], size_wh: tuple[int, int], centered: bool = True) -> Letterbox:
     """Find the largest placement of an image in a canvas that keeps its aspect.
 

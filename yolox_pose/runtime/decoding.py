@@ -121,7 +121,7 @@ def _from_decoded(outputs: Mapping[str, np.ndarray], thresholds: Thresholds) -> 
     keypoints = keypoint_scores = None
     if "keypoints" in outputs:
         keypoints, keypoint_scores = outputs["keypoints"][rows], outputs["keypoint_scores"][rows]
-    return _found(outputs["boxes"][rows], scores[rows], labels[rows], keypoints, keypoint_scores)
+    return make_found(outputs["boxes"][rows], scores[rows], labels[rows], keypoints, keypoint_scores)
 
 
 def _from_raw(outputs: Mapping[str, np.ndarray], priors: np.ndarray, thresholds: Thresholds) -> Found:
@@ -140,7 +140,7 @@ def _from_raw(outputs: Mapping[str, np.ndarray], priors: np.ndarray, thresholds:
         offsets = outputs["keypoints"][rows].reshape(len(rows), outputs["visibility"].shape[-1], 2)
         keypoints = offsets * priors[rows, None, 2:] + priors[rows, None, :2]
         keypoint_scores = _sigmoid(outputs["visibility"][rows])
-    return _found(boxes[kept], scores[kept], labels[kept], keypoints, keypoint_scores)
+    return make_found(boxes[kept], scores[kept], labels[kept], keypoints, keypoint_scores)
 
 
 def _best_class(values: np.ndarray, classes: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -165,13 +165,14 @@ def _suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, thresho
     return kept[: thresholds.max_per_img]
 
 
-def _found(
+def make_found(
     boxes: np.ndarray,
     scores: np.ndarray,
     labels: np.ndarray,
     keypoints: np.ndarray | None,
     keypoint_scores: np.ndarray | None,
 ) -> Found:
+    """Detections of an image; None stands for a model without keypoints."""
     if keypoints is None or keypoint_scores is None:
         keypoints, keypoint_scores = np.zeros((len(scores), 0, 2), np.float32), np.zeros((len(scores), 0), np.float32)
     return Found(boxes, scores, labels.astype(np.int64), keypoints, keypoint_scores)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from yolox_pose.errors import UsageError
-from yolox_pose.geometry.letterbox import Letterbox, Preprocessing
+from yolox_pose.geometry.letterbox import Fitted, Preprocessing
 from yolox_pose.runtime.backends import Backend, choose_backend, open_backend
 from yolox_pose.runtime.decoding import Found, Thresholds, detections, grid_priors, to_source
 from yolox_pose.runtime.description import SIZE_DIVISOR, ModelDescription, read_description
@@ -33,6 +33,7 @@ class ExportedNetwork:
     """
 
     ahead = 0
+    """Nothing is gained by beginning early: the runtimes compute while they are waited for."""
 
     def __init__(
         self,
@@ -77,17 +78,11 @@ class ExportedNetwork:
         chosen = _checked_size(size, description)
         return cls(description, open_backend(name, file, description, chosen, threads), chosen)
 
-    def predict(
-        self,
-        canvases: Sequence[np.ndarray],
-        letterboxes: Sequence[Letterbox],
-        settings: Mapping[str, Any] | None = None,
-    ) -> list[Found]:
-        """Detections in pixels of the source images, boxes cut to them.
+    def begin(self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None) -> Callable[[], list[Found]]:
+        """Check a batch; what is returned computes its detections in pixels of the source images, boxes cut to them.
 
         Args:
-            canvases: (H, W, 3) uint8 BGR, of the size of the model's input.
-            letterboxes: Their places in it.
+            batch: Images in canvases of the size of the model's input.
             settings: Entries of :class:`Thresholds` that differ from the description's; what else PyTorch's networks take
                 is refused where it would change the result.
 
@@ -95,28 +90,21 @@ class ExportedNetwork:
             UsageError: If a canvas has another size, or a setting does not go with a graph that holds NMS.
         """
         expected = (*self.preprocessing.size[::-1], 3)
-        wrong = [canvas.shape for canvas in canvases if canvas.shape != expected]
+        wrong = [image.canvas.shape for image in batch if image.canvas.shape != expected]
         if wrong:
             raise UsageError(f"the model takes images of shape {expected}, not {wrong[0]}")
-        thresholds = self.thresholds(settings or {})
-        found: list[Found] = []
-        step = self.description.batch or len(canvases)
-        for start in range(0, len(canvases), step):
-            part = canvases[start : start + step]
-            outputs = self.backend(_stack(part, step))
-            found += [
-                detections(outputs, image, self._priors, self.description, thresholds) for image in range(len(part))
-            ]
-        return [to_source(one, letterbox) for one, letterbox in zip(found, letterboxes)]
+        return partial(self._detect, batch, self.thresholds(settings or {}))
 
-    def begin(
-        self,
-        canvases: Sequence[np.ndarray],
-        letterboxes: Sequence[Letterbox],
-        settings: Mapping[str, Any] | None = None,
-    ) -> Callable[[], list[Found]]:
-        """As :meth:`predict`, when the result is called: the runtimes compute while they are waited for."""
-        return partial(self.predict, canvases, letterboxes, settings)
+    def _detect(self, batch: Sequence[Fitted], thresholds: Thresholds) -> list[Found]:
+        found: list[Found] = []
+        step = self.description.batch or len(batch)
+        for start in range(0, len(batch), step):
+            part = batch[start : start + step]
+            outputs = self.backend(_stack([image.canvas for image in part], step))
+            for row, image in enumerate(part):
+                one = detections(outputs, row, self._priors, self.description, thresholds)
+                found.append(to_source(one, image.letterbox))
+        return found
 
     def thresholds(self, settings: Mapping[str, Any]) -> Thresholds:
         """Thresholds of the description with other settings.

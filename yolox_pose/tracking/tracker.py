@@ -9,7 +9,6 @@ different sizes stay different by that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -159,7 +158,7 @@ class Tracker:
             self._tracks = _new_tracks(found.take(nobody), nobody, now)
         elif not len(ids):
             found = self._tracks.last.take(nobody)  # without persons the number of keypoints may not be known
-        pairs = self._associate(found, now)
+        pairs = self._associate(found)
         ids[pairs[:, 1]] = self._tracks.ids[pairs[:, 0]]
         self._continue(found, pairs, now)
         self._begin(found, ids, now)
@@ -192,31 +191,31 @@ class Tracker:
         self.time = now
         return now
 
-    def _associate(self, found: _Detections, now: float) -> np.ndarray:
+    def _associate(self, found: _Detections) -> np.ndarray:
         """(p, 2) indices of tracks and their detections."""
         assert self._tracks is not None
         tracks, settings = self._tracks, self.settings
         sure = found.scores >= settings.high_score
         unsure = ~sure & (found.scores >= settings.low_score)
+        stages = (
+            (self._similarity, sure, settings.min_similarity),
+            (self._similarity, unsure, settings.low_similarity),
+            (self._nearness, sure, settings.near_similarity),
+        )
         free_tracks, free = np.ones(len(tracks.ids), dtype=bool), np.ones(len(found.scores), dtype=bool)
-        pairs: list[np.ndarray] = []
-
-        def pair(alike: Callable[[_Tracks, _Detections], np.ndarray], candidates: np.ndarray, minimum: float) -> None:
+        pairs = [np.zeros((0, 2), dtype=np.int64)]
+        for alike, candidates, minimum in stages:
             rows, columns = np.flatnonzero(free_tracks), np.flatnonzero(free & candidates)
             if len(rows) and len(columns):
                 chosen = best_pairs(alike(tracks.take(rows), found.take(columns)), minimum)
                 rows, columns = rows[chosen[:, 0]], columns[chosen[:, 1]]
                 free_tracks[rows] = free[columns] = False
                 pairs.append(np.stack([rows, columns], axis=1))
+        return np.concatenate(pairs)
 
-        pair(self._similarity, sure, settings.min_similarity)
-        pair(self._similarity, unsure, settings.low_similarity)
-        pair(lambda tracks, found: self._nearness(tracks, found, now), sure, settings.near_similarity)
-        return np.concatenate(pairs) if pairs else np.zeros((0, 2), dtype=np.int64)
-
-    def _nearness(self, tracks: _Tracks, found: _Detections, now: float) -> np.ndarray:
+    def _nearness(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
         """(T, n) IoU of enlarged boxes, 0 between classes."""
-        margins = self.settings.margin + self.settings.margin_per_second * (now - tracks.seen)
+        margins = self.settings.margin + self.settings.margin_per_second * (self.time - tracks.seen)
         near = pairwise_iou(_enlarged(tracks.motion.boxes, margins), _enlarged(found.boxes, margins[:, None]))
         return near * (tracks.last.labels[:, None] == found.labels)
 
