@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from common import add_json_option, bounded, case, device, interleaved, progress
 from yolox_pose import PoseInferencer, compat
 from yolox_pose.apis.outputs import VideoFiles
 from yolox_pose.apis.plotting import DRAWN_AHEAD, Plotter, plot_processes
+from yolox_pose.apis.results import PoseResult
 from yolox_pose.apis.video import find_ffmpeg
 from yolox_pose.background import BackgroundWorker
 from yolox_pose.geometry.images import read_image
@@ -53,8 +54,6 @@ POST_SHARE, CALL_SHARE = 0.15, 1.15
 """Post-processing and whole call on CPU against the network (with decoding and resizing), at most."""
 RATE_SHARE = {"cpu": 0.75, "cuda": 0.9}
 """Images a second against the network alone, at least."""
-HELD = 25
-"""Frames of the video that show the same picture: random networks see other people in every new one."""
 PEOPLE = 20
 """Most persons a picture of batches and videos: random weights find hundreds where a picture moves."""
 
@@ -204,6 +203,28 @@ def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path:
     return [bounded(post, "share", at_most=POST_SHARE), bounded(call, "share", at_most=CALL_SHARE)]
 
 
+def moving_frames(image: np.ndarray, count: int, held: int) -> list[np.ndarray]:
+    """Frames in which a picture moves to the right by 4 px after every ``held``, and comes in again on the left."""
+    pictures = [np.roll(image, shift, axis=1) for shift in range(0, min(4 * count, image.shape[1]), 4)]
+    return [pictures[frame // held % len(pictures)] for frame in range(count)]
+
+
+def write_film(path: Path, frames: Sequence[np.ndarray]) -> Path:
+    """Encode a video."""
+    with VideoFiles() as files:
+        for frame in frames:
+            files.write(path, frame, 25)
+    return path
+
+
+def draw_film(results: Iterable[PoseResult], path: Path, processes: int) -> None:
+    """Draw the results of a video and encode the pictures, as ``yolox-pose predict`` does."""
+    with Plotter(processes) as plotter, VideoFiles() as files, BackgroundWorker(DRAWN_AHEAD) as worker:
+        for result in results:
+            picture = plotter.plot(result)
+            worker.submit(lambda picture, fps: files.write(path, picture(), fps), picture, result.fps)
+
+
 def throughput(
     size: str, pose: PoseInferencer, peer: Any, path: Path, folder: Path, args: argparse.Namespace
 ) -> list[dict]:
@@ -213,12 +234,8 @@ def throughput(
     set_limits(pose, peer, threshold)
     pose.settings["max_per_img"] = PEOPLE
     batch = [str(path)] * (args.files or args.batch)
-    video = folder / "film.mp4"
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"mp4v"), 25, image.shape[1::-1])
-    pictures = [np.roll(image, 4 * step, axis=1) for step in range(args.frames // HELD + 1)]
-    for frame in range(args.frames):
-        writer.write(pictures[frame // HELD])
-    writer.release()
+    frames = moving_frames(image, args.frames, args.held)
+    video = write_film(folder / "film.mp4", frames)
     letterbox = fit_letterbox(image.shape[1::-1], pose.preprocessing.size)
     canvas = torch.from_numpy(letterbox_image(image, letterbox)).permute(2, 0, 1)
     inputs = pose.network.model.data_preprocessor({"inputs": [canvas] * args.batch})["inputs"]
@@ -229,35 +246,23 @@ def throughput(
         wait(where)
 
     tracking = TrackerSettings(high_score=threshold, low_score=threshold)
-
     processes = plot_processes(args.frames)
-
-    def film() -> None:
-        with Plotter(processes) as plotter, VideoFiles() as files, BackgroundWorker(DRAWN_AHEAD) as worker:
-            for result in pose(str(video), batch_size=args.batch, track=tracking):
-                worker.submit(
-                    lambda picture, fps: files.write(folder / "drawn.mp4", picture(), fps),
-                    plotter.plot(result),
-                    result.fps,
-                )
-
-    def encode() -> None:
-        with VideoFiles() as files:
-            for frame in range(args.frames):
-                files.write(folder / "encoded.mp4", pictures[frame // HELD], 25)
-
     calls: dict[str, Callable[[], Any]] = {
         "network": network,
         "files": lambda: list(pose(batch, batch_size=args.batch)),
-        "video": film,
-        "encoder": encode,
+        "video": lambda: draw_film(
+            pose(str(video), batch_size=args.batch, track=tracking), folder / "drawn.mp4", processes
+        ),
+        "encoder": lambda: write_film(folder / "encoded.mp4", frames),
     }
     times = interleaved(calls, args.video_repeats)
     alone = args.batch / times["network"]
+    held = f", each picture {args.held} times" if args.held > 1 else ""
     rates = {
         f"{len(batch)} image files": len(batch) / times["files"],
-        f"video of {args.frames} frames, tracked, drawn ({processes or 'no'} processes) and written": args.frames
-        / times["video"],
+        f"video of {len(frames)} frames{held}, tracked, drawn ({processes or 'no'} processes) and written": (
+            len(frames) / times["video"]
+        ),
     }
     lines = [
         case(
@@ -269,8 +274,8 @@ def throughput(
     encoder = "ffmpeg" if find_ffmpeg() else "OpenCV"
     limit = case(
         f"{size} at {SIZES[size]}, encoder of {encoder} alone, which the video cannot exceed", "images/s",
-        args.frames / times["encoder"], alone, "our network", higher_is_better=True,
-        share=round(args.frames / times["encoder"] / alone, 3),
+        len(frames) / times["encoder"], alone, "our network", higher_is_better=True,
+        share=round(len(frames) / times["encoder"] / alone, 3),
     )  # fmt: skip
     return [*(bounded(line, "share", at_least=RATE_SHARE[where]) for line in lines), limit]
 
@@ -284,13 +289,19 @@ def _sources(path: Path) -> list:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns its exit code, 1 if detections differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=list(SIZES)[:2])
+    parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=["tiny", "s"])
     parser.add_argument("--repeats", type=int, default=7, help="calls of each; the median counts")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument(
         "--files", type=int, help="image files that are read (default: one batch, nothing overlaps then)"
     )
     parser.add_argument("--frames", type=int, default=48, help="of the video")
+    parser.add_argument(
+        "--held",
+        type=int,
+        default=1,
+        help="frames of the video that show the same picture (in each new one random networks see other people)",
+    )
     parser.add_argument("--video-repeats", type=int, default=3, help="of batches and videos")
     parser.add_argument("--rates-only", action="store_true", help="measure images a second alone")
     parser.add_argument("--device", default="cpu", choices=tuple(RATE_SHARE))
