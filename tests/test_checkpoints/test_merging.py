@@ -5,7 +5,7 @@ import torch
 
 from yolox_pose.checkpoints.files import Checkpoint
 from yolox_pose.checkpoints.layouts import OWN
-from yolox_pose.checkpoints.merging import average_weights, halve, read_provenance
+from yolox_pose.checkpoints.merging import average_weights, halve, move_toward, read_provenance
 from yolox_pose.errors import DataError
 
 
@@ -39,6 +39,65 @@ def test_the_mean_of_one_is_itself():
 def test_other_models_have_no_mean(other, message):
     with pytest.raises(DataError, match=message):
         average_weights([checkpoint(w=torch.zeros(2)), other])
+
+
+HEAD = "head.head_module."
+
+
+def fine_tuned(**more):
+    return {
+        "backbone.conv.weight": torch.full((2, 2), 4.0), "backbone.bn.num_batches_tracked": torch.tensor(9),
+        f"{HEAD}out_cls.0.weight": torch.full((1, 2, 1, 1), 4.0), f"{HEAD}out_kpt.0.weight": torch.full((34, 2, 1, 1), 4.0),
+    } | more  # fmt: skip
+
+
+def detector(**more):
+    rows = torch.tensor([7.0, 8.0]).reshape(2, 1, 1, 1).repeat(1, 2, 1, 1)  # dog, person
+    return {
+        "backbone.conv.weight": torch.zeros(2, 2), "backbone.bn.num_batches_tracked": torch.tensor(1),
+        f"{HEAD}out_cls.0.weight": rows,
+    } | more  # fmt: skip
+
+
+def pose(**preprocessing):
+    return {"classes": ["person"], "preprocessing": preprocessing}
+
+
+def test_weights_move_toward_those_of_a_detector_which_has_no_keypoints():
+    own = Checkpoint("fine.pth", fine_tuned(), OWN, pose(mean=None, centered=True))
+    meta = {"classes": ["dog", "person"], "preprocessing": {"mean": None, "centered": False}}
+    moved = move_toward(own, Checkpoint("detector.pth", detector(), OWN, meta), 0.25)
+    assert torch.equal(moved["backbone.conv.weight"], torch.full((2, 2), 3.0))
+    assert torch.equal(
+        moved[f"{HEAD}out_cls.0.weight"], torch.full((1, 2, 1, 1), 5.0)
+    )  # a quarter of the way from 4 to 8
+    assert torch.equal(moved[f"{HEAD}out_kpt.0.weight"], torch.full((34, 2, 1, 1), 4.0))
+    assert moved["backbone.bn.num_batches_tracked"] == 9
+    assert moved["backbone.conv.weight"].dtype == torch.float32
+
+
+def test_all_the_way_is_the_detector():
+    meta = {"classes": ["dog", "person"]}
+    own = Checkpoint("fine.pth", fine_tuned(), OWN, pose())
+    moved = move_toward(own, Checkpoint("detector.pth", detector(), OWN, meta), 1)
+    assert not moved["backbone.conv.weight"].any() and (moved[f"{HEAD}out_cls.0.weight"] == 8).all()
+
+
+@pytest.mark.parametrize(
+    ("weights", "meta", "message"),
+    [
+        ({"backbone.conv.weight": torch.zeros(3, 3)}, {}, "detector.pth does not fit .* 3x3 in the file, 2x2"),
+        (
+            {},
+            {"preprocessing": {"mean": [1, 2, 3]}},
+            "detector.pth and fine.pth want their images normalised differently",
+        ),
+    ],
+)
+def test_there_is_no_way_to_another_network(weights, meta, message):
+    own = Checkpoint("fine.pth", fine_tuned(), OWN, pose(mean=None))
+    with pytest.raises(DataError, match=message):
+        move_toward(own, Checkpoint("detector.pth", detector(**weights), OWN, meta), 0.5)
 
 
 def test_matrices_become_float16_and_vectors_stay():

@@ -19,6 +19,9 @@ from crowds import data_options, make_crowd  # noqa: E402
 from yolox_pose.checkpoints import LAYOUTS, from_own, read_checkpoint  # noqa: E402
 from yolox_pose.cli import run  # noqa: E402
 from yolox_pose.cli.convert import TARGETS, build_parser, main  # noqa: E402
+from yolox_pose.weights import BUNDLED  # noqa: E402
+
+POSE_416 = BUNDLED.config
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text()
 TABLE = re.compile(r"^(\w+) +(\d+) +(\d+) +(\d+)$", re.MULTILINE)
@@ -122,13 +125,40 @@ def test_a_small_file_of_a_mean_with_where_it_comes_from(folder, capsys):
     assert Path("small.pth").stat().st_size < 0.6 * Path("epoch_0.pth").stat().st_size
 
 
+def test_between_a_fine_tuned_model_and_its_detector_norms_are_measured(folder, capsys):
+    make_crowd(folder / "crowd", train=3, val=1)
+    arguments = ["bundled", "between.pth", "--toward", "yolox_nano.pth", "--share", "0.25", "--config", POSE_416]
+    assert run(main, [*arguments, "--calibrate", "crowd/train"]) == 0
+    out = capsys.readouterr().out
+    assert "moved by 0.25 of the way to yolox_nano.pth" in out and "batch norms measured on 3 images" in out
+    assert "mean of" not in out
+    own, other = read_checkpoint(BUNDLED.path).weights, read_checkpoint("yolox_nano.pth").weights
+    between = read_checkpoint("between.pth")
+    for key, value in between.weights.items():
+        if key.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            continue
+        there = other.get(key)
+        if there is not None and "out_cls" in key:
+            there = there[:1]  # person
+        expected = own[key].float() if there is None else 0.75 * own[key].float() + 0.25 * there
+        torch.testing.assert_close(value.float(), expected, rtol=1e-5, atol=1e-6)
+    assert [file["file"] for file in torch.load("between.pth", weights_only=True)["meta"]["origin"]["files"]] == [
+        BUNDLED.path.name, "yolox_nano.pth",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["yolox_nano.pth", "x.pth", "--note", "AP"], 2, "--note: 'AP' is not of the form KEY=TEXT"),
         (["yolox_nano.pth", "x.pth", "--average", "none.pth"], 2, "checkpoint 'none.pth' does not exist"),
         (["yolox_nano.pth", "x.pth", "--average", "half.pth"], 1, "half.pth is of another model than yolox_nano.pth"),
-        (["none.pth", "x.pth"], 2, "none.pth does not exist"),
+        (["none.pth", "x.pth"], 2, "checkpoint 'none.pth' does not exist"),
+        (["yolox_nano.pth", "x.pth", "--toward", "none.pth"], 2, "checkpoint 'none.pth' does not exist"),
+        (["yolox_nano.pth", "x.pth", "--toward", "yolox_nano.pth", "--share", "0"], 2, "--share must be above 0"),
+        (["bundled", "x.pth", "--toward", "half.pth"], 1, "half.pth does not fit the model"),
+        (["bundled", "x.pth", "--toward", "yolox_nano.pth", "--calibrate", "."], 2, "--calibrate needs --config"),
+        (["bundled", "x.pth", "--toward", "yolox_nano.pth", "--calibrate", ".", "--config", POSE_416], 2, "no image"),
         (["yolox_nano.pth", "yolox_nano.pth", "--overwrite"], 2, "is the source and is not written to"),
         (["yolox_nano.pth", "there.pth"], 2, "there.pth exists already; choose another name or add --overwrite"),
         (["yolox_nano.pth", "x.npz"], 2, "ends in .pth, .pt or .safetensors"),
@@ -165,7 +195,7 @@ def test_overwrite(folder):
 
 def test_help_names_every_option():
     text = build_parser().format_help()
-    for option in ("--config", "--to", "--legacy", "--calibrate", "--overwrite", *TARGETS):
+    for option in ("--config", "--to", "--legacy", "--calibrate", "--toward", "--share", "--overwrite", *TARGETS):
         assert option in text
 
 

@@ -127,6 +127,19 @@ def test_a_detector_is_kept_also_by_a_resumed_run(crowd, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("amp", [False, True], ids=["float32", "bfloat16"])
+def test_a_frozen_detector_stays_what_it_is_to_the_bit_while_poses_are_learned(crowd, tmp_path, amp):
+    train(crowd, tmp_path / "start", epochs=1)
+    start = tmp_path / "start" / "epoch_1.pth"
+    arguments = ("--load-from", str(start), "--freeze-detector", *["--amp"] * amp)
+    train(crowd, tmp_path / "frozen", arguments=arguments)
+    before, after = weights(tmp_path / "start", 1)["state_dict"], weights(tmp_path / "frozen", 2)["state_dict"]
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    branch = {key for key in before if key.split(".")[2] in ("conv_pose", "out_kpt", "out_kpt_vis")}
+    assert changed == branch
+
+
+@pytest.mark.slow
 def test_mixed_precision_on_cpu_trains_and_validates(crowd, tmp_path):
     train(crowd, tmp_path, arguments=("--amp",))
     scalars = sorted(tmp_path.rglob("scalars.json"))[0].read_text().splitlines()
@@ -250,6 +263,12 @@ BAD = {
     "resume from a missing file": ([CONFIG, "--resume", "epoch_9.pth"], 2, "'epoch_9.pth' does not exist"),
     "nothing to keep": ([CONFIG, "--keep-detector"], 2, "add --load-from W"),
     "no detector": ([CONFIG, "--keep-detector", "nothing.pth"], 2, "'nothing.pth' does not exist"),
+    "nothing to freeze": ([CONFIG, "--freeze-detector"], 2, "add --load-from W"),
+    "nothing but a detector": (
+        ["yolox_nano_8xb8-300e_coco", "--load-from", "bundled", "--freeze-detector"],
+        2,
+        "the model of the config has none",
+    ),
     "no pictures": ([CONFIG, "--work-dir", "{tmp}", "--val-pictures", "0"], 2, "must be at least 1, not 0"),
     "no CUDA": ([CONFIG, "--device", "cuda"], 2, "torch sees no CUDA device"),
     "malformed option": ([CONFIG, "--cfg-options", "lr"], 2, "'lr' is not of the form KEY=VALUE"),
@@ -261,6 +280,12 @@ BAD = {
         "gone.json",
     ),
 }
+
+
+def test_a_detector_is_frozen_or_held(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([CONFIG, "--load-from", "bundled", "--freeze-detector", "--keep-detector"])
+    assert "--keep-detector: not allowed with argument --freeze-detector" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("case", BAD, ids=list(BAD))

@@ -8,7 +8,7 @@ import torch
 from mmengine.structures import InstanceData
 
 sys.path.insert(0, str(Path(__file__).parent))
-from models_common import build_model, make_batch  # noqa: E402
+from models_common import build_model, losses_of, make_batch  # noqa: E402
 
 from yolox_pose.checkpoints.fitting import adapt_state_dict  # noqa: E402
 from yolox_pose.compat.torch_load import load  # noqa: E402
@@ -154,3 +154,31 @@ def test_classes_without_keypoints_are_compared_by_boxes():
     assert len(found.scores) == 1 and found.keypoint_scores.tolist() == [[0.0]]
     (found,) = detect(predictions, priors, settings, torch.tensor([True, True]), sigmas)
     assert len(found.scores) == 2
+
+
+def test_a_frozen_detector_gets_no_gradients_and_keeps_its_statistics():
+    model = build_model("nano", estimator={"freeze_detector": True})
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    losses = losses_of(model, make_batch((2, 1)))
+    sum(value for key, value in losses.items() if "loss" in key).backward()
+    learning = {key for key, value in model.named_parameters() if value.grad is not None}
+    assert {key.split(".")[2] for key in learning} == {"conv_pose", "out_kpt", "out_kpt_vis"}
+    assert learning == {key for key, value in model.named_parameters() if value.requires_grad}
+    moved = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved and all(".conv_pose." in key for key in moved)
+
+
+def test_a_frozen_detector_gives_the_keypoint_branch_the_gradients_that_it_has_anyway():
+    gradients = []
+    for frozen in (False, True):
+        model = build_model("nano", estimator={"freeze_detector": frozen}).eval()
+        losses = losses_of(model, make_batch((2, 1)), training=False)
+        sum(value for key, value in losses.items() if "loss" in key).backward()
+        gradients.append({key: value.grad for key, value in model.named_parameters() if "pose" in key or "kpt" in key})
+    assert gradients[0].keys() == gradients[1].keys()
+    assert all(torch.allclose(value, gradients[1][key], atol=1e-6) for key, value in gradients[0].items())
+
+
+def test_a_detector_that_is_frozen_needs_something_that_learns():
+    with pytest.raises(ValueError, match="without keypoints nothing to learn"):
+        build_model("nano", name="yolox_{}_8xb8-300e_coco", estimator={"freeze_detector": True})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,15 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from yolox_pose.apis.model_info import find_classes
+from yolox_pose.apis.model_info import find_classes, find_preprocessing
 from yolox_pose.apis.sources import Source, list_sources
-from yolox_pose.checkpoints.calibration import calibrate_norms
+from yolox_pose.checkpoints.calibration import calibrate_norms, measure_norms
 from yolox_pose.checkpoints.files import SAFETENSORS, Checkpoint, read_checkpoint, write_checkpoint
 from yolox_pose.checkpoints.fitting import SIZES_BY_STEM, Fit, check_start, fit_table, fit_weights, model_size
 from yolox_pose.checkpoints.layouts import HEAD, LAYOUTS, OWN, Layout, from_own
-from yolox_pose.checkpoints.merging import average_weights, halve, read_provenance
+from yolox_pose.checkpoints.merging import average_weights, halve, move_toward, read_provenance
 from yolox_pose.checkpoints.onnx_import import OnnxModel, graph_size, read_onnx, unfold
-from yolox_pose.checkpoints.origin import describe_origin, number_of_classes
+from yolox_pose.checkpoints.origin import (
+    adopt_normalization,
+    describe_origin,
+    number_of_classes,
+    stored_preprocessing,
+)
 from yolox_pose.cli.common import load_config
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import Preprocessing, fit_image
@@ -37,6 +43,8 @@ SUFFIXES = (".pth", ".pt", SAFETENSORS)
 ONNX = ".onnx"
 DETECTOR = "yolox_{}_8xb8-300e_coco"
 """Config of the detector of a size."""
+MEASURED_TOGETHER = 32
+"""Images of a batch that norms are measured on."""
 
 
 class Conversion(NamedTuple):
@@ -49,6 +57,7 @@ class Conversion(NamedTuple):
         own: What the table of ``fit`` counts as wanted.
         meta: What was written beside the weights.
         measured: Images that batch norms were measured on; None if they were not.
+        moved: The detector that weights were moved toward, and how far; None if they were not.
     """
 
     source: Checkpoint
@@ -57,6 +66,7 @@ class Conversion(NamedTuple):
     own: dict[str, Tensor]
     meta: dict[str, Any]
     measured: int | None = None
+    moved: tuple[str, float] | None = None
 
     def report(self) -> str:
         """The conversion in a few lines."""
@@ -64,8 +74,11 @@ class Conversion(NamedTuple):
         lines = [f"{self.source.name}: {self.source.layout.title}, {describe_weights(self.source.weights)}", table]
         if self.measured is not None:
             lines.append(f"batch norms measured on {self.measured} images")
-        if len(self.meta["origin"]["files"]) > 1:
-            lines.append(f"mean of {len(self.meta['origin']['files'])} files")
+        files = len(self.meta["origin"]["files"]) - (self.moved is not None)
+        if files > 1:
+            lines.append(f"mean of {files} files")
+        if self.moved is not None:
+            lines.append(f"moved by {self.moved[1]:g} of the way to {self.moved[0]}")
         facts = [*describe_preprocessing(meta.get("preprocessing") or {})]
         if "score_thr" in meta:
             facts.append(f"score threshold {meta['score_thr']}")
@@ -83,6 +96,8 @@ def convert(
     legacy: bool = False,
     images: str | os.PathLike[str] | None = None,
     average: Sequence[str | os.PathLike[str]] = (),
+    toward: str | os.PathLike[str] | None = None,
+    share: float = 0.5,
     half: bool = False,
     notes: Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -96,9 +111,13 @@ def convert(
         config: Only what fits this config's model is written, the class output in the order of its classes.
         to: A key of :data:`yolox_pose.checkpoints.layouts.LAYOUTS`.
         legacy: Whether these are Megvii's weights before version 0.1.1.
-        images: Folder of images, for ONNX: batch-norm statistics are measured on them.
+        images: Folder of images that batch-norm statistics are measured on: for ONNX, and for ``average`` and ``toward``, which
+            need ``config`` then.
         average: Further checkpoints of the same model; the mean of all is written
             (:func:`yolox_pose.checkpoints.merging.average_weights`).
+        toward: The detector that the source was fine-tuned from; weights between theirs are written
+            (:func:`yolox_pose.checkpoints.merging.move_toward`).
+        share: How far, from 0 to 1.
         half: Whether weights are written in float16 (:func:`yolox_pose.checkpoints.merging.halve`).
         notes: What else is to be known of the weights, written beside them.
         overwrite: Whether an existing target is replaced.
@@ -107,23 +126,35 @@ def convert(
         UsageError: If a file is missing, in the way, or an option does not go with the source.
         DataError: If the source cannot be used, or has no names in the layout.
     """
-    _check_paths(Path(source), Path(target), overwrite)
-    measured = None
-    if Path(source).suffix == ONNX:
+    source, *average = (find_weights(path) for path in (source, *average))
+    toward = None if toward is None else find_weights(toward)
+    _check_paths(source, Path(target), overwrite)
+    from_onnx, measured = source.suffix == ONNX, None
+    if from_onnx:
         checkpoint, measured = import_onnx(source, images, legacy=legacy)
-    elif images is not None:
-        raise UsageError("--calibrate measures the batch norms of an ONNX file; other files have their own statistics")
     else:
+        _check_calibration(images, config, mixed=bool(average) or toward is not None)
         checkpoint = read_checkpoint(source, legacy=legacy)
     if average:
-        others = [read_checkpoint(find_weights(path), legacy=legacy) for path in average]
+        others = [read_checkpoint(path, legacy=legacy) for path in average]
         checkpoint = checkpoint._replace(weights=average_weights([checkpoint, *others]))
+    if toward is not None:
+        if not 0 < share <= 1:
+            raise UsageError(f"--share must be above 0 and at most 1, not {share:g}")
+        detector = read_checkpoint(toward, legacy=legacy)
+        checkpoint = checkpoint._replace(weights=move_toward(checkpoint, detector, share))
     meta = dict(checkpoint.dataset_meta)
     if config is None:
         own = checkpoint.weights
         fit = Fit(own, (), {}, checkpoint.constants)
     else:
-        own, fit, meta["classes"] = _fit_config(checkpoint, config)
+        model, fit, meta["classes"] = _fit_config(checkpoint, config)
+        own = model.state_dict()
+        if images is not None and not from_onnx:
+            model.load_state_dict(fit.weights, strict=False)
+            preprocessing = find_preprocessing(model.cfg, meta)
+            measured = _measure(measure_norms, model, list_sources(images), preprocessing, MEASURED_TOGETHER)
+            fit = fit._replace(weights={key: model.state_dict()[key] for key in fit.weights})
     layout = choose_layout(to, fit.weights, str(source))
     names = {key: from_own(key, layout) for key in fit.weights}
     unnamed = tuple(key for key, name in names.items() if name is None)
@@ -133,22 +164,21 @@ def convert(
     )
     if unnamed:
         own = {key: value for key, value in own.items() if key not in unnamed}
-    files = [read_provenance(path) for path in (source, *average)]
+    files = [read_provenance(path) for path in (source, *average, *filter(None, [toward]))]
     content = {
         "dataset_meta": meta,
-        "origin": {"layout": checkpoint.layout.name, "file": Path(source).name, "files": files},
+        "origin": {"layout": checkpoint.layout.name, "file": source.name, "files": files},
         "notes": dict(notes or {}),
         "yolox_pose": __version__,
     }
     if half:
         written = halve(written, str(source))
     write_checkpoint(target, written, content, layout.key)
-    return Conversion(checkpoint, layout, fit, own, content, measured)
+    moved = None if toward is None else (toward.name, share)
+    return Conversion(checkpoint, layout, fit, own, content, measured, moved)
 
 
 def _check_paths(source: Path, target: Path, overwrite: bool) -> None:
-    if not source.is_file():
-        raise UsageError(f"{source} does not exist" if not source.exists() else f"{source} is not a file")
     if target.suffix not in SUFFIXES:
         raise UsageError(f"{target}: the name of weights ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if target.exists() and target.resolve() == source.resolve():
@@ -159,11 +189,23 @@ def _check_paths(source: Path, target: Path, overwrite: bool) -> None:
         raise UsageError(f"folder {target.parent} does not exist")
 
 
-def _fit_config(checkpoint: Checkpoint, name: str) -> tuple[dict[str, Tensor], Fit, list[str]]:
-    """The tensors of a config's model, what it takes of a checkpoint, and its classes."""
+def _check_calibration(images: Any, config: str | None, mixed: bool) -> None:
+    """Refuse to measure batch norms where there is no reason to, or no model to do it with."""
+    if images is not None and not mixed:
+        raise UsageError(
+            "--calibrate measures the batch norms of an ONNX file, or of weights that --average or --toward mix; other "
+            "files have their own statistics"
+        )
+    if images is not None and config is None:
+        raise UsageError("--calibrate needs --config C: the model whose batch norms are measured")
+
+
+def _fit_config(checkpoint: Checkpoint, name: str) -> tuple[Any, Fit, list[str]]:
+    """A config's model, what it takes of a checkpoint, and its classes."""
     config = load_config(name)
     if "model" not in config:
         raise UsageError(f"config {name} has no 'model'")
+    adopt_normalization(config.model.setdefault("data_preprocessor", {}), stored_preprocessing(checkpoint.dataset_meta))
     init_default_scope(config.get("default_scope", SCOPE))
     model: Any = MODELS.build(config.model)
     model.cfg, model.dataset_meta = config, {}
@@ -172,7 +214,7 @@ def _fit_config(checkpoint: Checkpoint, name: str) -> tuple[dict[str, Tensor], F
         checkpoint.weights, own, source_classes=checkpoint.dataset_meta.get("classes"), target_classes=classes
     )
     check_start(fit, own, checkpoint.weights, checkpoint.name)
-    return own, fit._replace(unused=(*fit.unused, *checkpoint.constants)), list(classes)
+    return model, fit._replace(unused=(*fit.unused, *checkpoint.constants)), list(classes)
 
 
 def choose_layout(name: str, weights: dict[str, Tensor], source: str) -> Layout:
@@ -242,7 +284,8 @@ def import_onnx(
         model.load_state_dict(weights)
         stored = meta["preprocessing"]
         model.data_preprocessor.set_normalization(stored["channel_order"] == "rgb", stored["mean"], stored["std"])
-        measured = _calibrate(model, sources, graph.size, stored)
+        preprocessing = Preprocessing(graph.size, stored["centered"], stored["pad_value"])
+        measured = _measure(calibrate_norms, model, sources, preprocessing)
         weights = dict(model.state_dict())
     return Checkpoint(name, weights, layout, meta), measured
 
@@ -265,11 +308,20 @@ def _detector(graph: OnnxModel, name: str) -> nn.Module:
     return MODELS.build(config.model).eval()
 
 
-def _calibrate(model: Any, sources: Sequence[Source], size: tuple[int, int], stored: dict[str, Any]) -> int:
-    """Measure the norms of a detector on images; those that cannot be read are skipped with a warning."""
-    preprocessing = Preprocessing(size, stored["centered"], stored["pad_value"])
+def _measure(
+    how: Callable[[nn.Module, Iterable[Tensor]], int],
+    model: Any,
+    sources: Sequence[Source],
+    preprocessing: Preprocessing,
+    together: int = 1,
+) -> int:
+    """Measure the norms of a model on images; those that cannot be read are skipped with a warning.
 
-    def batches() -> Iterator[Tensor]:
+    Raises:
+        DataError: If none can be read.
+    """
+
+    def canvases() -> Iterator[Tensor]:
         for source in track(sources, "calibrate"):
             try:
                 img = source.read()
@@ -277,8 +329,10 @@ def _calibrate(model: Any, sources: Sequence[Source], size: tuple[int, int], sto
                 logger.warning("skipped: %s", error)
                 continue
             canvas = fit_image(img, preprocessing).canvas
-            tensor = torch.from_numpy(np.ascontiguousarray(canvas.transpose(2, 0, 1)))
-            yield model.data_preprocessor({"inputs": [tensor]})["inputs"]
+            yield torch.from_numpy(np.ascontiguousarray(canvas.transpose(2, 0, 1)))
+
+    read = canvases()
+    batches = iter(lambda: list(islice(read, together)), [])
 
     class Network(nn.Module):
         """Backbone, neck and head without the batch of samples that the estimator wants."""
@@ -291,6 +345,6 @@ def _calibrate(model: Any, sources: Sequence[Source], size: tuple[int, int], sto
             return self.model.head(self.model.extract_feat(inputs))
 
     try:
-        return calibrate_norms(Network(), batches())
+        return how(Network(), (model.data_preprocessor({"inputs": batch})["inputs"] for batch in batches))
     except ValueError:
         raise DataError(f"none of the {len(sources)} images to calibrate on could be read") from None

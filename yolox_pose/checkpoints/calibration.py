@@ -1,4 +1,4 @@
-"""Batch-norm statistics of weights whose own were folded away, measured on images without changing what is computed."""
+"""Batch-norm statistics measured on images: of weights whose own were folded away, or do not go with them."""
 
 from __future__ import annotations
 
@@ -49,6 +49,44 @@ def calibrate_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
         count, total, squares = sums[norm]
         if count.all():
             _set_statistics(norm, total / count, (squares / count - (total / count).square()).clamp(min=0))
+    return images
+
+
+@torch.no_grad()
+def measure_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
+    """Measure mean and variance of what enters each batch norm, as training on such batches would have them.
+
+    For weights that are a mean of others, whose statistics are not the mean of theirs (Izmailov et al., Averaging Weights
+    Leads to Wider Optima, UAI 2018, section 3.2). Each batch counts alike.
+
+    Args:
+        model: Its norms are changed, and all of it is in evaluation mode afterwards.
+        batches: (B, 3, H, W) inputs of the network.
+
+    Returns:
+        Number of images.
+
+    Raises:
+        ValueError: If there are no images.
+    """
+    model.eval()
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch: the mean over all batches
+        norm.train()  # also where the model would leave it as it is, in layers that do not learn
+    images = 0
+    try:
+        for batch in batches:
+            model(batch)
+            images += len(batch)
+    finally:
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
+            norm.eval()
+    if not images:
+        raise ValueError("no images to measure on")
     return images
 
 

@@ -1,4 +1,6 @@
-"""One small file out of the checkpoints of a training: their mean, in half precision, with where it comes from."""
+"""One small file out of several: the mean of a training's checkpoints, weights between those of a fine-tuned model and those of
+the detector that it comes from, in half precision, with where they come from.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,15 @@ import torch
 from torch import Tensor
 
 from yolox_pose.checkpoints.files import Checkpoint, read_content
+from yolox_pose.checkpoints.fitting import check_start, fit_weights
 from yolox_pose.checkpoints.origin import plain
 from yolox_pose.errors import DataError
 
 HISTORY = ("epoch", "iter", "seed", "experiment_name", "time", "mmengine_version")
 """What is kept of the ``meta`` that MMEngine writes. Not the config: it holds paths of the machine."""
 ONNX_SUFFIX = ".onnx"
+NORMALIZATION = ("channel_order", "mean", "std")
+"""What models have to have in common of their preprocessing for weights between theirs to mean anything."""
 
 
 def average_weights(checkpoints: Sequence[Checkpoint]) -> dict[str, Tensor]:
@@ -39,6 +44,35 @@ def average_weights(checkpoints: Sequence[Checkpoint]) -> dict[str, Tensor]:
         if value.is_floating_point()
         else value
         for key, value in first.weights.items()
+    }
+
+
+def move_toward(checkpoint: Checkpoint, detector: Checkpoint, share: float) -> dict[str, Tensor]:
+    """Weights on the straight line from a model to the detector that it was fine-tuned from.
+
+    A model that was fine-tuned on few images is good at such images and has got worse at others; in between there are models
+    that are nearly as good at the ones and better at the others (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR
+    2022). What the detector does not have, the keypoint branch above all, stays the model's. Statistics of batch norms are
+    mixed like weights, which is not what the mixed network would measure: :func:`yolox_pose.checkpoints.calibration.measure_norms`.
+
+    Args:
+        checkpoint: Of the fine-tuned model.
+        detector: Of the detector; rows of its class output are found by name.
+        share: 0 is the model, 1 the detector with the model's keypoint branch.
+
+    Raises:
+        DataError: If the detector does not fit the model, or takes images that are normalised otherwise.
+    """
+    names = detector.dataset_meta.get("classes"), checkpoint.dataset_meta.get("classes")
+    own = {key: value.float() if value.is_floating_point() else value for key, value in checkpoint.weights.items()}
+    fit = fit_weights(detector.weights, own, source_classes=names[0], target_classes=names[1])
+    check_start(fit, own, detector.weights, detector.name)
+    wants, has = (one.dataset_meta.get("preprocessing") or {} for one in (detector, checkpoint))
+    if any(wants[key] != has[key] for key in NORMALIZATION if key in wants and key in has):
+        raise DataError(f"{detector.name} and {checkpoint.name} want their images normalised differently")
+    return {
+        key: value.lerp(fit.weights[key].float(), share) if key in fit.weights and value.is_floating_point() else value
+        for key, value in own.items()
     }
 
 

@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   python tools/convert.py yolox_s.pth start.pth --config configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py
   python tools/convert.py work_dirs/s/epoch_300.pth s_mmpose.pth --to mmpose
   python tools/convert.py epoch_28.pth small.pth --average epoch_29.pth epoch_30.pth --half --note commit=1a2b3c AP=0.25
+  python tools/convert.py epoch_30.pth between.pth --toward yolox_nano.pth --share 0.3 --config CONFIG --calibrate images/
   python tools/convert.py yolox_nano.onnx nano.safetensors --calibrate images/
 """
 
@@ -42,7 +43,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--legacy", action="store_true", help="Megvii's weights before 0.1.1: RGB images with ImageNet's normalisation"
     )
     parser.add_argument(
-        "--calibrate", metavar="DIR", help="for .onnx: images on which batch-norm statistics are measured"
+        "--calibrate",
+        metavar="DIR",
+        help="images that batch-norm statistics are measured on: of an .onnx, or, with --config, of what --average or --toward "
+        "mix",
     )
     parser.add_argument(
         "--average",
@@ -50,6 +54,14 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         metavar="SRC",
         help="write the mean of SRC and these, checkpoints of one model",
+    )
+    parser.add_argument(
+        "--toward",
+        metavar="W",
+        help="write weights between those of SRC and W, the detector that SRC was fine-tuned from: less is forgotten of it",
+    )
+    parser.add_argument(
+        "--share", type=float, default=0.5, metavar="S", help="how far toward W, from 0 to 1 (default: 0.5)"
     )
     parser.add_argument("--half", action="store_true", help="write float16; norms and biases stay float32")
     parser.add_argument(
@@ -80,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         legacy=args.legacy,
         images=args.calibrate,
         average=args.average,
+        toward=args.toward,
+        share=args.share,
         half=args.half,
         notes=notes,
         overwrite=args.overwrite,

@@ -9,10 +9,11 @@ import torch
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import Tensor, nn
 
+from yolox_pose.checkpoints.layouts import KEYPOINT_LAYERS
 from yolox_pose.engine.muon import MuonAdamW
 from yolox_pose.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS, SCOPE
 
-POSE_LAYERS = ("conv_pose.", "out_kpt.", "out_kpt_vis.")
+POSE_LAYERS = tuple(f"{name}." for name in KEYPOINT_LAYERS)
 """Parts of the names of the keypoint branch's parameters."""
 
 OUTPUT_LAYERS = ("out_",)

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from mmengine.structures import InstanceData
 from mmpose.models.pose_estimators.base import BasePoseEstimator
-from torch import Tensor
+from torch import Tensor, nn
 
 from yolox_pose.checkpoints.fitting import adapt_state_dict
+from yolox_pose.checkpoints.layouts import KEYPOINT_LAYERS
 from yolox_pose.models.micro_batch import in_parts, keep_statistics
 from yolox_pose.ops import KeepWeights, Predictions
 from yolox_pose.registry import MODELS
@@ -34,6 +35,8 @@ class YOLOXPoseEstimator(BasePoseEstimator):
         micro_batch: Images that go through the network together in training; None for the whole batch. Losses and their
             normalisation see the whole batch, so gradients are those of the whole batch (batch norm takes its statistics
             of each part), with the activations of one part in memory and a third more computation.
+        freeze_detector: Whether only the keypoint branch learns: boxes and scores stay, to the bit, those of the weights
+            that the training starts from.
         **kwargs: Further arguments of MMPose's ``BasePoseEstimator``.
     """
 
@@ -46,6 +49,7 @@ class YOLOXPoseEstimator(BasePoseEstimator):
         channels_last: bool = True,
         compile: bool | Mapping[str, Any] = False,
         micro_batch: int | None = None,
+        freeze_detector: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone=backbone, neck=neck, head=head, test_cfg=test_cfg, **kwargs)
@@ -54,11 +58,30 @@ class YOLOXPoseEstimator(BasePoseEstimator):
         if micro_batch is not None and micro_batch < 1:
             raise ValueError(f"micro_batch must be at least 1, not {micro_batch}")
         self.micro_batch = micro_batch
+        self.freeze_detector = freeze_detector
+        if freeze_detector:
+            if not self.head.num_keypoints:
+                raise ValueError("freeze_detector leaves a model without keypoints nothing to learn")
+            for part in self._detector():
+                part.requires_grad_(False)
         self._kept: tuple[YOLOXPoseEstimator, KeepWeights] | None = None
         self._train_network = self._network
         if compile:
             options = {"dynamic": True} if compile is True else dict(compile)
             self._train_network = torch.compile(self._network, **options)
+
+    def _detector(self) -> list[nn.Module]:
+        """Everything but the keypoint branch."""
+        head = self.head.head_module.named_children()
+        return [self.backbone, self.neck, *(layer for name, layer in head if name not in KEYPOINT_LAYERS)]
+
+    def train(self, mode: bool = True) -> YOLOXPoseEstimator:
+        """Switch to training or evaluation; a frozen detector stays in evaluation, its statistics as they are."""
+        super().train(mode)
+        if self.freeze_detector:
+            for part in self._detector():
+                part.eval()
+        return self
 
     def _network(self, inputs: Tensor) -> tuple[Tensor | None, ...]:
         """Raw outputs of (B, 3, H, W) images, a plain tuple of the fields of ``Predictions``."""
