@@ -40,6 +40,13 @@ def files(tmp_path):
     return write
 
 
+def test_scores_to_choose_a_threshold_by(files, capsys):
+    assert run(main, [*files(ann=ANNOTATIONS, pred=POSE), "--at", "0.5", "0.6"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    for line in ("precision@0.5  1.0000", "recall@0.5     1.0000", "precision@0.6       -", "recall@0.6     0.0000"):
+        assert f"coco/{line}" in printed
+
+
 def test_keypoints(files, capsys, tmp_path):
     assert run(main, [*files(ann=ANNOTATIONS, pred=POSE), "--json", str(tmp_path / "m.json")]) == 0
     printed = capsys.readouterr().out.splitlines()

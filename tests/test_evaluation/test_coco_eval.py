@@ -72,6 +72,61 @@ def test_figures_follow_from_the_oks(oks, passed):
     assert figures["AR75"] == pytest.approx(float(oks > 0.75))
 
 
+def test_precision_and_recall_at_scores_by_hand():
+    records = [
+        detection(50, 0.9),
+        detection(0, 0.5),
+        detection(1, 0.45),
+        detection(100, 0.4),
+    ]  # a false alarm, a double
+    figures = evaluate(tiny_set(2), records, at=[0.95, 0.5, 0.4])
+    assert tuple(figures) == (
+        *KEYPOINT_FIGURES,
+        *(f"{n}@{s}" for s in (0.95, 0.5, 0.4) for n in ("precision", "recall")),
+    )
+    assert (figures["precision@0.95"], figures["recall@0.95"]) == (-1, 0)
+    assert (figures["precision@0.5"], figures["recall@0.5"]) == (0.5, 0.5)
+    assert (figures["precision@0.4"], figures["recall@0.4"]) == (0.5, 1)
+    nobody = evaluate(tiny_set(0), records, at=[0.5])
+    assert (nobody["precision@0.5"], nobody["recall@0.5"]) == (-1, -1)
+    nothing = evaluate(tiny_set(2), records, at=[2])
+    assert (nothing["precision@2"], nothing["recall@2"]) == (-1, 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_score_is_a_threshold_that_detections_are_cut_at(seed):
+    """Cutting the file at the score first gives the same figures; without a cut, recall is AR50, at an IoU it is counted."""
+    truth = random_set(seed)
+    records = noisy_predictions(truth, seed)
+    poses = without_boxes(records)
+    whole = evaluate_keypoints(truth, poses, at=[-1, 0.3, 0.7])
+    assert whole["recall@-1"] == pytest.approx(whole["AR50"])
+    boxes = evaluate_boxes(truth, records, at=[0.3, 0.7])
+    for score in (0.3, 0.7):
+        cut = [record["score"] >= score for record in records]
+        alone = evaluate_keypoints(truth, [record for record, kept in zip(poses, cut) if kept], at=[-1])
+        alone_boxes = evaluate_boxes(truth, [record for record, kept in zip(records, cut) if kept], at=[-1])
+        for name in ("precision", "recall"):
+            assert 0 < whole[f"{name}@{score}"] == alone[f"{name}@-1"]
+            assert 0 < boxes[f"{name}@{score}"] == alone_boxes[f"{name}@-1"]
+
+
+def test_boxes_at_scores_over_categories_and_crowds_by_hand():
+    def ann(i, category, x, crowd=0):
+        return {"id": i, "image_id": 5, "category_id": category, "bbox": [x, 0, 10, 10], "iscrowd": crowd}
+
+    truth = {
+        "images": [{"id": 5}],
+        "categories": [{"id": 1, "name": "person"}, {"id": 2, "name": "dog"}],
+        "annotations": [ann(1, 1, 0), ann(2, 1, 20, crowd=1), ann(3, 2, 40)],
+    }
+    boxes = [(1, 0, 0.9), (1, 20, 0.8), (2, 0, 0.7), (2, 40, 0.2)]  # found, in the crowd, a dog that is none, a dog
+    records = [{"image_id": 5, "category_id": c, "bbox": [x, 0, 10, 10], "score": s} for c, x, s in boxes]
+    figures = evaluate_boxes(truth, records, at=[0.75, 0.5, 0.1])
+    assert [figures[f"precision@{s}"] for s in (0.75, 0.5, 0.1)] == pytest.approx([1, 1 / 2, 2 / 3])
+    assert [figures[f"recall@{s}"] for s in (0.75, 0.5, 0.1)] == pytest.approx([1 / 2, 1 / 2, 1])
+
+
 def test_precision_and_recall_of_two_people():
     found_one = evaluate(tiny_set(2), [detection(0)])
     assert found_one["AR"] == 0.5

@@ -16,6 +16,7 @@ from yolox_pose.evaluation.results import Predictions, figures_table, write_metr
 EXAMPLES = """examples:
   yolox-pose evaluate person_keypoints_val2017.json results/predictions.json
   yolox-pose evaluate instances_val2017.json results/predictions_bbox.json --json box_ap.json
+  yolox-pose evaluate person_keypoints_val2017.json results/predictions_bbox.json --at 0.2 0.3 0.5
   yolox-pose evaluate crowdpose_test.json predictions.json --sigmas .079 .079 .072 .072 .062 .062 .107 .107 .087 .087 \\
       .089 .089 .079 .079
 """
@@ -43,6 +44,14 @@ def build_parser() -> argparse.ArgumentParser:
         type=float,
         metavar="S",
         help="OKS sigma of each keypoint (default: COCO's for 17 keypoints, else 1/K)",
+    )
+    parser.add_argument(
+        "--at",
+        nargs="+",
+        type=float,
+        default=[],
+        metavar="S",
+        help="also precision and recall of the detections from these scores on, to choose a score threshold by",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to a file")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
@@ -83,11 +92,11 @@ def _evaluate(args: argparse.Namespace) -> dict[str, float]:
         f"{len(predictions.scores):,} detections, {len(truth.image_ids):,} images, {len(truth.ann_ids):,} annotations"
     )
     if kind == "bbox":
-        return evaluate_boxes(truth, predictions)
+        return evaluate_boxes(truth, predictions, at=args.at)
     sigmas = keypoint_sigmas(truth, args.sigmas)
     if truth.num_keypoints not in (None, len(sigmas)):
         raise DataError(
             f"{truth.name}: annotations have {truth.num_keypoints} keypoints, --sigmas {len(sigmas)} numbers"
         )
     print("OKS sigmas: " + " ".join(f"{sigma:.4g}" for sigma in sigmas))
-    return evaluate_keypoints(truth, predictions, sigmas=sigmas)
+    return evaluate_keypoints(truth, predictions, sigmas=sigmas, at=args.at)

@@ -28,6 +28,8 @@ KEYPOINT_FIGURES = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", 
 BOX_FIGURES = ("bbox_mAP", "bbox_mAP_50", "bbox_mAP_75", "bbox_mAP_s", "bbox_mAP_m", "bbox_mAP_l")
 MAX_KEYPOINT_DETECTIONS, MAX_BOX_DETECTIONS = 20, 100
 """Detections of one image and category that COCO evaluation takes into account, best scores first."""
+FOUND = 0.5
+"""OKS, or IoU of boxes, from which somebody counts as found in precision and recall at a score."""
 
 
 def evaluate_keypoints(
@@ -37,6 +39,7 @@ def evaluate_keypoints(
     sigmas: Sequence[float] | None = None,
     image_ids: Iterable[int] | None = None,
     category_ids: Iterable[int] | None = None,
+    at: Sequence[float] = (),
 ) -> dict[str, float]:
     """COCO keypoint AP and AR.
 
@@ -47,9 +50,11 @@ def evaluate_keypoints(
         sigmas: The K OKS constants; by default COCO's for 17 keypoints, else 1/K each.
         image_ids: Images to evaluate on; by default all.
         category_ids: Categories to average over; by default all. Those without keypoints do not count.
+        at: Scores. For each the figures ``precision@S`` and ``recall@S`` say how many of the detections from that score on
+            are somebody, and how many people are among them (OKS of :data:`FOUND`, all sizes and categories together).
 
     Returns:
-        The figures :data:`KEYPOINT_FIGURES`. Without any detection every figure is 0 (-1 where there is nothing to be
+        The figures :data:`KEYPOINT_FIGURES`, and those of ``at``. Without any detection every figure is 0 (-1 where there is nothing to be
         found), with a warning.
 
     Raises:
@@ -65,7 +70,7 @@ def evaluate_keypoints(
     annotations = _keypoint_annotations(truth, len(sigmas), images, categories)
     if not any(a["num_keypoints"] and not a["iscrowd"] for a in annotations):
         _warn(f"{truth.name}: no person with labelled keypoints on the {len(images)} images evaluated")
-        return dict.fromkeys(KEYPOINT_FIGURES, -1.0)
+        return dict.fromkeys([*KEYPOINT_FIGURES, *point_names(at)], -1.0)
     detections = _usable(detections, "keypoints", truth, images, categories)
     keypoints = detections.keypoints
     if keypoints is not None and len(keypoints):
@@ -74,7 +79,9 @@ def evaluate_keypoints(
             raise DataError(f"the detections have {found} keypoints, the annotations ({truth.name}) {len(sigmas)}")
         detections = detections.select(np.any(keypoints[..., 2] > 0, axis=1))
         detections = _best_per_image(detections, MAX_KEYPOINT_DETECTIONS)
-    return _keypoint_average(annotations, detections, sigmas, images, categories)
+    evaluation = _match_keypoints(annotations, detections, sigmas, images, categories)
+    precision, recall = _tables(evaluation)
+    return dict(zip(KEYPOINT_FIGURES, _averages(precision) + _averages(recall))) | _points(evaluation, at)
 
 
 def evaluate_boxes(
@@ -83,6 +90,7 @@ def evaluate_boxes(
     *,
     image_ids: Iterable[int] | None = None,
     category_ids: Iterable[int] | None = None,
+    at: Sequence[float] = (),
 ) -> dict[str, float]:
     """COCO box AP.
 
@@ -91,9 +99,10 @@ def evaluate_boxes(
         predictions: COCO detection results (list of dicts with ``bbox``, or a file) or :class:`Predictions`.
         image_ids: Images to evaluate on; by default all.
         category_ids: Categories to average over; by default all.
+        at: As for :func:`evaluate_keypoints`, by IoU.
 
     Returns:
-        The figures :data:`BOX_FIGURES`; 0 and -1 as for :func:`evaluate_keypoints`. An absent area of an annotation is
+        The figures :data:`BOX_FIGURES`, and those of ``at``; 0 and -1 as for :func:`evaluate_keypoints`. An absent area of an annotation is
         that of its box.
 
     Raises:
@@ -104,9 +113,15 @@ def evaluate_boxes(
     categories = _chosen(list(truth.categories), category_ids, f"{truth.name}: no category with id")
     if truth.iscrowd[truth.rows(images, categories)].all():
         _warn(f"{truth.name}: no annotated object on the {len(images)} images evaluated")
-        return dict.fromkeys(BOX_FIGURES, -1.0)
+        return dict.fromkeys([*BOX_FIGURES, *point_names(at)], -1.0)
     detections = _usable(detections, "boxes", truth, images, categories)
-    return _box_average(truth, _best_per_image(detections, MAX_BOX_DETECTIONS), images, categories)
+    evaluation = _match_boxes(truth, _best_per_image(detections, MAX_BOX_DETECTIONS), images, categories)
+    return dict(zip(BOX_FIGURES, _averages(_tables(evaluation)[0]))) | _points(evaluation, at)
+
+
+def point_names(at: Iterable[float]) -> list[str]:
+    """Names of the figures at scores."""
+    return [f"{name}@{score:g}" for score in at for name in ("precision", "recall")]
 
 
 def keypoint_sigmas(truth: GroundTruth, sigmas: Sequence[float] | None = None) -> list[float]:
@@ -222,14 +237,14 @@ def _dicts(columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     return [dict(zip(columns, values)) for values in zip(*(column.tolist() for column in columns.values()))]
 
 
-def _keypoint_average(
+def _match_keypoints(
     annotations: list[dict[str, Any]],
     detections: Predictions,
     sigmas: list[float],
     images: list[int],
     categories: list[int],
-) -> dict[str, float]:
-    """Match and average; all ids in ``annotations`` are numbers already, those of ``detections`` are the file's."""
+) -> Any:
+    """A finished evaluation; all ids in ``annotations`` are numbers already, those of ``detections`` are the file's."""
     hotcoco = _engine()
 
     coco = hotcoco.COCO({**_numbered_dataset(images, categories), "annotations": annotations})
@@ -241,13 +256,11 @@ def _keypoint_average(
     }
     with paused_gc():
         results = coco.load_res(_dicts(columns))
-    precision, recall = _match(coco, results, "keypoints", sigmas)
-    return dict(zip(KEYPOINT_FIGURES, _averages(precision) + _averages(recall)))
+    return _match(coco, results, "keypoints", sigmas)
 
 
-def _box_average(
-    truth: GroundTruth, detections: Predictions, images: list[int], categories: list[int]
-) -> dict[str, float]:
+def _match_boxes(truth: GroundTruth, detections: Predictions, images: list[int], categories: list[int]) -> Any:
+    """A finished evaluation."""
     hotcoco = _engine()
 
     rows = truth.rows(images, categories)
@@ -268,8 +281,7 @@ def _box_average(
     )
     columns = (_numbers(detections.image_ids, images), *_xywh_columns(detections.boxes), detections.scores)
     table = np.stack([*columns, _numbers(detections.category_ids, categories)], axis=1).astype(np.float64)
-    precision, _ = _match(coco, coco.load_res(table), "bbox")
-    return dict(zip(BOX_FIGURES, _averages(precision)))
+    return _match(coco, coco.load_res(table), "bbox")
 
 
 def _xywh_columns(boxes: np.ndarray | None) -> np.ndarray:
@@ -298,8 +310,8 @@ def _engine() -> Any:
     return import_module("hotcoco")
 
 
-def _match(coco: Any, results: Any, kind: str, sigmas: list[float] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Precision (T, R, C, S) and recall (T, C, S) at the largest number of detections; -1 where undefined."""
+def _match(coco: Any, results: Any, kind: str, sigmas: list[float] | None = None) -> Any:
+    """hotcoco's evaluation, matched and accumulated."""
     hotcoco = _engine()
 
     evaluation = hotcoco.COCOeval(coco, results, kind)
@@ -309,7 +321,12 @@ def _match(coco: Any, results: Any, kind: str, sigmas: list[float] | None = None
         evaluation.params = params
     evaluation.evaluate()
     evaluation.accumulate()
-    tables: Any = evaluation.eval
+    return evaluation
+
+
+def _tables(evaluation: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Precision (T, R, C, S) and recall (T, C, S) at the largest number of detections; -1 where undefined."""
+    tables = evaluation.eval
     return np.asarray(tables["precision"])[..., -1], np.asarray(tables["recall"])[..., -1]
 
 
@@ -322,6 +339,30 @@ def _averages(values: np.ndarray) -> list[float]:
     parts = [values[..., 0], values[0, ..., 0], values[5, ..., 0]]
     parts += [values[..., size] for size in range(1, values.shape[-1])]
     return [float(part[part > -1].mean()) if (part > -1).any() else -1.0 for part in parts]
+
+
+def _points(evaluation: Any, at: Sequence[float]) -> dict[str, float]:
+    """Precision and recall of the detections from each score on; -1 where there are none, or nothing to be found.
+
+    COCO's matching goes from the best score down, so that detections below a score change nothing for those above.
+    """
+    if not at:
+        return {}
+    params = evaluation.params
+    threshold, everything = list(params.iou_thrs).index(FOUND), params.area_rng[0]
+    parts = [one for one in evaluation.eval_imgs if one is not None and list(one["aRng"]) == list(everything)]
+    there = sum(int((~np.asarray(one["gtIgnore"], bool)).sum()) for one in parts)
+    scores = np.concatenate([np.zeros(0), *(one["dtScores"] for one in parts)])
+    hit, ignored = (
+        np.concatenate([np.zeros(0, bool), *(np.asarray(one[key][threshold], bool) for one in parts)])
+        for key in ("dtMatched", "dtIgnore")
+    )
+    figures = []
+    for score in at:
+        shown = ~ignored & (scores >= score)
+        found = int((hit & shown).sum())
+        figures += [found / shown.sum() if shown.any() else -1.0, found / there if there else -1.0]
+    return dict(zip(point_names(at), map(float, figures)))
 
 
 def _warn(message: str) -> None:
