@@ -4,6 +4,7 @@
 forward, assignment, losses, backward, gradient clipping and AdamW, with each side's own data preprocessor, model and
 optimizer settings as its recipe has them, without multi-scale resizing. Both run in turns. The losses of both are printed;
 they are different by definition (random weights, other treatment of people without keypoints), so ``equal`` is not stated.
+A second row of each size says what a step costs that trains the keypoint branch alone (``--freeze-detector``), beside the whole one.
 The parts of our step are printed too. On a GPU the peak memory is measured at the batch of mmyolo's README.
 """
 
@@ -33,8 +34,8 @@ MEMORY = (("tiny", 416, 5.3), ("s", 640, 10.7), ("m", 640, 19.2))
 MEMORY_BATCH = 32
 
 
-def our_model(size: str, compiled: bool = False) -> tuple[Any, Any]:
-    """Our model of a size, without random batch sizes, and the config of its optimizer."""
+def our_model(size: str, **settings: Any) -> tuple[Any, Any]:
+    """Our model of a size with some settings, without random batch sizes, and the config of its optimizer."""
     from mmengine.config import Config
     from mmengine.registry import DefaultScope
 
@@ -44,7 +45,7 @@ def our_model(size: str, compiled: bool = False) -> tuple[Any, Any]:
     config = Config.fromfile(find_config(f"yolox-pose_{size}_8xb32-300e_coco"))
     config.model.data_preprocessor.random_size = None
     with DefaultScope.overwrite_default_scope("yolox_pose"):
-        return _started(MODELS.build({**config.model, "compile": compiled}), config.optim_wrapper)
+        return _started(MODELS.build({**config.model, **settings}), config.optim_wrapper)
 
 
 def their_model(size: str) -> tuple[Any, Any]:
@@ -105,14 +106,17 @@ def training(side: str, size: str, args: argparse.Namespace, images: int, pixels
 
     import yolox_pose.engine  # noqa: F401
 
-    model, config = our_model(size, args.compile) if side == "ours" else their_model(size)
+    if side == "peer":
+        model, config = their_model(size)
+    else:
+        model, config = our_model(size, compile=args.compile, freeze_detector=side == "frozen")
     model.to(args.device).train()
     config = copy.deepcopy(config)
     if args.amp:
         config.update(type="AmpOptimWrapper", dtype="bfloat16" if args.device == "cpu" else "float16")
-    with DefaultScope.overwrite_default_scope("yolox_pose" if side == "ours" else "mmpose"):
+    with DefaultScope.overwrite_default_scope("mmpose" if side == "peer" else "yolox_pose"):
         wrapper = build_optim_wrapper(model, config)
-    batch = make_batch(images, pixels, args.people, side == "ours")
+    batch = make_batch(images, pixels, args.people, side != "peer")
 
     def step() -> float:
         outputs = model.train_step(copy.deepcopy(batch), wrapper)
@@ -174,15 +178,19 @@ def _timed_parts(step: Any, args: argparse.Namespace) -> Marks:
     return marks
 
 
-def measure(size: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Both sides in turns, and the parts of our step."""
-    steps = {side: training(side, size, args, args.batch, args.pixels) for side in ("ours", "peer")}
+def measure(size: str, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Both sides in turns with the parts of our step, and our step with a frozen detector."""
+    steps = {side: training(side, size, args, args.batch, args.pixels) for side in ("ours", "peer", "frozen")}
     losses = {side: round(step(), 3) for side, step in steps.items()}
     times = interleaved(steps, args.repeats)
     precision = ("bf16" if args.device == "cpu" else "fp16") if args.amp else "float32"
     name = f"{size}, {args.batch} images of {args.pixels} px, {args.people} people each, {precision}"
     parts = breakdown(steps["ours"], args)
-    return case(name, "s", times["ours"], times["peer"], PEER, first_losses=losses, parts_ms=parts)
+    first = {side: losses[side] for side in ("ours", "peer")}
+    return [
+        case(name, "s", times["ours"], times["peer"], PEER, first_losses=first, parts_ms=parts),
+        case(f"{name}, detector frozen", "s", times["frozen"], times["ours"], "our whole step"),
+    ]
 
 
 def memory_cases(args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -220,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import yolox_pose.registry  # noqa: F401
 
     warnings.filterwarnings("ignore")
-    cases = [measure(size, args) for size in progress(args.sizes)]
+    cases = [line for size in progress(args.sizes) for line in measure(size, args)]
     if args.device == "cpu":
         cases += [{"case": f"GPU: {size}", "unit": "s", "note": "not run"} for size in args.sizes]
     cases += memory_cases(args)

@@ -91,6 +91,7 @@ TRIALS = {
         (*TAKEN, f"{BOX}=20", f"{HEAD}.loss_weights.objectness=4", f"{HEAD}.loss_weights.classes=4"),
     ),
     "l1-10-clip-keep": Trial("L1 10, clip 0.1, the detector kept", TAKEN, keep=True),
+    "l1-10-clip-freeze": Trial("L1 10, clip 0.1, the detector frozen", (*TAKEN, "model.freeze_detector=True")),
 }  # fmt: skip
 """Name of a trial's folder and the trial; the first, the base, is what the others are compared with."""
 

@@ -76,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--freeze-detector",
         action="store_true",
         help="train the keypoint branch alone: boxes and scores stay exactly those of the weights that the training starts "
-        "from; a step takes a third of the time",
+        "from; a step takes less than half the time",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision: fp16 on a GPU, bf16 on CPU")
     parser.add_argument(

@@ -355,7 +355,7 @@ def _points(evaluation: Any, at: Sequence[float]) -> dict[str, float]:
     scores = np.concatenate([np.zeros(0), *(one["dtScores"] for one in parts)])
     hit, ignored = (
         np.concatenate([np.zeros(0, bool), *(np.asarray(one[key][threshold], bool) for one in parts)])
-        for key in ("dtMatched", "dtIgnore")
+        for key in ("dtMatches", "dtIgnore")  # a match is an id, from 1 on
     )
     figures = []
     for score in at:
