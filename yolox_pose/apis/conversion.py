@@ -97,7 +97,7 @@ def convert(
     images: str | os.PathLike[str] | None = None,
     average: Sequence[str | os.PathLike[str]] = (),
     toward: str | os.PathLike[str] | None = None,
-    share: float = 0.5,
+    share: float | None = None,
     half: bool = False,
     notes: Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -117,7 +117,7 @@ def convert(
             (:func:`yolox_pose.checkpoints.merging.average_weights`).
         toward: The detector that the source was fine-tuned from; weights between theirs are written
             (:func:`yolox_pose.checkpoints.merging.move_toward`).
-        share: How far, from 0 to 1.
+        share: How far, from 0 to 1; None: half the way.
         half: Whether weights are written in float16 (:func:`yolox_pose.checkpoints.merging.halve`).
         notes: What else is to be known of the weights, written beside them.
         overwrite: Whether an existing target is replaced.
@@ -128,6 +128,9 @@ def convert(
     """
     source, *average = (find_weights(path) for path in (source, *average))
     toward = None if toward is None else find_weights(toward)
+    if share is not None and toward is None:
+        raise UsageError("--share says how far --toward goes: add --toward W")
+    share = 0.5 if share is None else share
     _check_paths(source, Path(target), overwrite)
     from_onnx, measured = source.suffix == ONNX, None
     if from_onnx:
@@ -135,14 +138,7 @@ def convert(
     else:
         _check_calibration(images, config, mixed=bool(average) or toward is not None)
         checkpoint = read_checkpoint(source, legacy=legacy)
-    if average:
-        others = [read_checkpoint(path, legacy=legacy) for path in average]
-        checkpoint = checkpoint._replace(weights=average_weights([checkpoint, *others]))
-    if toward is not None:
-        if not 0 < share <= 1:
-            raise UsageError(f"--share must be above 0 and at most 1, not {share:g}")
-        detector = read_checkpoint(toward, legacy=legacy)
-        checkpoint = checkpoint._replace(weights=move_toward(checkpoint, detector, share))
+    checkpoint = _mix(checkpoint, average, toward, share, legacy)
     meta = dict(checkpoint.dataset_meta)
     if config is None:
         own = checkpoint.weights
@@ -187,6 +183,21 @@ def _check_paths(source: Path, target: Path, overwrite: bool) -> None:
         raise UsageError(f"{target} exists already; choose another name or add --overwrite")
     if not target.parent.is_dir():
         raise UsageError(f"folder {target.parent} does not exist")
+
+
+def _mix(
+    checkpoint: Checkpoint, average: Sequence[Path], toward: Path | None, share: float, legacy: bool
+) -> Checkpoint:
+    """The mean of checkpoints, moved toward a detector, both where they are asked for."""
+    if average:
+        others = [read_checkpoint(path, legacy=legacy) for path in average]
+        checkpoint = checkpoint._replace(weights=average_weights([checkpoint, *others]))
+    if toward is not None:
+        if not 0 < share <= 1:
+            raise UsageError(f"--share must be above 0 and at most 1, not {share:g}")
+        detector = read_checkpoint(toward, legacy=legacy)
+        checkpoint = checkpoint._replace(weights=move_toward(checkpoint, detector, share))
+    return checkpoint
 
 
 def _check_calibration(images: Any, config: str | None, mixed: bool) -> None:

@@ -60,9 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="W",
         help="write weights between those of SRC and W, the detector that SRC was fine-tuned from: less is forgotten of it",
     )
-    parser.add_argument(
-        "--share", type=float, default=0.5, metavar="S", help="how far toward W, from 0 to 1 (default: 0.5)"
-    )
+    parser.add_argument("--share", type=float, metavar="S", help="how far toward W, from 0 to 1 (default: 0.5)")
     parser.add_argument("--half", action="store_true", help="write float16; norms and biases stay float32")
     parser.add_argument(
         "--note",
