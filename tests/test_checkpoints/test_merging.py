@@ -119,7 +119,17 @@ def test_what_float16_cannot_hold_is_refused(value):
 def test_history_is_plain_and_without_the_config(tmp_path):
     path = tmp_path / "epoch_3.pth"
     torch.save(
-        {"meta": {"epoch": 3, "seed": 1, "cfg": "data_root='x'", "notes": {"AP": "0.2"}}, "state_dict": {}}, path
+        {
+            "meta": {
+                "epoch": 3,
+                "seed": 1,
+                "cfg": "data_root='x'",
+                "notes": {"AP": "0.2"},
+                "origin": {"files": [{"file": "epoch_2.pth", "epoch": 2}]},
+            },
+            "state_dict": {},
+        },
+        path,
     )
     history = read_provenance(path)
     assert history == {
@@ -128,5 +138,6 @@ def test_history_is_plain_and_without_the_config(tmp_path):
         "epoch": 3,
         "seed": 1,
         "notes": {"AP": "0.2"},
+        "origin": {"files": [{"file": "epoch_2.pth", "epoch": 2}]},
     }
     assert len(history["sha256"]) == 64

@@ -110,6 +110,5 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     meta = content.get("meta") if isinstance(content, Mapping) else None
     if isinstance(meta, Mapping):
         history |= {key: plain(meta[key]) for key in HISTORY if key in meta}
-        if meta.get("notes"):
-            history["notes"] = plain(meta["notes"])
+        history |= {key: plain(meta[key]) for key in ("notes", "origin") if meta.get(key)}
     return history
