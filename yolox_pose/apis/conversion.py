@@ -152,14 +152,7 @@ def convert(
             measured = _measure(measure_norms, model, list_sources(images), preprocessing, MEASURED_TOGETHER)
             fit = fit._replace(weights={key: model.state_dict()[key] for key in fit.weights})
     layout = choose_layout(to, fit.weights, str(source))
-    names = {key: from_own(key, layout) for key in fit.weights}
-    unnamed = tuple(key for key, name in names.items() if name is None)
-    written = {name: fit.weights[key] for key, name in names.items() if name is not None}
-    fit = fit._replace(
-        weights={key: value for key, value in fit.weights.items() if key not in unnamed}, unused=(*fit.unused, *unnamed)
-    )
-    if unnamed:
-        own = {key: value for key, value in own.items() if key not in unnamed}
+    written, own, fit = _name(own, fit, layout)
     files = [read_provenance(path) for path in (source, *average, *filter(None, [toward]))]
     content = {
         "dataset_meta": meta,
@@ -172,6 +165,16 @@ def convert(
     write_checkpoint(target, written, content, layout.key)
     moved = None if toward is None else (toward.name, share)
     return Conversion(checkpoint, layout, fit, own, content, measured, moved)
+
+
+def _name(own: dict[str, Tensor], fit: Fit, layout: Layout) -> tuple[dict[str, Tensor], dict[str, Tensor], Fit]:
+    """Weights under the names of a layout, and what was wanted and taken without what has no name there."""
+    names = {key: from_own(key, layout) for key in fit.weights}
+    unnamed = tuple(key for key, name in names.items() if name is None)
+    written = {name: fit.weights[key] for key, name in names.items() if name is not None}
+    own = {key: value for key, value in own.items() if key not in unnamed}
+    kept = {key: value for key, value in fit.weights.items() if key not in unnamed}
+    return written, own, fit._replace(weights=kept, unused=(*fit.unused, *unnamed))
 
 
 def _check_paths(source: Path, target: Path, overwrite: bool) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 
 @torch.no_grad()
@@ -52,7 +54,6 @@ def calibrate_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
     return images
 
 
-@torch.no_grad()
 def measure_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
     """Measure mean and variance of what enters each batch norm, as training on such batches would have them.
 
@@ -69,25 +70,37 @@ def measure_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
     Raises:
         ValueError: If there are no images.
     """
-    model.eval()
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # torch: the mean over all batches
-        norm.train()  # also where the model would leave it as it is, in layers that do not learn
     images = 0
-    try:
+
+    def counted() -> Iterator[Tensor]:
+        nonlocal images
         for batch in batches:
-            model(batch)
             images += len(batch)
-    finally:
-        for norm, momentum in zip(norms, momenta):
-            norm.momentum = momentum
-            norm.eval()
+            yield batch
+
+    update_bn(counted(), _Unfrozen(model))
     if not images:
         raise ValueError("no images to measure on")
     return images
+
+
+class _Unfrozen(nn.Module):
+    """A model in evaluation mode that goes into training as a whole, also layers that would stay as they are."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.eval()
+
+    def forward(self, inputs: Tensor) -> Any:
+        """The model's output."""
+        return self.model(inputs)
+
+    def train(self, mode: bool = True) -> _Unfrozen:
+        """Switch all layers, past their own ``train``."""
+        for module in self.modules():
+            module.training = mode
+        return self
 
 
 def _set_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:

@@ -70,7 +70,7 @@ def evaluate_keypoints(
     annotations = _keypoint_annotations(truth, len(sigmas), images, categories)
     if not any(a["num_keypoints"] and not a["iscrowd"] for a in annotations):
         _warn(f"{truth.name}: no person with labelled keypoints on the {len(images)} images evaluated")
-        return dict.fromkeys([*KEYPOINT_FIGURES, *point_names(at)], -1.0)
+        return dict.fromkeys([*KEYPOINT_FIGURES, *_point_names(at)], -1.0)
     detections = _usable(detections, "keypoints", truth, images, categories)
     keypoints = detections.keypoints
     if keypoints is not None and len(keypoints):
@@ -102,8 +102,8 @@ def evaluate_boxes(
         at: As for :func:`evaluate_keypoints`, by IoU.
 
     Returns:
-        The figures :data:`BOX_FIGURES`, and those of ``at``; 0 and -1 as for :func:`evaluate_keypoints`. An absent area of an annotation is
-        that of its box.
+        The figures :data:`BOX_FIGURES`, and those of ``at``; 0 and -1 as for :func:`evaluate_keypoints`. An absent area of
+        an annotation is that of its box.
 
     Raises:
         DataError: If annotations or predictions cannot be used; the message names file and id.
@@ -113,15 +113,10 @@ def evaluate_boxes(
     categories = _chosen(list(truth.categories), category_ids, f"{truth.name}: no category with id")
     if truth.iscrowd[truth.rows(images, categories)].all():
         _warn(f"{truth.name}: no annotated object on the {len(images)} images evaluated")
-        return dict.fromkeys([*BOX_FIGURES, *point_names(at)], -1.0)
+        return dict.fromkeys([*BOX_FIGURES, *_point_names(at)], -1.0)
     detections = _usable(detections, "boxes", truth, images, categories)
     evaluation = _match_boxes(truth, _best_per_image(detections, MAX_BOX_DETECTIONS), images, categories)
     return dict(zip(BOX_FIGURES, _averages(_tables(evaluation)[0]))) | _points(evaluation, at)
-
-
-def point_names(at: Iterable[float]) -> list[str]:
-    """Names of the figures at scores."""
-    return [f"{name}@{score:g}" for score in at for name in ("precision", "recall")]
 
 
 def keypoint_sigmas(truth: GroundTruth, sigmas: Sequence[float] | None = None) -> list[float]:
@@ -341,6 +336,11 @@ def _averages(values: np.ndarray) -> list[float]:
     return [float(part[part > -1].mean()) if (part > -1).any() else -1.0 for part in parts]
 
 
+def _point_names(at: Iterable[float]) -> list[str]:
+    """Names of the figures at scores."""
+    return [f"{name}@{score:g}" for score in at for name in ("precision", "recall")]
+
+
 def _points(evaluation: Any, at: Sequence[float]) -> dict[str, float]:
     """Precision and recall of the detections from each score on; -1 where there are none, or nothing to be found.
 
@@ -362,7 +362,7 @@ def _points(evaluation: Any, at: Sequence[float]) -> dict[str, float]:
         shown = ~ignored & (scores >= score)
         found = int((hit & shown).sum())
         figures += [found / shown.sum() if shown.any() else -1.0, found / there if there else -1.0]
-    return dict(zip(point_names(at), map(float, figures)))
+    return dict(zip(_point_names(at), map(float, figures)))
 
 
 def _warn(message: str) -> None:
