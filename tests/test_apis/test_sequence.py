@@ -1,5 +1,7 @@
 """Results of videos get ids and steadier keypoints."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from yolox_pose.apis.results import PoseResult
@@ -37,6 +39,15 @@ def test_unsure_detections_count_only_on_a_track():
 def test_images_are_one_sequence():
     frames = [result(i, name=f"{i}.jpg") for i in range(3)]
     assert [r.track_ids.tolist() for r in follow(frames)] == [[1, 2]] * 3
+
+
+def test_who_fills_the_picture_is_followed_once():
+    """The size of the results tells the tracker who is close: the second box draws the first person's half."""
+    whole, half = [0.0, 0, 200, 200], [0.0, 0, 110, 200]
+    boxes = np.array([whole, half], np.float32)
+    frames = [replace(result(0, i), boxes=boxes, keypoints=np.zeros((2, 17, 2), np.float32)) for i in range(3)]
+    assert [len(r) for r in follow(frames)] == [2, 2, 2]
+    assert [r.boxes.tolist() for r in follow([replace(r, size=(320, 200)) for r in frames])] == [[whole]] * 3
 
 
 def test_smoothing():

@@ -1,6 +1,9 @@
 """Videos written and read again; a camera is played by a stand-in."""
 
+import os
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -45,6 +48,37 @@ def test_the_fallback_says_what_is_missing(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(video, "find_ffmpeg", lambda: None)
     write(tmp_path / "a.mp4", frames=1)
     assert "ffmpeg" in caplog.text and len(caplog.text.splitlines()) == 1
+
+
+def program(path, *encoders):
+    """A stand-in for ffmpeg that lists encoders."""
+    path.write_text("#!/bin/sh\necho " + " ".join(encoders) + "\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stand-ins are shell scripts")
+def test_ffmpeg_is_taken_from_the_path_or_from_imageio(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    mine, other = program(tmp_path / "ffmpeg", "libx264"), program(tmp_path / "imageio", "libopenh264")
+
+    def found():
+        find_ffmpeg.cache_clear()
+        return find_ffmpeg()
+
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # not installed
+    assert found() == (str(mine), "libx264")
+    program(mine, "mpeg4")
+    assert found() is None, "without H.264 it is of no use"
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", SimpleNamespace(get_ffmpeg_exe=lambda: str(other)))
+    assert found() == (str(other), "libopenh264")
+
+    def nothing():
+        raise RuntimeError("No ffmpeg exe could be found.")
+
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", SimpleNamespace(get_ffmpeg_exe=nothing))
+    assert found() is None
+    find_ffmpeg.cache_clear()
 
 
 def test_browsers_play_what_ffmpeg_writes(tmp_path):

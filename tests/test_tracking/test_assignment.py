@@ -1,4 +1,4 @@
-"""The linear assignment against brute force and scipy."""
+"""The linear assignment against brute force and scipy, and taking the best first against brute force."""
 
 from itertools import permutations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from yolox_pose.tracking import best_pairs
+from yolox_pose.tracking.assignment import exclusive, exclusive_pairs
 
 
 def brute_force(similarity, minimum):
@@ -44,3 +45,34 @@ def test_the_total_counts_and_not_the_best_pair():
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (2, 2)])
 def test_nothing_to_pair(shape):
     assert best_pairs(np.zeros(shape), 0.0).shape == (0, 2)
+
+
+def test_with_a_column_go_all_that_are_the_same():
+    same = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], bool)  # the middle one is like both others
+    gain = np.array([[0.9, 0.5, 0.2], [0.8, 0.7, 0.1]])
+    assert exclusive_pairs(gain, same).tolist() == [[0, 0], [1, 2]]
+    assert exclusive_pairs(gain[:, [1, 0, 2]], same[np.ix_([1, 0, 2], [1, 0, 2])]).tolist() == [[0, 1], [1, 2]]
+    assert exclusive(np.array([0.3, 0.9, 0.5]), same).tolist() == [1]
+    assert exclusive(np.array([0.5, 0.4, 0.3]), same).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_best_first_equals_brute_force(seed):
+    """Each taken pair is the best of those that the pairs before it leave."""
+    rng = np.random.default_rng(seed)
+    m, n = rng.integers(0, 6, 2)
+    gain = rng.uniform(size=(m, n)) * (rng.uniform(size=(m, n)) < 0.7)
+    same = rng.uniform(size=(n, n)) < 0.3
+    same = same | same.T | np.eye(n, dtype=bool)
+    taken = exclusive_pairs(gain, same).tolist()
+    left = gain.copy()
+    for row, column in taken:
+        assert left[row, column] == left.max() > 0
+        left[row] = 0
+        left[:, same[column]] = 0
+    assert not left.any()
+    scores = rng.uniform(size=n)
+    kept = exclusive(scores, same)
+    assert not (same[np.ix_(kept, kept)] & ~np.eye(len(kept), dtype=bool)).any()
+    for lost in set(range(n)) - set(kept.tolist()):
+        assert any(same[lost, k] and scores[k] > scores[lost] for k in kept), "lost to nobody better"

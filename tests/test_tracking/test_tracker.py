@@ -180,6 +180,59 @@ def test_times_must_rise():
         Tracker().forecast(1)
 
 
+PICTURE = (300, 200)
+LEFT, RIGHT = [0.0, 10, 160, 200], [150.0, 10, 300, 200]  # two people who fill the picture
+HALF, BOTH = [0.0, 10, 80, 200], [0.0, 10, 250, 200]
+
+
+def close_up(tracker, frames, **options):
+    """Feed frames of (box, score) pairs of a picture; returns the ids by frame."""
+    return [
+        tracker.update(np.array([box for box, _ in found]), np.array([score for _, score in found]), **options).tolist()
+        for found in frames
+    ]
+
+
+def test_of_a_person_who_fills_the_picture_one_box_is_taken():
+    """Whole, half and with the neighbour: whichever is surer in a frame, the person's own id stays."""
+    frames = [[(LEFT, 0.8), (RIGHT, 0.8)]] * 10
+    frames += [[(LEFT, 0.5), (RIGHT, 0.8), (HALF, 0.7), (BOTH, 0.8)], [(LEFT, 0.4), (RIGHT, 0.7), (BOTH, 0.9)]] * 10
+    ids = close_up(Tracker(fps=FPS), frames, size=PICTURE)
+    assert [found[:2] for found in ids] == [[1, 2]] * 30
+    assert {i for found in ids for i in found[2:]} == {-1}
+    anywhere = close_up(Tracker(fps=FPS), frames)
+    assert len({i for found in anywhere for i in found}) > 2, "without the size of the picture nobody is close"
+
+
+def test_if_only_halves_are_found_at_times_the_id_stays():
+    frames = [[(LEFT, 0.8)], [(HALF, 0.6)], [(HALF, 0.6), (LEFT, 0.3)], [(LEFT, 0.8), (HALF, 0.5)]]
+    assert close_up(Tracker(fps=FPS), frames * 5, size=PICTURE) == [[1], [1], [-1, 1], [1, -1]] * 5
+
+
+def test_small_people_may_overlap_in_the_same_picture():
+    boxes = np.array([[10.0, 10, 40, 90], [20.0, 10, 50, 90]])  # IoU 0.5
+    assert Tracker(fps=FPS).update(boxes, np.array([0.9, 0.8]), size=PICTURE).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(("score", "ids"), [(0.9, [1, 2]), (0.4, [1, -1])])
+def test_two_who_hug_are_two_if_their_poses_say_so(score, ids):
+    boxes = np.array([[50.0, 0, 200, 200], [90.0, 0, 240, 200]])  # IoU 0.58
+    centers, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    keypoints = centers[:, None] + BODY * sides[:, None]
+    pose = {"keypoints": keypoints, "keypoint_scores": np.full((2, 17), score)}
+    tracker = Tracker(fps=FPS, sigmas=SIGMAS)
+    for _ in range(3):
+        assert tracker.update(boxes, np.array([0.9, 0.8]), size=PICTURE, **pose).tolist() == ids
+
+
+def test_a_class_does_not_take_the_box_of_another():
+    boxes = np.array([LEFT, LEFT])
+    tracker = Tracker(fps=FPS)
+    for _ in range(2):
+        ids = tracker.update(boxes, np.array([0.9, 0.8]), labels=np.array([0, 2]), size=PICTURE)
+        assert ids.tolist() == [1, 2]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_crowd_that_walks_about(seed):
     """Twenty people on random courses, each hidden now and then for up to half a second: few ids change."""

@@ -39,6 +39,7 @@ def follow(
             keypoints=result.keypoints,
             keypoint_scores=result.keypoint_scores,
             time=result.time,
+            size=result.size,
         )
         kept = replace(result, track_ids=ids).select(ids >= 0)
         if smoother is not None and kept.track_ids is not None:

@@ -174,6 +174,7 @@ def _track(tracker: Tracker, result: PoseResult, now: float) -> np.ndarray:
         keypoints=result.keypoints,
         keypoint_scores=result.keypoint_scores,
         time=now,
+        size=result.size,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import shutil
 import subprocess
@@ -194,8 +195,8 @@ class VideoWriter:
             )
             return
         logger.warning(
-            "%s is written as MPEG-4 Part 2, which browsers do not play; for H.264 install ffmpeg, "
-            "and put it on the PATH",
+            "%s is written as MPEG-4 Part 2, which browsers do not play; for H.264 put ffmpeg on the PATH, "
+            "or pip install imageio-ffmpeg",
             self.path,
         )
         self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), self.fps, self.size)
@@ -220,10 +221,19 @@ def _ffmpeg_command(program: str, encoder: str, path: Path, size: tuple[int, int
 
 @lru_cache(maxsize=1)
 def find_ffmpeg() -> tuple[str, str] | None:
-    """The ffmpeg program on the PATH and the H.264 encoder that it has; None where there is none."""
-    program = shutil.which("ffmpeg")
-    if program is None:
+    """An ffmpeg program, on the PATH or of imageio-ffmpeg, and the H.264 encoder that it has; None where there is none."""
+    for program in filter(None, (shutil.which("ffmpeg"), _imageio_ffmpeg())):
+        listed = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False)
+        names = set(listed.stdout.split())
+        encoder = next((name for name in H264_OPTIONS if name in names), None)
+        if encoder is not None:
+            return program, encoder
+    return None
+
+
+def _imageio_ffmpeg() -> str | None:
+    """The program in the package imageio-ffmpeg, None where that is not installed or has none."""
+    try:
+        return str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
         return None
-    listed = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False)
-    names = set(listed.stdout.split())
-    return next(((program, encoder) for encoder in H264_OPTIONS if encoder in names), None)

@@ -1,4 +1,4 @@
-"""Pairs with the largest total similarity (the linear assignment problem), without scipy."""
+"""Who goes with whom: the largest total similarity (the linear assignment problem, without scipy), or the best pairs first."""
 
 from __future__ import annotations
 
@@ -32,6 +32,44 @@ def best_pairs(similarity: np.ndarray, minimum: float) -> np.ndarray:
     pairs = pairs[part[pairs[:, 0], pairs[:, 1]] > 0]
     pairs = pairs[np.argsort(pairs[:, 0])]
     return np.stack([rows[pairs[:, 0]], columns[pairs[:, 1]]], axis=1)
+
+
+def exclusive_pairs(gain: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Take the pair of the highest gain, again and again, each row once, and each column once with all that are the same.
+
+    Args:
+        gain: (m, n), not negative; pairs without gain are never taken.
+        same: (n, n) bool, which columns exclude each other.
+
+    Returns:
+        (p, 2) int64 rows and columns, best first.
+    """
+    rows, columns = np.nonzero(gain)
+    order = np.argsort(-gain[rows, columns], kind="stable")
+    free_rows, free_columns = np.ones(gain.shape[0], bool), np.ones(gain.shape[1], bool)
+    pairs = []
+    for row, column in zip(rows[order].tolist(), columns[order].tolist()):
+        if free_rows[row] and free_columns[column]:
+            pairs.append((row, column))
+            free_rows[row] = free_columns[column] = False
+            free_columns &= ~same[column]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def exclusive(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Indices (p,), rising, of the best of n candidates and then the best of those that are not the same, and so on.
+
+    Args:
+        scores: (n,).
+        same: (n, n) bool, which candidates exclude each other.
+    """
+    free = np.ones(len(scores), bool)
+    taken = []
+    for i in np.argsort(-scores, kind="stable").tolist():
+        if free[i]:
+            taken.append(i)
+            free &= ~same[i]
+    return np.sort(np.array(taken, dtype=np.int64))
 
 
 def _shortest_paths(cost: np.ndarray) -> np.ndarray:

@@ -5,6 +5,9 @@ persons that are getting hidden. Similarity is IoU with the place where a track 
 have a pose, which tells persons apart whose boxes cross. Sure detections that are left are compared with the tracks that
 are left in enlarged boxes (Yang et al., C-BIoU, WACV 2023), both the more enlarged the longer a track was not seen; people of
 different sizes stay different by that.
+
+Before all that come people who fill much of the picture, of whom detectors draw several boxes that NMS lets stand: the whole, halves,
+and one around two people. There a person's track chooses among them, and the others are dropped.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ import numpy as np
 
 from yolox_pose.geometry.similarity import box_areas, pairwise_iou, pairwise_oks
 from yolox_pose.tracking import motion
-from yolox_pose.tracking.assignment import best_pairs
+from yolox_pose.tracking.assignment import best_pairs, exclusive, exclusive_pairs
 from yolox_pose.tracking.motion import Motion
 
 SHARED_KEYPOINTS = 3
 """Poses are compared from this many keypoints that are sure in both."""
+SURE_KEYPOINT, SURE_SHARE, OTHER_POSE = 0.5, 0.45, 0.3
+"""Two large boxes that overlap are two people if this share of the keypoints has such scores in both and their OKS is less."""
 
 
 class TrackerSettings(NamedTuple):
@@ -35,6 +40,12 @@ class TrackerSettings(NamedTuple):
         margin: Sides by which boxes are enlarged in the last stage.
         margin_per_second: What is added to that for every second in which the track was not seen.
         keypoint_score: Keypoints from here on are compared.
+        close_up: Share of the picture from which a person is close to the camera. Detectors draw such people more than once:
+            whole, in halves, and together with who is beside them.
+        close_overlap: IoU from which two detections of people who are close are one person, drawn twice; one of them is taken,
+            the one that goes on with a track.
+        trusted_after: Frames in which a track was seen until it counts half as much as one that was always there, where two
+            claim a detection.
     """
 
     high_score: float = 0.3
@@ -46,6 +57,9 @@ class TrackerSettings(NamedTuple):
     margin: float = 0.3
     margin_per_second: float = 0.7
     keypoint_score: float = 0.3
+    close_up: float = 0.2
+    close_overlap: float = 0.35
+    trusted_after: int = 5
 
 
 class Forecast(NamedTuple):
@@ -133,6 +147,7 @@ class Tracker:
         keypoints: np.ndarray | None = None,
         keypoint_scores: np.ndarray | None = None,
         time: float | None = None,
+        size: tuple[int, int] | None = None,
     ) -> np.ndarray:
         """Find the ids of the persons of the next frame.
 
@@ -143,9 +158,11 @@ class Tracker:
             keypoints: (n, K, 2) pixels.
             keypoint_scores: (n, K).
             time: Seconds at which the frame was taken, later than the one before; None: one frame later.
+            size: Width and height of the frame, by which people are close to the camera or not; None: nobody is.
 
         Returns:
-            (n,) int64 ids, counted from 1; -1 where a detection is too unsure for a track of its own.
+            (n,) int64 ids, counted from 1; -1 where a detection is too unsure for a track of its own, or draws a person who is
+            close to the camera once more.
 
         Raises:
             ValueError: If the time is not later than that of the frame before.
@@ -158,10 +175,12 @@ class Tracker:
             self._tracks = _new_tracks(found.take(nobody), nobody, now)
         elif not len(ids):
             found = self._tracks.last.take(nobody)  # without persons the number of keypoints may not be known
-        pairs = self._associate(found)
+        pairs, new = self._associate(found, size)
         ids[pairs[:, 1]] = self._tracks.ids[pairs[:, 0]]
         self._continue(found, pairs, now)
-        self._begin(found, ids, now)
+        ids[new] = self._next_id + np.arange(len(new))
+        self._next_id += len(new)
+        self._tracks = _joined(self._tracks, _new_tracks(found.take(new), ids[new], now))
         return ids
 
     def forecast(self, seconds: float) -> Forecast:
@@ -171,8 +190,9 @@ class Tracker:
         tracks = self._tracks.take(self._tracks.seen == self.time)
         moved = motion.predict(tracks.motion, seconds)
         last = tracks.last
+        boxes = last.boxes + np.tile(moved.center - tracks.motion.center, 2)  # as large as seen last, not as on average
         keypoints = moved.center[:, None] + tracks.offsets
-        return Forecast(tracks.ids, last.labels, last.scores, moved.boxes, keypoints, last.keypoint_scores)
+        return Forecast(tracks.ids, last.labels, last.scores, boxes, keypoints, last.keypoint_scores)
 
     def _advance(self, time: float | None) -> float:
         """Move the tracks to the time of the frame, drop those that were not seen for too long."""
@@ -191,27 +211,66 @@ class Tracker:
         self.time = now
         return now
 
-    def _associate(self, found: _Detections) -> np.ndarray:
-        """(p, 2) indices of tracks and their detections."""
+    def _associate(self, found: _Detections, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
+        """(p, 2) indices of tracks and their detections, and those of detections of people who have no track yet."""
         assert self._tracks is not None
         tracks, settings = self._tracks, self.settings
-        sure = found.scores >= settings.high_score
-        unsure = ~sure & (found.scores >= settings.low_score)
+        pairs, free = self._associate_close(found, size)
+        sure = free & (found.scores >= settings.high_score)
+        unsure = free & ~sure & (found.scores >= settings.low_score)
         stages = (
             (self._similarity, sure, settings.min_similarity),
             (self._similarity, unsure, settings.low_similarity),
             (self._nearness, sure, settings.near_similarity),
         )
-        free_tracks, free = np.ones(len(tracks.ids), dtype=bool), np.ones(len(found.scores), dtype=bool)
-        pairs = [np.zeros((0, 2), dtype=np.int64)]
         for alike, candidates, minimum in stages:
-            rows, columns = np.flatnonzero(free_tracks), np.flatnonzero(free & candidates)
+            rows = np.setdiff1d(np.arange(len(tracks.ids)), pairs[:, 0])
+            columns = np.setdiff1d(np.flatnonzero(candidates), pairs[:, 1])
             if len(rows) and len(columns):
                 chosen = best_pairs(alike(tracks.take(rows), found.take(columns)), minimum)
-                rows, columns = rows[chosen[:, 0]], columns[chosen[:, 1]]
-                free_tracks[rows] = free[columns] = False
-                pairs.append(np.stack([rows, columns], axis=1))
-        return np.concatenate(pairs)
+                pairs = np.concatenate([pairs, np.stack([rows[chosen[:, 0]], columns[chosen[:, 1]]], axis=1)])
+        return pairs, np.setdiff1d(np.flatnonzero(sure), pairs[:, 1])
+
+    def _associate_close(self, found: _Detections, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of people who are close to the camera and drawn more than once, with one detection for each.
+
+        The best pair is taken first, and with its detection go all that draw the same person. Old tracks and high scores
+        count more: of two tracks of one person, the younger ends by that.
+
+        Returns:
+            (p, 2) indices of tracks and their detections, and (n,) which detections are not superfluous.
+        """
+        assert self._tracks is not None
+        free = np.ones(len(found.scores), dtype=bool)
+        columns = np.arange(0) if size is None else self._close(found, size)
+        same = self._same(found.take(columns))
+        again = same.sum(axis=1) > 1
+        if not again.any():
+            return np.zeros((0, 2), dtype=np.int64), free
+        columns, same = columns[again], same[np.ix_(again, again)]
+        tracks, several = self._tracks, found.take(columns)
+        trust = tracks.hits / (tracks.hits + self.settings.trusted_after)
+        alike = self._similarity(tracks, several)
+        sure = several.scores >= self.settings.high_score
+        enough = alike >= np.where(sure, self.settings.min_similarity, self.settings.low_similarity)
+        worth = alike * enough * trust[:, None] * np.sqrt(np.maximum(several.scores, 0))
+        pairs = exclusive_pairs(worth * (several.scores >= self.settings.low_score), same)
+        superfluous = same[pairs[:, 1]].any(axis=0)
+        rest = np.flatnonzero(sure & ~superfluous)
+        superfluous[pairs[:, 1]] = False
+        superfluous[np.delete(rest, exclusive(several.scores[rest], same[np.ix_(rest, rest)]))] = True
+        free[columns[superfluous]] = False
+        return np.stack([pairs[:, 0], columns[pairs[:, 1]]], axis=1), free
+
+    def _similarity(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
+        """(T, n) mean of IoU and OKS with where the tracks are expected, IoU alone where poses are not comparable, 0 between
+        classes."""
+        expected = tracks.motion.center[:, None] + tracks.offsets
+        alike = pairwise_iou(tracks.motion.boxes, found.boxes)
+        last = tracks.last._replace(boxes=tracks.motion.boxes, keypoints=expected)
+        oks, shared = self._oks(last, found, self.settings.keypoint_score)
+        alike = np.where(shared >= SHARED_KEYPOINTS, (alike + oks) / 2, alike)
+        return alike * (tracks.last.labels[:, None] == found.labels)
 
     def _nearness(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
         """(T, n) IoU of enlarged boxes, 0 between classes."""
@@ -219,17 +278,25 @@ class Tracker:
         near = pairwise_iou(_enlarged(tracks.motion.boxes, margins), _enlarged(found.boxes, margins[:, None]))
         return near * (tracks.last.labels[:, None] == found.labels)
 
-    def _similarity(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
-        """(T, n) mean of IoU and OKS, IoU alone where poses are not comparable, 0 between classes."""
-        alike = pairwise_iou(tracks.motion.boxes, found.boxes)
-        if self.sigmas is not None and found.keypoints.shape[1]:
-            threshold = self.settings.keypoint_score
-            shared = (tracks.last.keypoint_scores >= threshold)[:, None] & (found.keypoint_scores >= threshold)
-            expected = tracks.motion.center[:, None] + tracks.offsets
-            areas = np.sqrt(box_areas(tracks.motion.boxes)[:, None] * box_areas(found.boxes))
-            oks = pairwise_oks(expected, found.keypoints, areas, self.sigmas, shared)
-            alike = np.where(shared.sum(-1) >= SHARED_KEYPOINTS, (alike + oks) / 2, alike)
-        return alike * (tracks.last.labels[:, None] == found.labels)
+    def _close(self, found: _Detections, size: tuple[int, int]) -> np.ndarray:
+        """Indices of people who are close to the camera."""
+        return np.flatnonzero(box_areas(found.boxes) >= self.settings.close_up * size[0] * size[1])
+
+    def _same(self, found: _Detections) -> np.ndarray:
+        """(n, n) which detections draw one person, and not two whose poses are surely others."""
+        same = pairwise_iou(found.boxes, found.boxes) >= self.settings.close_overlap
+        same &= found.labels[:, None] == found.labels
+        oks, shared = self._oks(found, found, SURE_KEYPOINT)
+        return same & ~((shared >= SURE_SHARE * max(found.keypoints.shape[1], 1)) & (oks < OTHER_POSE))
+
+    def _oks(self, first: _Detections, second: _Detections, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+        """(m, n) OKS of the keypoints with such scores in both, and their number; both 0 where poses are not compared."""
+        if self.sigmas is None or not second.keypoints.shape[1]:
+            nothing = np.zeros((len(first.scores), len(second.scores)))
+            return nothing, nothing
+        shared = (first.keypoint_scores >= threshold)[:, None] & (second.keypoint_scores >= threshold)
+        areas = np.sqrt(box_areas(first.boxes)[:, None] * box_areas(second.boxes))
+        return pairwise_oks(first.keypoints, second.keypoints, areas, self.sigmas, shared), shared.sum(-1)
 
     def _continue(self, found: _Detections, pairs: np.ndarray, now: float) -> None:
         """Put the detections of a frame into their tracks."""
@@ -242,14 +309,6 @@ class Tracker:
         tracks.offsets[rows] = seen.keypoints - moved.center[:, None]
         tracks.seen[rows] = now
         tracks.hits[rows] += 1
-
-    def _begin(self, found: _Detections, ids: np.ndarray, now: float) -> None:
-        """Start tracks for sure detections without one; their ids are filled in."""
-        assert self._tracks is not None
-        new = np.flatnonzero((ids < 0) & (found.scores >= self.settings.high_score))
-        ids[new] = self._next_id + np.arange(len(new))
-        self._next_id += len(new)
-        self._tracks = _joined(self._tracks, _new_tracks(found.take(new), ids[new], now))
 
 
 def _detections(
