@@ -178,9 +178,10 @@ class Tracker:
         pairs, new = self._associate(found, size)
         ids[pairs[:, 1]] = self._tracks.ids[pairs[:, 0]]
         self._continue(found, pairs, now)
-        ids[new] = self._next_id + np.arange(len(new))
-        self._next_id += len(new)
-        self._tracks = _joined(self._tracks, _new_tracks(found.take(new), ids[new], now))
+        if len(new):
+            ids[new] = self._next_id + np.arange(len(new))
+            self._next_id += len(new)
+            self._tracks = _joined(self._tracks, _new_tracks(found.take(new), ids[new], now))
         return ids
 
     def forecast(self, seconds: float) -> Forecast:
@@ -206,7 +207,7 @@ class Tracker:
             tracks = self._tracks
             lost = tracks.seen < self.time
             kept = np.where(lost, (now - tracks.seen <= self.settings.memory) & (tracks.hits > 1), True)
-            tracks = tracks.take(np.flatnonzero(kept))
+            tracks = tracks if kept.all() else tracks.take(np.flatnonzero(kept))
             self._tracks = tracks._replace(motion=motion.predict(tracks.motion, now - self.time))
         self.time = now
         return now
@@ -215,21 +216,24 @@ class Tracker:
         """(p, 2) indices of tracks and their detections, and those of detections of people who have no track yet."""
         assert self._tracks is not None
         tracks, settings = self._tracks, self.settings
-        pairs, free = self._associate_close(found, size)
-        sure = free & (found.scores >= settings.high_score)
-        unsure = free & ~sure & (found.scores >= settings.low_score)
+        first, free = self._associate_close(found, size)
+        free_tracks, pairs = np.ones(len(tracks.ids), dtype=bool), [first]
+        free_tracks[first[:, 0]] = False
+        sure = found.scores >= settings.high_score
+        unsure = ~sure & (found.scores >= settings.low_score)
         stages = (
             (self._similarity, sure, settings.min_similarity),
             (self._similarity, unsure, settings.low_similarity),
             (self._nearness, sure, settings.near_similarity),
         )
         for alike, candidates, minimum in stages:
-            rows = np.setdiff1d(np.arange(len(tracks.ids)), pairs[:, 0])
-            columns = np.setdiff1d(np.flatnonzero(candidates), pairs[:, 1])
+            rows, columns = np.flatnonzero(free_tracks), np.flatnonzero(free & candidates)
             if len(rows) and len(columns):
                 chosen = best_pairs(alike(tracks.take(rows), found.take(columns)), minimum)
-                pairs = np.concatenate([pairs, np.stack([rows[chosen[:, 0]], columns[chosen[:, 1]]], axis=1)])
-        return pairs, np.setdiff1d(np.flatnonzero(sure), pairs[:, 1])
+                rows, columns = rows[chosen[:, 0]], columns[chosen[:, 1]]
+                free_tracks[rows] = free[columns] = False
+                pairs.append(np.stack([rows, columns], axis=1))
+        return np.concatenate(pairs), np.flatnonzero(free & sure)
 
     def _associate_close(self, found: _Detections, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of people who are close to the camera and drawn more than once, with one detection for each.
@@ -238,15 +242,17 @@ class Tracker:
         count more: of two tracks of one person, the younger ends by that.
 
         Returns:
-            (p, 2) indices of tracks and their detections, and (n,) which detections are not superfluous.
+            (p, 2) indices of tracks and their detections, and (n,) which detections are neither in a pair nor superfluous.
         """
         assert self._tracks is not None
-        free = np.ones(len(found.scores), dtype=bool)
+        free, nothing = np.ones(len(found.scores), dtype=bool), np.zeros((0, 2), dtype=np.int64)
         columns = np.arange(0) if size is None else self._close(found, size)
+        if len(columns) < 2:
+            return nothing, free
         same = self._same(found.take(columns))
         again = same.sum(axis=1) > 1
         if not again.any():
-            return np.zeros((0, 2), dtype=np.int64), free
+            return nothing, free
         columns, same = columns[again], same[np.ix_(again, again)]
         tracks, several = self._tracks, found.take(columns)
         trust = tracks.hits / (tracks.hits + self.settings.trusted_after)
@@ -255,11 +261,10 @@ class Tracker:
         enough = alike >= np.where(sure, self.settings.min_similarity, self.settings.low_similarity)
         worth = alike * enough * trust[:, None] * np.sqrt(np.maximum(several.scores, 0))
         pairs = exclusive_pairs(worth * (several.scores >= self.settings.low_score), same)
-        superfluous = same[pairs[:, 1]].any(axis=0)
-        rest = np.flatnonzero(sure & ~superfluous)
-        superfluous[pairs[:, 1]] = False
-        superfluous[np.delete(rest, exclusive(several.scores[rest], same[np.ix_(rest, rest)]))] = True
-        free[columns[superfluous]] = False
+        gone = same[pairs[:, 1]].any(axis=0)  # the pairs' own, too
+        rest = np.flatnonzero(sure & ~gone)
+        gone[np.delete(rest, exclusive(several.scores[rest], same[np.ix_(rest, rest)]))] = True
+        free[columns[gone]] = False
         return np.stack([pairs[:, 0], columns[pairs[:, 1]]], axis=1), free
 
     def _similarity(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
