@@ -30,7 +30,7 @@ def pairwise_oks(
     sigmas: np.ndarray,
     weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """OKS of every pose with every other: the mean of ``exp(-d^2 / (2 * area * (2 * sigma)^2))``.
+    """OKS of every pose of (m, K, 2) with every one of (n, K, 2), as :func:`oks` says it.
 
     Args:
         first: (m, K, 2) pixels.
@@ -42,12 +42,34 @@ def pairwise_oks(
     Returns:
         (m, n); 0 where all weights are 0.
     """
-    squared = sum(np.square(first[:, None, :, axis] - second[..., axis]) for axis in range(2))
+    return oks(first[:, None], second, areas, sigmas, weights)
+
+
+def oks(
+    first: np.ndarray,
+    second: np.ndarray,
+    areas: np.ndarray,
+    sigmas: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """OKS of poses with others: the mean of ``exp(-d^2 / (2 * area * (2 * sigma)^2))``.
+
+    Args:
+        first: (..., K, 2) pixels.
+        second: (..., K, 2) pixels; shapes are broadcast.
+        areas: (...) square pixels.
+        sigmas: (K,).
+        weights: (..., K) of each keypoint in the mean; None counts all alike.
+
+    Returns:
+        (...); 0 where all weights are 0.
+    """
+    squared = sum(np.square(first[..., axis] - second[..., axis]) for axis in range(2))
     variances = 2 * np.maximum(areas, MIN_AREA)[..., None] * np.square(2 * np.asarray(sigmas))
     similarity = np.exp(-squared / variances)
     if weights is None:
         return similarity.mean(-1)
     weights = np.broadcast_to(weights, similarity.shape).astype(similarity.dtype)
-    total = np.einsum("mnk->mn", weights)  # several times as fast as sum over so short an axis
-    weighted = np.einsum("mnk,mnk->mn", similarity, weights)
+    total = np.einsum("...k->...", weights)  # several times as fast as sum over so short an axis
+    weighted = np.einsum("...k,...k->...", similarity, weights)
     return np.divide(weighted, total, out=np.zeros(total.shape), where=total > 0)

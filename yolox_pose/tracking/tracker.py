@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolox_pose.geometry.similarity import box_areas, pairwise_iou, pairwise_oks
+from yolox_pose.geometry.similarity import box_areas, oks, pairwise_iou
 from yolox_pose.tracking import motion
 from yolox_pose.tracking.assignment import best_pairs, exclusive, exclusive_pairs
 from yolox_pose.tracking.motion import Motion
@@ -268,14 +268,18 @@ class Tracker:
         return np.stack([pairs[:, 0], columns[pairs[:, 1]]], axis=1), free
 
     def _similarity(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
-        """(T, n) mean of IoU and OKS with where the tracks are expected, IoU alone where poses are not comparable, 0 between
-        classes."""
+        """(T, n) mean of IoU and OKS with where the tracks are expected, IoU alone where poses are not comparable.
+
+        0 between classes, and where boxes do not touch.
+        """
         expected = tracks.motion.center[:, None] + tracks.offsets
-        alike = pairwise_iou(tracks.motion.boxes, found.boxes)
         last = tracks.last._replace(boxes=tracks.motion.boxes, keypoints=expected)
-        oks, shared = self._oks(last, found, self.settings.keypoint_score)
-        alike = np.where(shared >= SHARED_KEYPOINTS, (alike + oks) / 2, alike)
-        return alike * (tracks.last.labels[:, None] == found.labels)
+        alike = pairwise_iou(last.boxes, found.boxes) * (last.labels[:, None] == found.labels)
+        rows, columns = np.nonzero(alike)
+        poses, shared = self._oks(last.take(rows), found.take(columns), self.settings.keypoint_score)
+        touching = alike[rows, columns]
+        alike[rows, columns] = np.where(shared >= SHARED_KEYPOINTS, (touching + poses) / 2, touching)
+        return alike
 
     def _nearness(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
         """(T, n) IoU of enlarged boxes, 0 between classes."""
@@ -291,17 +295,19 @@ class Tracker:
         """(n, n) which detections draw one person, and not two whose poses are surely others."""
         same = pairwise_iou(found.boxes, found.boxes) >= self.settings.close_overlap
         same &= found.labels[:, None] == found.labels
-        oks, shared = self._oks(found, found, SURE_KEYPOINT)
-        return same & ~((shared >= SURE_SHARE * max(found.keypoints.shape[1], 1)) & (oks < OTHER_POSE))
+        rows, columns = np.nonzero(same)
+        poses, shared = self._oks(found.take(rows), found.take(columns), SURE_KEYPOINT)
+        same[rows, columns] = (shared < SURE_SHARE * max(found.keypoints.shape[1], 1)) | (poses >= OTHER_POSE)
+        return same
 
     def _oks(self, first: _Detections, second: _Detections, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-        """(m, n) OKS of the keypoints with such scores in both, and their number; both 0 where poses are not compared."""
+        """(p,) OKS of pairs by the keypoints with such scores in both, and their number; both 0 where poses are not compared."""
         if self.sigmas is None or not second.keypoints.shape[1]:
-            nothing = np.zeros((len(first.scores), len(second.scores)))
+            nothing = np.zeros(len(first.scores))
             return nothing, nothing
-        shared = (first.keypoint_scores >= threshold)[:, None] & (second.keypoint_scores >= threshold)
-        areas = np.sqrt(box_areas(first.boxes)[:, None] * box_areas(second.boxes))
-        return pairwise_oks(first.keypoints, second.keypoints, areas, self.sigmas, shared), shared.sum(-1)
+        shared = (first.keypoint_scores >= threshold) & (second.keypoint_scores >= threshold)
+        areas = np.sqrt(box_areas(first.boxes) * box_areas(second.boxes))
+        return oks(first.keypoints, second.keypoints, areas, self.sigmas, shared), shared.sum(-1)
 
     def _continue(self, found: _Detections, pairs: np.ndarray, now: float) -> None:
         """Put the detections of a frame into their tracks."""
