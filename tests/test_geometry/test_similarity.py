@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from yolox_pose import ops
-from yolox_pose.geometry.similarity import pairwise_iou, pairwise_oks
+from yolox_pose.geometry.similarity import pairwise_iou, pairwise_oks, pairwise_touching
 from yolox_pose.skeleton import COCO_PERSON
 
 SIGMAS = np.array(COCO_PERSON.sigmas)
@@ -32,3 +32,9 @@ def test_oks_without_weights_counts_all_keypoints():
     expected = np.exp(-((SIGMAS[0] / SIGMAS) ** 2)).mean()
     np.testing.assert_allclose(pairwise_oks(pose, moved, np.array([[900.0]]), SIGMAS), [[expected]])
     assert pairwise_oks(pose, moved, np.array([[900.0]]), SIGMAS, np.zeros(17)).tolist() == [[0]]
+
+
+def test_boxes_touch_from_a_common_point_on():
+    boxes = np.array([[0.0, 0, 10, 10], [10.0, 10, 20, 20], [10.0, 11, 20, 20], [5.0, 5, 5, 8]])
+    expected = [[1, 1, 0, 1], [1, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1]]
+    assert pairwise_touching(boxes, boxes).astype(int).tolist() == expected

@@ -148,6 +148,14 @@ def test_frames_without_people_may_leave_out_the_keypoints():
     assert tracker.update(*nobody).shape == (0,)
 
 
+def test_who_is_beyond_the_edge_is_known_by_the_pose():
+    """A box that was clipped to nothing overlaps nobody; the pose is still the same."""
+    tracker = Tracker(fps=FPS, sigmas=SIGMAS)
+    pose = {"keypoints": np.array([0.0, 60]) + BODY[:1] * SIZE, "keypoint_scores": np.full((1, 17), 0.9)}
+    for _ in range(4):
+        assert tracker.update(np.array([[0.0, 30, 0, 45]]), np.array([0.9]), **pose).tolist() == [1]
+
+
 def test_forecast_is_where_the_person_will_be():
     tracker = Tracker(fps=FPS)
     paths = line((100, 200), (300, 150), 2 * FPS)

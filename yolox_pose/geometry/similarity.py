@@ -23,6 +23,13 @@ def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 
+def pairwise_touching(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Whether each box of (m, 4) and each of (n, 4), xyxy, have a point in common, (m, n); boxes without area can, too."""
+    low = np.maximum(first[:, None, :2], second[:, :2])
+    high = np.minimum(first[:, None, 2:], second[:, 2:])
+    return (low <= high).all(-1)
+
+
 def pairwise_oks(
     first: np.ndarray,
     second: np.ndarray,

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolox_pose.geometry.similarity import box_areas, oks, pairwise_iou
+from yolox_pose.geometry.similarity import box_areas, oks, pairwise_iou, pairwise_touching
 from yolox_pose.tracking import motion
 from yolox_pose.tracking.assignment import best_pairs, exclusive, exclusive_pairs
 from yolox_pose.tracking.motion import Motion
@@ -274,8 +274,9 @@ class Tracker:
         """
         expected = tracks.motion.center[:, None] + tracks.offsets
         last = tracks.last._replace(boxes=tracks.motion.boxes, keypoints=expected)
-        alike = pairwise_iou(last.boxes, found.boxes) * (last.labels[:, None] == found.labels)
-        rows, columns = np.nonzero(alike)
+        of_one_class = last.labels[:, None] == found.labels
+        alike = pairwise_iou(last.boxes, found.boxes) * of_one_class
+        rows, columns = np.nonzero(of_one_class & pairwise_touching(last.boxes, found.boxes))
         poses, shared = self._oks(last.take(rows), found.take(columns), self.settings.keypoint_score)
         touching = alike[rows, columns]
         alike[rows, columns] = np.where(shared >= SHARED_KEYPOINTS, (touching + poses) / 2, touching)
