@@ -24,7 +24,7 @@ from common import add_json_option, case, progress, report
 from yolox_pose.evaluation.coco_eval import evaluate_keypoints
 from yolox_pose.evaluation.results import Predictions
 from yolox_pose.geometry.pose_nms import AREA_PER_BOX, Poses, Suppression, mutual_oks, suppress_poses
-from yolox_pose.geometry.similarity import pairwise_iou, pairwise_oks
+from yolox_pose.geometry.similarity import oks, pairwise_iou
 from yolox_pose.skeleton import COCO_PERSON
 
 CROWDED, CLOSE = 0.1, 0.3
@@ -152,9 +152,9 @@ def predict(pose: Any, picture: Picture, keypoints: np.ndarray) -> tuple[Poses, 
 def pairs_found(picture: Picture, found: Poses, sigmas: np.ndarray) -> int:
     """Close pairs of which each person has a detection of its own with an OKS above :data:`FOUND`."""
     people = picture.people
-    oks = pairwise_oks(people.keypoints, found.keypoints, picture.areas[:, None], sigmas, people.visibility[:, None])
+    alike = oks(people.keypoints[:, None], found.keypoints, picture.areas[:, None], sigmas, people.visibility[:, None])
     taken, owner = set(), np.full(len(people.boxes), -1)
-    for person, detection in sorted(np.argwhere(oks > FOUND).tolist(), key=lambda pair: -oks[pair[0], pair[1]]):
+    for person, detection in sorted(np.argwhere(alike > FOUND).tolist(), key=lambda pair: -alike[pair[0], pair[1]]):
         if owner[person] < 0 and detection not in taken:
             owner[person] = detection
             taken.add(detection)
@@ -193,8 +193,8 @@ def annotated_pairs(crowd: Crowd) -> dict[str, int]:
     counts = {"close pairs": 0, "IoU above 0.65": 0, "OKS above 0.5": 0, "OKS above 0.7": 0, "both above 0.65, 0.5": 0}
     for picture in crowd.pictures:
         iou = pairwise_iou(picture.people.boxes, picture.people.boxes)
-        oks, _ = mutual_oks(picture.people, picture.people, sigmas)
-        masks = (iou > CLOSE, iou > 0.65, oks > 0.5, oks > 0.7, (iou > 0.65) & (oks > 0.5))
+        poses, _ = mutual_oks(picture.people, picture.people, sigmas)
+        masks = (iou > CLOSE, iou > 0.65, poses > 0.5, poses > 0.7, (iou > 0.65) & (poses > 0.5))
         for name, mask in zip(counts, masks):
             counts[name] += int(np.triu(mask, 1).sum())
     return counts

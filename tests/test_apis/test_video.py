@@ -58,7 +58,8 @@ def program(path, *encoders):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stand-ins are shell scripts")
-def test_ffmpeg_is_taken_from_the_path_or_from_imageio(tmp_path, monkeypatch):
+def test_ffmpeg_is_taken_from_the_path_or_from_imageio(tmp_path, monkeypatch, request):
+    request.addfinalizer(find_ffmpeg.cache_clear)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     mine, other = program(tmp_path / "ffmpeg", "libx264"), program(tmp_path / "imageio", "libopenh264")
 
@@ -78,7 +79,6 @@ def test_ffmpeg_is_taken_from_the_path_or_from_imageio(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", SimpleNamespace(get_ffmpeg_exe=nothing))
     assert found() is None
-    find_ffmpeg.cache_clear()
 
 
 def test_browsers_play_what_ffmpeg_writes(tmp_path):

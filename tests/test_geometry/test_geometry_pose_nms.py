@@ -5,7 +5,15 @@ import pose_nms_reference as reference
 import pytest
 
 from yolox_pose.geometry.nms import nms
-from yolox_pose.geometry.pose_nms import BLOCK, CRITERIA, Poses, Suppression, mutual_oks, suppress_poses
+from yolox_pose.geometry.pose_nms import (
+    BLOCK,
+    CRITERIA,
+    Poses,
+    Suppression,
+    greedy_survivors,
+    mutual_oks,
+    suppress_poses,
+)
 
 
 def test_box_criterion_is_nms():
@@ -42,3 +50,14 @@ def test_nothing_and_unknown_names():
         assert kept.shape == scores.shape == (0,) and kept.dtype == np.int64
     with pytest.raises(ValueError, match="criterion must be one of box, oks, box_oks"):
         suppress_poses(nothing, np.zeros(0), reference.SIGMAS, Suppression("pose"))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_survivors_are_those_that_no_better_survivor_suppresses(seed):
+    rng = np.random.default_rng(seed)
+    n = rng.integers(0, 7)
+    same = np.triu(rng.uniform(size=(n, n)) < 0.4, 1)
+    expected = []
+    for i in range(n):
+        expected.append(not any(expected[k] and same[k, i] for k in range(i)))
+    assert greedy_survivors(same).tolist() == expected

@@ -222,7 +222,10 @@ def _ffmpeg_command(program: str, encoder: str, path: Path, size: tuple[int, int
 @lru_cache(maxsize=1)
 def find_ffmpeg() -> tuple[str, str] | None:
     """An ffmpeg program, on the PATH or of imageio-ffmpeg, and the H.264 encoder that it has; None where there is none."""
-    for program in filter(None, (shutil.which("ffmpeg"), _imageio_ffmpeg())):
+    for find in (lambda: shutil.which("ffmpeg"), _imageio_ffmpeg):
+        program = find()
+        if program is None:
+            continue
         listed = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False)
         names = set(listed.stdout.split())
         encoder = next((name for name in H264_OPTIONS if name in names), None)

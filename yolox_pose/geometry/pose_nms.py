@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolox_pose.geometry.similarity import box_areas, pairwise_iou, pairwise_oks
+from yolox_pose.geometry.similarity import box_areas, oks, pairwise_iou
 
 AREA_PER_BOX = 0.53
 """Area of a person as a share of its box, where nothing better is known (COCO's mean)."""
@@ -113,11 +113,11 @@ def compare_poses(a: Poses, b: Poses, sigmas: np.ndarray, settings: Suppression)
     overlap = iou > settings.iou_threshold
     if settings.criterion == "box" or not a.keypoints.shape[1]:
         return iou, overlap
-    oks, comparable = mutual_oks(a, b, sigmas)
-    agree = oks > settings.oks_threshold
+    poses, comparable = mutual_oks(a, b, sigmas)
+    agree = poses > settings.oks_threshold
     if settings.criterion == "box_oks":
-        oks, agree = np.minimum(iou, oks), agree & overlap
-    return np.where(comparable, oks, iou), np.where(comparable, agree, overlap)
+        poses, agree = np.minimum(iou, poses), agree & overlap
+    return np.where(comparable, poses, iou), np.where(comparable, agree, overlap)
 
 
 def mutual_oks(a: Poses, b: Poses, sigmas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +128,7 @@ def mutual_oks(a: Poses, b: Poses, sigmas: np.ndarray) -> tuple[np.ndarray, np.n
     """
     areas = AREA_PER_BOX * (box_areas(a.boxes)[:, None] + box_areas(b.boxes)) / 2
     weights = a.visibility[:, None] * b.visibility
-    return pairwise_oks(a.keypoints, b.keypoints, areas, sigmas, weights), weights.any(-1)
+    return oks(a.keypoints[:, None], b.keypoints, areas, sigmas, weights), weights.any(-1)
 
 
 def _greedy(count: int, same: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
@@ -140,15 +140,15 @@ def _greedy(count: int, same: Callable[[np.ndarray, np.ndarray], np.ndarray]) ->
     kept, left = [], np.arange(count)
     while len(left):
         block, left = left[:BLOCK], left[BLOCK:]
-        block = block[_resolve(np.triu(same(block, block), 1))]
+        block = block[greedy_survivors(np.triu(same(block, block), 1))]
         kept.append(block)
         if len(left):
             left = left[~same(block, left).any(axis=0)]
     return np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
 
 
-def _resolve(suppresses: np.ndarray) -> np.ndarray:
-    """Greedy survivors, (b,) bool, of a block whose (b, b) upper triangle says who suppresses whom."""
+def greedy_survivors(suppresses: np.ndarray) -> np.ndarray:
+    """Greedy survivors, (b,) bool, of candidates given best first, whose (b, b) upper triangle says who suppresses whom."""
     survive: np.ndarray = np.ones(len(suppresses), dtype=bool)
     while True:
         new = ~suppresses[survive].any(axis=0)

@@ -30,28 +30,6 @@ def pairwise_touching(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (low <= high).all(-1)
 
 
-def pairwise_oks(
-    first: np.ndarray,
-    second: np.ndarray,
-    areas: np.ndarray,
-    sigmas: np.ndarray,
-    weights: np.ndarray | None = None,
-) -> np.ndarray:
-    """OKS of every pose of (m, K, 2) with every one of (n, K, 2), as :func:`oks` says it.
-
-    Args:
-        first: (m, K, 2) pixels.
-        second: (n, K, 2) pixels.
-        areas: Square pixels, broadcastable to (m, n).
-        sigmas: (K,).
-        weights: Of each keypoint in the mean, broadcastable to (m, n, K); None counts all alike.
-
-    Returns:
-        (m, n); 0 where all weights are 0.
-    """
-    return oks(first[:, None], second, areas, sigmas, weights)
-
-
 def oks(
     first: np.ndarray,
     second: np.ndarray,
@@ -63,7 +41,7 @@ def oks(
 
     Args:
         first: (..., K, 2) pixels.
-        second: (..., K, 2) pixels; shapes are broadcast.
+        second: (..., K, 2) pixels; shapes are broadcast, so that ``first[:, None]`` gives every pair.
         areas: (...) square pixels.
         sigmas: (K,).
         weights: (..., K) of each keypoint in the mean; None counts all alike.

@@ -56,22 +56,6 @@ def exclusive_pairs(gain: np.ndarray, same: np.ndarray) -> np.ndarray:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def exclusive(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
-    """Indices (p,), rising, of the best of n candidates and then the best of those that are not the same, and so on.
-
-    Args:
-        scores: (n,).
-        same: (n, n) bool, which candidates exclude each other.
-    """
-    free = np.ones(len(scores), bool)
-    taken = []
-    for i in np.argsort(-scores, kind="stable").tolist():
-        if free[i]:
-            taken.append(i)
-            free &= ~same[i]
-    return np.sort(np.array(taken, dtype=np.int64))
-
-
 def _shortest_paths(cost: np.ndarray) -> np.ndarray:
     """Column of each row, (m,), with the smallest total cost of an (m, n) matrix, m <= n.
 

@@ -6,8 +6,8 @@ have a pose, which tells persons apart whose boxes cross. Sure detections that a
 are left in enlarged boxes (Yang et al., C-BIoU, WACV 2023), both the more enlarged the longer a track was not seen; people of
 different sizes stay different by that.
 
-Before all that come people who fill much of the picture, of whom detectors draw several boxes that NMS lets stand: the whole, halves,
-and one around two people. There a person's track chooses among them, and the others are dropped.
+Before all that come people who fill much of the picture, of whom detectors draw several boxes that NMS lets stand: the whole,
+halves, and one around two people. There a person's track chooses among them, and the others are dropped.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolox_pose.geometry.pose_nms import greedy_survivors
 from yolox_pose.geometry.similarity import box_areas, oks, pairwise_iou, pairwise_touching
 from yolox_pose.tracking import motion
-from yolox_pose.tracking.assignment import best_pairs, exclusive, exclusive_pairs
+from yolox_pose.tracking.assignment import best_pairs, exclusive_pairs
 from yolox_pose.tracking.motion import Motion
 
 SHARED_KEYPOINTS = 3
@@ -216,9 +217,9 @@ class Tracker:
         """(p, 2) indices of tracks and their detections, and those of detections of people who have no track yet."""
         assert self._tracks is not None
         tracks, settings = self._tracks, self.settings
-        first, free = self._associate_close(found, size)
-        free_tracks, pairs = np.ones(len(tracks.ids), dtype=bool), [first]
-        free_tracks[first[:, 0]] = False
+        close, free = self._associate_close(found, size)
+        free_tracks, pairs = np.ones(len(tracks.ids), dtype=bool), [close]
+        free_tracks[close[:, 0]] = False
         sure = found.scores >= settings.high_score
         unsure = ~sure & (found.scores >= settings.low_score)
         stages = (
@@ -262,8 +263,9 @@ class Tracker:
         worth = alike * enough * trust[:, None] * np.sqrt(np.maximum(several.scores, 0))
         pairs = exclusive_pairs(worth * (several.scores >= self.settings.low_score), same)
         gone = same[pairs[:, 1]].any(axis=0)  # the pairs' own, too
-        rest = np.flatnonzero(sure & ~gone)
-        gone[np.delete(rest, exclusive(several.scores[rest], same[np.ix_(rest, rest)]))] = True
+        order = np.argsort(-several.scores, kind="stable")
+        rest = order[(sure & ~gone)[order]]
+        gone[rest[~greedy_survivors(np.triu(same[np.ix_(rest, rest)], 1))]] = True
         free[columns[gone]] = False
         return np.stack([pairs[:, 0], columns[pairs[:, 1]]], axis=1), free
 
