@@ -18,7 +18,7 @@ TABLES = {
     "performance.md": ("assign", "data", "train_step"),
     "learning.md": ("trials",),
     "inference.md": ("inference", "nms", "tracking"),
-    "export.md": ("export", "export_ap"),
+    "export.md": ("export", "export_ap", "startup"),
     "crowds.md": ("crowd_nms",),
 }
 """Benchmarks whose reports are in a guide, in their order."""

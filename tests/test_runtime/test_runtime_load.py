@@ -174,7 +174,7 @@ def test_a_missing_runtime_names_the_extra(model_file, monkeypatch):
 
 
 BLOCKED = """
-import sys, time
+import sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
@@ -183,14 +183,13 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 sys.path.insert(0, {root!r})
-start = time.process_time()
 from yolox_pose.geometry.letterbox import Fitted
 from yolox_pose.runtime import load
 from yolox_pose import PoseInferencer
-seconds = time.process_time() - start
+late = not sys.modules.keys() & {{"onnxruntime", "openvino", "urllib.request", "http.client", "ssl"}}
 model = load(sys.argv[1])
 (result,) = model(sys.argv[2])
-print(len(result), isinstance(model, PoseInferencer), seconds < 0.5, seconds)
+print(len(result), isinstance(model, PoseInferencer), late)
 from yolox_pose.cli.main import entry
 sys.argv = ["yolox-pose", "predict", sys.argv[2], "--model", sys.argv[1], "--out", sys.argv[3], "--json", sys.argv[3] + "/r.json"]
 sys.exit(entry())

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from glob import glob, has_magic
-from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -197,6 +194,10 @@ def download(address: str, limit: int = DOWNLOAD_BYTES, seconds: float = DOWNLOA
     Raises:
         DataError: If it cannot be had, or is larger or slower than allowed.
     """
+    import urllib.error
+    import urllib.request
+    from http.client import HTTPException
+
     end = time.monotonic() + seconds
     data = bytearray()
     request = urllib.request.Request(address, headers={"User-Agent": "yolox-pose"})
