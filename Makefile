@@ -5,13 +5,15 @@
 # make env-classic, make test-classic   the same with numpy 1.26 and the real xtcocotools
 #
 # PYTHON: the interpreter to start from. VENV: where the environment goes. INSTALL: options of yolox-pose install
-# (--cpu, --cuda). ARGS: passed to pytest or quickstart. Nothing is installed twice, and no compiler is needed.
+# (--cpu, --cuda). ARGS: passed to pytest or quickstart. JOBS: processes of the tests, 0 for one that shows all as it comes.
+# Nothing is installed twice, and no compiler is needed.
 
 PYTHON ?= python3
 VENV ?= .venv
 VENV_CLASSIC ?= .venv-classic
 INSTALL ?=
 ARGS ?=
+JOBS ?= auto
 
 BIN := $(VENV)/bin
 STACK := $(VENV)/.stack
@@ -25,7 +27,7 @@ quickstart: $(STACK)
 	$(BIN)/python tools/quickstart.py $(ARGS)
 
 test: $(DEV)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
 
 env: $(STACK)
 	@echo "The environment is in $(VENV); its console script is $(BIN)/yolox-pose."

@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: two threads, seeded random numbers, and where real data are."""
+"""Fixtures of the whole suite: threads, seeded random numbers, and where real data are."""
 
 import os
 import random
@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yolox_pose import compat
+THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
+"""Of torch; tests that run beside each other, and the commands that they start, have one each."""
+
+if THREADS == 1:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+from yolox_pose import compat  # noqa: E402
 
 compat.install()
 
@@ -18,7 +24,7 @@ from mmengine.registry import DefaultScope  # noqa: E402
 ROOT = Path(__file__).resolve().parents[1]
 DATA_VARIABLE = "YOLOX_POSE_TEST_DATA"
 
-torch.set_num_threads(2)
+torch.set_num_threads(THREADS)
 
 
 @pytest.fixture(autouse=True)
