@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.structures import InstanceData
 
 from yolox_pose.engine import CurvesHook, TrainingChecksHook, ValPicturesHook
@@ -22,6 +23,7 @@ def runner(tmp_path):
     return SimpleNamespace(
         iter=99, epoch=10, max_epochs=30, work_dir=str(tmp_path), warnings=warnings,
         logger=SimpleNamespace(warning=warnings.append), message_hub=SimpleNamespace(log_scalars={}),
+        model=torch.nn.Linear(1, 1), optim_wrapper=None,
     )  # fmt: skip
 
 
@@ -64,6 +66,26 @@ def test_annotations_are_looked_at_once_and_inside_wrappers(runner):
     hook.before_train(runner)
     hook.before_train(runner)
     assert len(runner.warnings) == 1 and "labelled keypoint" in runner.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "options", "capability", "warned"),
+    [
+        (AmpOptimWrapper, {"dtype": "bfloat16"}, "AVX2", 1),
+        (AmpOptimWrapper, {"dtype": "bfloat16"}, "AVX512", 0),
+        (AmpOptimWrapper, {"dtype": "bfloat16"}, "DEFAULT", 0),
+        (OptimWrapper, {}, "AVX2", 0),
+    ],
+)
+def test_bfloat16_where_it_is_slow_is_said_once(runner, monkeypatch, wrapper, options, capability, warned):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    runner.train_dataloader = SimpleNamespace(dataset=dataset())
+    runner.optim_wrapper = wrapper(optimizer=torch.optim.SGD(runner.model.parameters(), 0.1), **options)
+    hook = TrainingChecksHook()
+    hook.before_train(runner)
+    hook.before_train(runner)
+    assert len(runner.warnings) == warned
+    assert not warned or "train without --amp" in runner.warnings[0]
 
 
 @pytest.mark.parametrize(("last", "warned"), [(0.0, True), (0.5, False)])

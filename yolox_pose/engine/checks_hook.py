@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
+from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 
 from yolox_pose.registry import HOOKS
@@ -18,7 +20,8 @@ NOTHING = 0.0005
 
 @HOOKS.register_module()
 class TrainingChecksHook(Hook):
-    """Warns of labels without keypoints, of steps without positives and of an AP that stays 0; each is said once.
+    """Warns of labels without keypoints, of steps without positives, of an AP that stays 0, and of bfloat16 on a processor
+    that has no instructions for it; each is said once.
 
     The positives come from the log's history, so that no device is waited for.
 
@@ -34,10 +37,14 @@ class TrainingChecksHook(Hook):
         self.said: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the annotations."""
+        """Look at the annotations and at the precision."""
         for dataset in _parts(runner.train_dataloader.dataset):
             if message := annotations_problem(dataset):
                 self._say(runner, f"annotations {dataset.ann_file}", message)
+        if isinstance(runner.optim_wrapper, AmpOptimWrapper) and next(runner.model.parameters()).device.type == "cpu":
+            message = precision_problem(torch.backends.cpu.get_cpu_capability())
+            if message:
+                self._say(runner, "precision", message)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping | None = None
@@ -73,6 +80,13 @@ class TrainingChecksHook(Hook):
         if key not in self.said:
             self.said.add(key)
             runner.logger.warning(message)
+
+
+def precision_problem(capability: str) -> str | None:
+    """Why bfloat16 does not pay on a processor of which torch says ``capability``, None if nothing is known against it."""
+    if capability != "AVX2":
+        return None
+    return "this processor has no AVX-512, without which bfloat16 is computed several times slower than float32: train without --amp"
 
 
 def annotations_problem(dataset: Any) -> str | None:
