@@ -5,8 +5,8 @@
 # make env-classic, make test-classic   the same with numpy 1.26 and the real xtcocotools
 #
 # PYTHON: the interpreter to start from. VENV: where the environment goes. INSTALL: options of yolox-pose install
-# (--cpu, --cuda). ARGS: passed to pytest or quickstart. JOBS: processes of the tests, 0 for one that shows all as it comes.
-# Nothing is installed twice, and no compiler is needed.
+# (--cpu, --cuda). ARGS: passed to pytest or quickstart. JOBS: processes of the tests, 0 for one that shows all as it comes;
+# a core each if none is given, 8 at most, since one can take 4 GB. Nothing is installed twice, and no compiler is needed.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -27,7 +27,7 @@ quickstart: $(STACK)
 	$(BIN)/python tools/quickstart.py $(ARGS)
 
 test: $(DEV)
-	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --maxprocesses=8 --dist=worksteal $(ARGS)
 
 env: $(STACK)
 	@echo "The environment is in $(VENV); its console script is $(BIN)/yolox-pose."

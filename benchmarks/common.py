@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,16 +91,25 @@ def interleaved(
 
     ``pause`` seconds before each let threads of another's runtime, which wait awake for more work, fall asleep.
     """
-    times: dict[str, list[float]] = {name: [] for name in functions}
+
+    def elapsed(function: Callable[[], Any]) -> float:
+        time.sleep(pause)
+        start = time.perf_counter()
+        function()
+        return time.perf_counter() - start
+
+    return medians({name: partial(elapsed, function) for name, function in functions.items()}, repeats, warmup)
+
+
+def medians(measures: Mapping[str, Callable[[], float]], repeats: int = 5, warmup: int = 1) -> dict[str, float]:
+    """Median of what each of several measurements returns, made in turns; those of the warm-up do not count."""
+    found: dict[str, list[float]] = {name: [] for name in measures}
     for turn in range(warmup + repeats):
-        for name, function in functions.items():
-            time.sleep(pause)
-            start = time.perf_counter()
-            function()
-            elapsed = time.perf_counter() - start
+        for name, measure in measures.items():
+            value = measure()
             if turn >= warmup:
-                times[name].append(elapsed)
-    return {name: statistics.median(values) for name, values in times.items()}
+                found[name].append(value)
+    return {name: statistics.median(values) for name, values in found.items()}
 
 
 def progress(items: Sequence[T], text: Callable[[T], str] = str) -> Iterable[T]:

@@ -7,14 +7,14 @@ Every import is made in an interpreter of its own and timed there, in turns with
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from common import add_json_option, bounded, case, progress, report
+from common import add_json_option, bounded, case, medians, report
 
 LIMIT = 0.5
 """Seconds that the import of the runtime may take."""
@@ -37,17 +37,11 @@ def seconds_of(statement: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=15, help="imports of each; the median counts (default: 15)")
+    parser.add_argument("--repeats", type=int, default=41, help="imports of each; the median counts (default: 41)")
     add_json_option(parser)
     args = parser.parse_args(argv)
     statements = {"alone": ALONE, "ours": OURS, **({"peer": PEER} if find_spec("rtmlib") else {})}
-    for statement in statements.values():
-        seconds_of(statement)  # files come from the disk's cache from here on
-    taken: dict[str, list[float]] = {name: [] for name in statements}
-    for _ in progress(range(args.repeats), lambda _: "every import once"):
-        for name, statement in statements.items():
-            taken[name].append(seconds_of(statement))
-    times = {name: statistics.median(values) for name, values in taken.items()}
+    times = medians({name: partial(seconds_of, statement) for name, statement in statements.items()}, args.repeats)
     lines = [
         bounded(case("import of the runtime", "s", times["ours"], times.get("peer"), "rtmlib"), "ours", at_most=LIMIT),
         case("import of numpy and OpenCV alone", "s", times["alone"]),
