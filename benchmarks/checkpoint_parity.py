@@ -21,14 +21,14 @@ import onnxruntime
 import torch
 from common import add_json_option, case, progress, report
 
-from yolox_pose.apis.conversion import DETECTOR, convert
-from yolox_pose.apis.model_io import load_model
+from yolox_pose.checkpoints.conversion import DETECTOR, convert
+from yolox_pose.coco.ground_truth import GroundTruth
+from yolox_pose.coco.results import Predictions
 from yolox_pose.evaluation.coco_eval import evaluate_boxes
-from yolox_pose.evaluation.ground_truth import GroundTruth
-from yolox_pose.evaluation.results import Predictions
 from yolox_pose.geometry.images import read_image
 from yolox_pose.geometry.letterbox import Letterbox, fit_letterbox, letterbox_image
 from yolox_pose.geometry.nms import nms
+from yolox_pose.models.loading import load_model
 
 SCORE_THRESHOLD, NMS_THRESHOLD, MAX_DETECTIONS = 0.001, 0.65, 300
 TOLERANCE, OUTPUT_TOLERANCE = 0.002, 1e-3

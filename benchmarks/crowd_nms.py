@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from common import add_json_option, case, progress, report
 
+from yolox_pose.coco.results import Predictions
 from yolox_pose.evaluation.coco_eval import evaluate_keypoints
-from yolox_pose.evaluation.results import Predictions
 from yolox_pose.geometry.pose_nms import AREA_PER_BOX, Poses, Suppression, mutual_oks, suppress_poses
 from yolox_pose.geometry.similarity import oks, pairwise_iou
-from yolox_pose.skeleton import COCO_PERSON
+from yolox_pose.structures.skeleton import COCO_PERSON
 
 CROWDED, CLOSE = 0.1, 0.3
 """IoU of the boxes of two people."""

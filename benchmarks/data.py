@@ -70,7 +70,7 @@ def our_dataset(annotations: Path, **settings: Any) -> Any:
     """Our data set with the pipeline of ``yolox-pose_s``."""
     from mmengine.config import Config
 
-    from yolox_pose.cli.paths import find_config
+    from yolox_pose.config import find_config
     from yolox_pose.datasets import CocoPoseDataset
 
     config = Config.fromfile(find_config("yolox-pose_s_8xb32-300e_coco"))

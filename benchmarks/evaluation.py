@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from common import add_json_option, case, interleaved, progress, report
 
+from yolox_pose.coco.ground_truth import GroundTruth
+from yolox_pose.coco.results import Predictions, box_records, keypoint_records
 from yolox_pose.evaluation.coco_eval import KEYPOINT_FIGURES, evaluate_boxes, evaluate_keypoints
-from yolox_pose.evaluation.ground_truth import GroundTruth
-from yolox_pose.evaluation.results import Predictions, box_records, keypoint_records
 
 UNLABELLED, CROWDS, NUM_KEYPOINTS = 0.43, 0.01, 17
 TOLERANCE = 1e-6

@@ -46,7 +46,7 @@ def make_checkpoint(name: str, side: int, folder: Path) -> tuple[Any, Path]:
     """Config and random weights of a model with a square input, which find about :data:`FOUND` objects in the picture."""
     import torch
 
-    from yolox_pose.cli.common import load_config
+    from yolox_pose.config import load_config
     from yolox_pose.registry import MODELS
 
     config = load_config(name)
@@ -99,14 +99,14 @@ def _canvas(side: int) -> np.ndarray:
 
 def write_int8(config: Any, checkpoint: Path, folder: Path) -> Path:
     """OpenVINO's int8 graph, calibrated on drawn pictures and not compared: with random weights it finds something else."""
-    from yolox_pose.apis.torch_network import TorchNetwork
     from yolox_pose.export import to_openvino
     from yolox_pose.export.check import check_pictures
     from yolox_pose.export.exporting import describe
     from yolox_pose.export.graph import DecodedGraph
     from yolox_pose.export.options import ExportOptions
     from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
-    from yolox_pose.runtime.description import file_digest, write_description
+    from yolox_pose.inference.exported.description import file_digest, write_description
+    from yolox_pose.inference.torch_network import TorchNetwork
 
     reference = TorchNetwork(config, checkpoint, "cpu")
     description = describe(reference, ExportOptions("openvino", "decode", calibration=folder))
@@ -142,7 +142,7 @@ def torch_networks(config: Any, checkpoint: Path, batch: Any, compile_it: bool) 
     """Calls of the network in PyTorch: as it was trained, folded and channels last, the latter compiled."""
     import torch
 
-    from yolox_pose.apis.model_io import load_model
+    from yolox_pose.models.loading import load_model
 
     from mmcv.cnn import fuse_conv_bn  # isort: skip
 
@@ -282,7 +282,7 @@ def measure_rtmlib(folder: Path, args: argparse.Namespace) -> list[dict[str, Any
 def _after_the_network(network: Any, peer: Any, picture: np.ndarray) -> dict[str, Callable[[], Any]]:
     """What either makes of the outputs of the network: decoding, NMS, and the way back into the picture."""
     from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
-    from yolox_pose.runtime.decoding import detections, grid_priors
+    from yolox_pose.inference.exported.decoding import detections, grid_priors
 
     letterbox = fit_letterbox(picture.shape[1::-1], (416, 416), centered=False)
     outputs = network.backend(letterbox_image(picture, letterbox).transpose(2, 0, 1)[None].astype(np.float32))

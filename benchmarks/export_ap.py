@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from common import add_json_option, case, progress, report
 
 if TYPE_CHECKING:
-    from yolox_pose.apis.inferencer import PoseInferencer
     from yolox_pose.export.options import ExportOptions
+    from yolox_pose.inference.inferencer import PoseInferencer
 
 LIMITS = {"fp32": 0.001, "fp16": 0.003, "int8": 0.02}
 """Difference of AP that an export may make."""
@@ -37,8 +37,8 @@ def average_precision(pose: PoseInferencer, annotations: Path, images: Path) -> 
         annotations: COCO file.
         images: Folder of its images.
     """
-    from yolox_pose.apis.comparison import GroundTruth
     from yolox_pose.evaluation.coco_eval import evaluate_boxes, evaluate_keypoints
+    from yolox_pose.visualization.side_by_side import GroundTruth
 
     truth = GroundTruth(annotations)
     evaluate, name = (evaluate_boxes, "bbox_mAP") if pose.skeleton is None else (evaluate_keypoints, "AP")

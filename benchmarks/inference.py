@@ -22,14 +22,14 @@ import torch
 from common import add_json_option, bounded, case, device, interleaved, progress, report
 
 from yolox_pose import PoseInferencer, compat
-from yolox_pose.apis.outputs import VideoFiles
-from yolox_pose.apis.plotting import DRAWN_AHEAD, Plotter, plot_processes
-from yolox_pose.apis.results import PoseResult
-from yolox_pose.apis.video import find_ffmpeg
-from yolox_pose.background import BackgroundWorker
 from yolox_pose.geometry.images import read_image
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+from yolox_pose.inference.plotter import DRAWN_AHEAD, Plotter, plot_processes
+from yolox_pose.inference.results import PoseResult
+from yolox_pose.inference.writers import VideoFiles
+from yolox_pose.io.video import find_ffmpeg
 from yolox_pose.tracking import TrackerSettings
+from yolox_pose.utils.background import BackgroundWorker
 
 compat.install()
 
@@ -281,7 +281,7 @@ def throughput(
 
 
 def _sources(path: Path) -> list:
-    from yolox_pose.apis.sources import list_sources
+    from yolox_pose.io.sources import list_sources
 
     return list_sources(str(path))
 

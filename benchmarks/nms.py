@@ -21,7 +21,7 @@ compat.install()
 
 from mmpose.evaluation.functional.nms import nms_torch  # noqa: E402
 
-from yolox_pose.models.detections import suppress  # noqa: E402
+from yolox_pose.models.postprocess import suppress  # noqa: E402
 
 THRESHOLD, SIDE = 0.65, 640
 KINDS = ("spread", "crowded")

@@ -7,7 +7,7 @@ frame before, on the same detections.
 
 With ``--video FILE --model CONFIG WEIGHTS`` (once or more) a model's detections of a film are tracked by both, too. Without
 annotation, ids, how long they last, and how often a person seems to change its id are counted
-(:func:`yolox_pose.tracking.measures.count_handovers`), for people of at least ``--min-height`` of the picture. With
+(:func:`yolox_pose.tracking.metrics.count_handovers`), for people of at least ``--min-height`` of the picture. With
 ``--truth FILE``, boxes of some people at some frames (``annotations/arm_wrestling.json``), switches and misses are measured for
 them, whatever the height of what is found.
 """
@@ -27,11 +27,11 @@ import numpy as np
 from common import add_json_option, bounded, case, progress, report
 
 from yolox_pose import compat
-from yolox_pose.datasets.synthetic import CrowdOptions, picture_rng, render_sequence
 from yolox_pose.geometry.similarity import pairwise_iou
-from yolox_pose.skeleton import COCO_PERSON
+from yolox_pose.structures.skeleton import COCO_PERSON
+from yolox_pose.synthetic.dataset import CrowdOptions, picture_rng, render_sequence
 from yolox_pose.tracking import Tracker, TrackerSettings
-from yolox_pose.tracking.measures import SAME_PERSON, Identities, TrackedFrame, count_handovers, measure_identities
+from yolox_pose.tracking.metrics import SAME_PERSON, Identities, TrackedFrame, count_handovers, measure_identities
 
 compat.install()
 

@@ -39,7 +39,7 @@ def our_model(size: str, **settings: Any) -> tuple[Any, Any]:
     from mmengine.config import Config
     from mmengine.registry import DefaultScope
 
-    from yolox_pose.cli.paths import find_config
+    from yolox_pose.config import find_config
     from yolox_pose.registry import MODELS
 
     config = Config.fromfile(find_config(f"yolox-pose_{size}_8xb32-300e_coco"))

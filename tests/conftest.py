@@ -21,6 +21,8 @@ import torch  # noqa: E402
 from mmengine.logging import MessageHub, MMLogger  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 
+from tests.coco_folder import coco_folder  # noqa: E402, F401  (fixtures)
+
 ROOT = Path(__file__).resolve().parents[1]
 DATA_VARIABLE = "YOLOX_POSE_TEST_DATA"
 

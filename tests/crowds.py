@@ -4,7 +4,7 @@ import contextlib
 import io
 from pathlib import Path
 
-from yolox_pose.datasets.synthetic import synthesize_crowd
+from yolox_pose.synthetic.dataset import synthesize_crowd
 
 OVERRIDES = (
     "{split}_dataloader.dataset.data_root={data}",

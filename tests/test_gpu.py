@@ -13,7 +13,7 @@ from mmpose.structures import PoseDataSample
 
 import yolox_pose.engine  # noqa: F401
 from yolox_pose import PoseInferencer
-from yolox_pose.cli.paths import find_config
+from yolox_pose.config import find_config
 from yolox_pose.geometry.images import read_image
 from yolox_pose.registry import MODELS
 

@@ -8,10 +8,10 @@ from importlib import metadata
 
 import pytest
 
-from yolox_pose import dependencies
 from yolox_pose.cli import install, run
-from yolox_pose.dependencies import Dependency, MissingDependencyError
 from yolox_pose.errors import YOLOXPoseError
+from yolox_pose.utils import dependencies
+from yolox_pose.utils.dependencies import Dependency, MissingDependencyError
 
 STACK = {
     "torch": "2.13.0",
@@ -174,7 +174,7 @@ def test_without_the_stack_an_import_names_the_command(repo_root, tmp_path):
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("yolox_pose.dependencies.MissingDependencyError: ")
+    assert last.startswith("yolox_pose.utils.dependencies.MissingDependencyError: ")
     assert "torch is missing" in last
     assert "yolox-pose install" in last
     assert "During handling" not in result.stderr
@@ -207,7 +207,7 @@ def test_a_wheel_holds_configs_and_requirements(repo_root, tmp_path):
     assert {name for name in names if name.startswith("yolox_pose/weights/")} == weights
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from yolox_pose.cli.main import main; main(['install', '--dry-run']);"
-        "from yolox_pose.cli.paths import config_files, find_config;"
+        "from yolox_pose.config import config_files, find_config;"
         "assert all(find_config(f) == find_config(f.stem) for f in config_files()) and config_files(), config_files()"
     )
     subprocess.run([sys.executable, "-I", "-c", code, str(site)], cwd=tmp_path, check=True)

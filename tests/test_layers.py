@@ -1,30 +1,25 @@
-"""The directions in which the parts of the package may import each other."""
+"""The directions in which the parts of the package may import each other, and what each may import from outside."""
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from tests.layers import ANY, DESIGN, EXCEPTIONS, LAYERS, between, table
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "yolox_pose"
 OPENMMLAB = {"mmengine", "mmcv", "mmdet", "mmpose"}
 STANDARD = set(sys.stdlib_module_names)
-LIGHT = {
-    "yolox_pose.classes",
-    "yolox_pose.errors",
-    "yolox_pose.files",
-    "yolox_pose.skeleton",
-    "yolox_pose.version",
-    "yolox_pose.weights",
-}
 
 
 def imports(file):
     """Return (line, dotted module, whether it runs on import) for every import of a file, relative ones resolved.
 
-    What stands under ``if TYPE_CHECKING`` is left out.
+    Imports inside functions count, those under ``if TYPE_CHECKING`` do not.
     """
     package = file.relative_to(ROOT).with_suffix("").parts[:-1]
     found = []
@@ -37,7 +32,8 @@ def imports(file):
         if isinstance(node, ast.ImportFrom):
             base = [*package[: len(package) - node.level + 1]] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
-            names = [f"{module}.{alias.name}" for alias in node.names] if module == "yolox_pose" else [module]
+            own = module.partition(".")[0] == "yolox_pose"
+            names = [f"{module}.{alias.name}" for alias in node.names] if own else [module]
             found.extend((node.lineno, name, on_import) for name in names)
         inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for child in ast.iter_child_nodes(node):
@@ -47,107 +43,105 @@ def imports(file):
     return found
 
 
-def files(part):
-    path = PACKAGE / part
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+def files():
+    return sorted(PACKAGE.rglob("*.py"))
 
 
-def offences(part, is_wrong):
-    return [
-        f"{file.relative_to(ROOT)}:{line} imports {module}"
-        for file in files(part)
-        if file.exists()
-        for line, module, on_import in imports(file)
-        if is_wrong(module, on_import)
-    ]
+def part_of(module):
+    """Return the part that a module of the package belongs to; its own face (``__init__``) belongs to none."""
+    names = module.split(".")
+    return names[1] if len(names) > 1 and names[1] in {layer.name for layer in LAYERS} else None
 
 
-def outside(allowed, own):
-    """Return a test for modules that are neither standard, nor in ``allowed``, nor within one of ``own``."""
-
-    def is_wrong(module, on_import):
-        top = module.partition(".")[0]
-        if top == "yolox_pose":
-            return module not in LIGHT and not any(f"{module}.".startswith(f"yolox_pose.{part}.") for part in own)
-        return top not in STANDARD | allowed
-
-    return is_wrong
+def module_name(file):
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def within(*parts):
-    return lambda module, on_import: any(f"{module}.".startswith(f"{part}.") for part in parts)
+def offences(layers=LAYERS):
+    """Return one line for every import that the table does not allow."""
+    order = {layer.name: i for i, layer in enumerate(layers)}
+    packages = {layer.name: layer.packages for layer in layers}
+    lines = []
+    for file in files():
+        own = part_of(module_name(file))
+        if own is None:
+            continue
+        key = file.relative_to(PACKAGE).with_suffix("").as_posix()
+        allowed = EXCEPTIONS.get(key, packages[own])
+        for line, module, _ in imports(file):
+            top, part = module.partition(".")[0], part_of(module)
+            above = top == "yolox_pose" and (part is None or order[part] <= order[own])
+            outside = top in STANDARD or allowed == ANY or top in allowed
+            if not (above if top == "yolox_pose" else outside):
+                lines.append(f"{file.relative_to(ROOT).as_posix()}:{line} imports {module}")
+    return lines
 
 
-@pytest.mark.parametrize(
-    ("part", "is_wrong"),
-    [
-        ("errors", outside(set(), ["errors"])),
-        ("files", outside(set(), ["files", "errors"])),
-        ("version", outside(set(), ["version"])),
-        ("weights", outside(set(), ["weights", "errors"])),
-        ("classes", outside(set(), ["classes"])),
-        ("skeleton", outside({"numpy"}, ["skeleton"])),
-        ("dependencies", outside(set(), ["errors"])),
-        ("geometry", outside({"numpy", "cv2"}, ["geometry"])),
-        ("tracking", outside({"numpy"}, ["tracking", "geometry"])),
-        ("ops", outside({"torch"}, ["ops"])),
-        (
-            "runtime",
-            outside(
-                {"numpy", "cv2", "onnxruntime", "openvino", "ncnn"},
-                ["runtime", "geometry", "tracking", "progress", "dependencies", "apis.inferencer"],
-            ),
-        ),
-        ("apis/results", outside({"numpy", "cv2"}, ["geometry"])),
-        ("apis/sources", outside({"numpy", "cv2", "PIL"}, ["geometry", "background", "apis.video"])),
-        (
-            "apis/inferencer",
-            outside(
-                {"numpy"},
-                ["runtime", "geometry", "tracking", "background"]
-                + [f"apis.{part}" for part in ("results", "sequence", "sources", "torch_network")],
-            ),
-        ),
-        ("models", within("yolox_pose.datasets", "yolox_pose.apis", "yolox_pose.cli", "yolox_pose.evaluation")),
-        (
-            "checkpoints",
-            within(*(f"yolox_pose.{part}" for part in ("models", "datasets", "evaluation", "engine", "apis", "cli"))),
-        ),
-        ("datasets", within("yolox_pose.models", "yolox_pose.apis", "yolox_pose.cli", "yolox_pose.ops")),
-        ("evaluation", within("yolox_pose.models", "yolox_pose.apis", "yolox_pose.cli")),
-        ("compat", within(*(f"yolox_pose.{part}" for part in ("models", "datasets", "evaluation", "engine", "apis")))),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_part_imports_only_what_it_may(part, is_wrong):
-    assert offences(part, is_wrong) == []
+def test_every_part_stands_in_the_table():
+    parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert parts - {"__init__"} == {layer.name for layer in LAYERS}
+
+
+def test_parts_import_only_what_the_table_allows():
+    assert offences() == []
+
+
+def test_files_import_each_other_without_cycles():
+    names = {module_name(file): file for file in files()}
+    graph = {name: {_resolve(module, names) for _, module, _ in imports(file)} for name, file in names.items()}
+    try:
+        TopologicalSorter({name: found - {None, name} for name, found in graph.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(f"cycle: {' -> '.join(error.args[1])}")
+
+
+def _resolve(module, names):
+    """Return the file of the package that an import names, which may be a name inside a file."""
+    while module and module not in names:
+        module = module.rpartition(".")[0]
+    return module or None
+
+
+def test_the_guide_shows_the_table():
+    assert between(DESIGN.read_text(encoding="utf-8")) == table(), "run: python -m tests.layers"
 
 
 def test_commands_import_nothing_heavy_before_they_run():
-    heavy = within("torch", *OPENMMLAB, "yolox_pose.registry", "yolox_pose.models", "yolox_pose.apis")
-    assert offences("cli", lambda module, on_import: on_import and heavy(module, on_import)) == []
+    heavy = {"torch", *OPENMMLAB}
+    parts = {"registry", "checkpoints", "datasets", "models", "engine", "inference"}
+    lines = [
+        f"{file.name}:{line} {module}"
+        for file in sorted((PACKAGE / "cli").glob("*.py"))
+        for line, module, on_import in imports(file)
+        if on_import and (module.partition(".")[0] in heavy or part_of(module) in parts)
+    ]
+    assert lines == []
 
 
 def test_the_checks_see_what_they_look_for(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     monkeypatch.setitem(globals(), "PACKAGE", tmp_path / "yolox_pose")
-    folder = tmp_path / "yolox_pose" / "models"
+    folder = tmp_path / "yolox_pose" / "geometry"
     folder.mkdir(parents=True)
     (folder / "bad.py").write_text(
-        "import torch\nfrom ..datasets import coco\nfrom yolox_pose import datasets\nfrom . import head\n"
+        "import torch\nfrom ..datasets import coco\nfrom yolox_pose import datasets\nfrom . import nms\nimport numpy\n"
         "def late():\n    import yolox_pose.datasets.coco\n"
     )
-    assert offences("models", within("yolox_pose.datasets")) == [
-        "yolox_pose/models/bad.py:2 imports yolox_pose.datasets",
-        "yolox_pose/models/bad.py:3 imports yolox_pose.datasets",
-        "yolox_pose/models/bad.py:6 imports yolox_pose.datasets.coco",
+    assert offences() == [
+        "yolox_pose/geometry/bad.py:1 imports torch",
+        "yolox_pose/geometry/bad.py:2 imports yolox_pose.datasets.coco",
+        "yolox_pose/geometry/bad.py:3 imports yolox_pose.datasets",
+        "yolox_pose/geometry/bad.py:7 imports yolox_pose.datasets.coco",
     ]
-    assert len(offences("models", outside({"numpy"}, ["models"]))) == 4
+    (folder / "bad.py").write_text("from yolox_pose.geometry import worse\n")
+    (folder / "worse.py").write_text("def late():\n    from yolox_pose.geometry.bad import x\n")
+    with pytest.raises(pytest.fail.Exception, match="cycle"):
+        test_files_import_each_other_without_cycles()
 
 
 def test_importing_the_package_imports_nothing_heavy():
     code = (
-        "import sys, yolox_pose, yolox_pose.cli.main, yolox_pose.geometry, yolox_pose.skeleton;"
+        "import sys, yolox_pose, yolox_pose.cli.main, yolox_pose.geometry, yolox_pose.structures.skeleton;"
         f"print(*sorted({OPENMMLAB | {'torch', 'scipy', 'matplotlib'}} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from yolox_pose import PoseInferencer, weights
 from yolox_pose.cli import run, serve
 from yolox_pose.cli.common import choose_model
 from yolox_pose.cli.convert import main as convert
-from yolox_pose.cli.paths import find_config
+from yolox_pose.config import find_config
 from yolox_pose.errors import UsageError
 from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_weights
 

@@ -11,11 +11,11 @@ from typing import Any
 from yolox_pose.version import __version__
 
 _LAZY = {
-    "PoseInferencer": "yolox_pose.apis",
-    "PoseResult": "yolox_pose.apis",
-    "synthesize_crowd": "yolox_pose.datasets.synthetic",
-    "Skeleton": "yolox_pose.skeleton",
-    "get_skeleton": "yolox_pose.skeleton",
+    "PoseInferencer": "yolox_pose.inference",
+    "PoseResult": "yolox_pose.inference",
+    "synthesize_crowd": "yolox_pose.synthetic.dataset",
+    "Skeleton": "yolox_pose.structures.skeleton",
+    "get_skeleton": "yolox_pose.structures.skeleton",
     "YOLOXPoseError": "yolox_pose.errors",
     "UsageError": "yolox_pose.errors",
     "DataError": "yolox_pose.errors",

@@ -20,3 +20,16 @@ class UsageError(YOLOXPoseError):
 
 class DataError(YOLOXPoseError):
     """Annotations, images or checkpoints do not hold what they should; names file and id. Exit code 1."""
+
+
+class ImageError(DataError):
+    """An image cannot be loaded. Exit code 1.
+
+    The message stays one line when a data-loading worker raises the error: PyTorch builds the exception again from
+    ``Caught ImageError in DataLoader worker process 0.`` and the whole traceback, of which only the last line is kept.
+    """
+
+    def __init__(self, message: str) -> None:
+        if message.startswith("Caught "):
+            message = message.strip().splitlines()[-1].partition(": ")[2]
+        super().__init__(message)

@@ -24,17 +24,15 @@ MODELS = _child("model", mmpose_registry.MODELS, "yolox_pose.models")
 TASK_UTILS = _child("task util", mmpose_registry.TASK_UTILS, "yolox_pose.models")
 DATASETS = _child("dataset", mmpose_registry.DATASETS, "yolox_pose.datasets.coco")
 DATA_SAMPLERS = _child("data sampler", mmpose_registry.DATA_SAMPLERS, "yolox_pose.datasets.sampler")
-TRANSFORMS = _child(
-    "transform", mmpose_registry.TRANSFORMS, "yolox_pose.datasets.transforms", "yolox_pose.datasets.views"
-)
+TRANSFORMS = _child("transform", mmpose_registry.TRANSFORMS, "yolox_pose.datasets.transforms")
 METRICS = _child("metric", mmpose_registry.METRICS, "yolox_pose.evaluation.coco_metric")
-HOOKS = _child("hook", mmpose_registry.HOOKS, "yolox_pose.engine")
-OPTIMIZERS = _child("optimizer", mmpose_registry.OPTIMIZERS, "yolox_pose.engine")
-OPTIM_WRAPPERS = _child("optimizer_wrapper", mmpose_registry.OPTIM_WRAPPERS, "yolox_pose.engine")
+HOOKS = _child("hook", mmpose_registry.HOOKS, "yolox_pose.engine.hooks")
+OPTIMIZERS = _child("optimizer", mmpose_registry.OPTIMIZERS, "yolox_pose.engine.optim")
+OPTIM_WRAPPERS = _child("optimizer_wrapper", mmpose_registry.OPTIM_WRAPPERS)
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
-    "optimizer wrapper constructor", mmpose_registry.OPTIM_WRAPPER_CONSTRUCTORS, "yolox_pose.engine"
+    "optimizer wrapper constructor", mmpose_registry.OPTIM_WRAPPER_CONSTRUCTORS, "yolox_pose.engine.optim"
 )
-LOOPS = _child("loop", mmpose_registry.LOOPS, "yolox_pose.engine")
+LOOPS = _child("loop", mmpose_registry.LOOPS)
 VISUALIZERS = _child("visualizer", mmpose_registry.VISUALIZERS, "yolox_pose.engine.visualizer")
 
 # Nothing of this package is in these; they exist because MMEngine looks for them under the default scope.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmengine.registry import init_default_scope
 
-from yolox_pose.cli.common import load_config
+from yolox_pose.config import load_config
 from yolox_pose.geometry.images import read_image
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
 from yolox_pose.registry import MODELS

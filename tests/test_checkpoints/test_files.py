@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from yolox_pose.checkpoints import read_checkpoint, write_checkpoint
-from yolox_pose.checkpoints.origin import LEGACY, adopt_normalization, apply_origin, plain, stored_preprocessing
-from yolox_pose.classes import COCO_CLASSES
+from yolox_pose.checkpoints.preprocessing import LEGACY, adopt_normalization, apply_origin, plain, stored_preprocessing
 from yolox_pose.errors import DataError, UsageError
+from yolox_pose.structures.classes import COCO_CLASSES
 
 needs_safetensors = pytest.mark.skipif(find_spec("safetensors") is None, reason="the safetensors package is an extra")
 STEM = "backbone.stem.conv.conv.weight"

@@ -1,14 +1,9 @@
 """Names of every layout against names that are built from the origin's own structure."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from checkpoint_models import DETECTOR, POSE, shapes  # noqa: E402
-from layout_names import megvii, megvii_darknet53, mmyolo  # noqa: E402
-
+from tests.test_checkpoints.checkpoint_models import DETECTOR, POSE, shapes
+from tests.test_checkpoints.layout_names import megvii, megvii_darknet53, mmyolo
 from yolox_pose.checkpoints import LAYOUTS, find_layout, from_own, to_own  # noqa: E402
 from yolox_pose.errors import DataError  # noqa: E402
 

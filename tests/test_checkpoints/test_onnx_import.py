@@ -1,18 +1,14 @@
 """ONNX files of detectors: told apart by their graph, with batch norms measured anew, without changing what they compute."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from checkpoint_models import DETECTOR, build, pixels, shapes  # noqa: E402
-
-from yolox_pose.apis.conversion import convert, import_onnx  # noqa: E402
-from yolox_pose.apis.model_io import load_model  # noqa: E402
+from tests.test_checkpoints.checkpoint_models import DETECTOR, build, pixels, shapes
 from yolox_pose.checkpoints.calibration import calibrate_norms  # noqa: E402
+from yolox_pose.checkpoints.conversion import convert, import_onnx  # noqa: E402
 from yolox_pose.checkpoints.onnx_import import (  # noqa: E402
     IMAGE,
     FoldedConv,
@@ -24,6 +20,7 @@ from yolox_pose.checkpoints.onnx_import import (  # noqa: E402
     unfold,
 )
 from yolox_pose.errors import DataError, UsageError  # noqa: E402
+from yolox_pose.models.loading import load_model  # noqa: E402
 
 ONNX_FILE, MMDET_FILE = "weights/yolox_nano_coco.onnx", "weights/yolox_nano_coco_mmdet.pth"
 

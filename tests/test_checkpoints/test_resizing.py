@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import yolox_pose.registry  # noqa: F401  (fills the gaps of the stack)
-from yolox_pose.apis.model_io import load_model
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+from yolox_pose.models.loading import load_model
 
 SIZE = 416
 

@@ -82,7 +82,7 @@ def test_four_times_the_area_is_four_times_the_work(figures):
 
 
 def test_a_model_without_our_head_has_one_part_for_it():
-    from yolox_pose.apis.complexity import _macs
+    from yolox_pose.models.complexity import _macs
 
     head = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([torch.nn.Conv2d(1, 1, 1), torch.nn.Conv2d(1, 1, 1)])})
     counted = {"head.layers.0": 3, "head.layers.1": 4}

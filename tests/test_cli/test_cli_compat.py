@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from yolox_pose import compat, dependencies
+from yolox_pose import compat
 from yolox_pose.cli import compat as command
 from yolox_pose.cli import run
+from yolox_pose.utils import dependencies
 
 
 @pytest.mark.slow

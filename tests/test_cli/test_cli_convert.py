@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "test_checkpoints"))
-from checkpoint_models import DETECTOR, POSE, build  # noqa: E402
-from crowds import data_options, make_crowd  # noqa: E402
-
+from tests.crowds import data_options, make_crowd
+from tests.test_checkpoints.checkpoint_models import DETECTOR, POSE, build
 from yolox_pose.checkpoints import LAYOUTS, from_own, read_checkpoint  # noqa: E402
 from yolox_pose.cli import run  # noqa: E402
 from yolox_pose.cli.convert import TARGETS, build_parser, main  # noqa: E402

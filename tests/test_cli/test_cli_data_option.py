@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from yolox_pose.cli import run, test, train
-from yolox_pose.cli.common import load_config, use_data
+from yolox_pose.config import load_config, use_data
 from yolox_pose.errors import UsageError
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from yolox_pose.cli import run
 from yolox_pose.cli.dataset import build_parser, main
-from yolox_pose.datasets.records import load_records
-from yolox_pose.datasets.synthetic import synthesize_crowd
-from yolox_pose.skeleton import COCO_PERSON
+from yolox_pose.coco.annotations import load_records
+from yolox_pose.structures.skeleton import COCO_PERSON
+from yolox_pose.synthetic.dataset import synthesize_crowd
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from yolox_pose.classes import COCO_CLASSES, default_category_ids
+from yolox_pose.structures.classes import COCO_CLASSES, default_category_ids
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/yolox/yolox_nano_8xb8-300e_coco.py"

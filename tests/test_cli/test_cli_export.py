@@ -7,8 +7,8 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from tiny_models import write_checkpoint, write_config
 
+from tests.tiny_models import write_checkpoint, write_config
 from yolox_pose.cli import run
 from yolox_pose.cli.export import FORMATS as NAMED
 from yolox_pose.cli.export import build_parser, main, read_options

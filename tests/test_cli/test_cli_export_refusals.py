@@ -1,8 +1,6 @@
 """What can go wrong with ``export`` and ``predict --model`` is one clear line each."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +9,6 @@ from yolox_pose.cli import run
 from yolox_pose.cli.export import main as export
 from yolox_pose.cli.predict import main as predict
 from yolox_pose.export import options
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test_runtime"))
 
 PICTURE = np.zeros((32, 48, 3), np.uint8)
 
@@ -65,7 +61,8 @@ def test_models_that_predict_cannot_use(tmp_path, capsys):
     for package in ("onnx", "onnxruntime"):
         pytest.importorskip(package, reason=f"{package} is not installed")
     import cv2
-    from handmade_model import write_handmade
+
+    from tests.test_inference.handmade_model import write_handmade
 
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), PICTURE)

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import write_checkpoint, write_config
 
-from yolox_pose.apis import PoseInferencer
+from tests.tiny_models import write_checkpoint, write_config
 from yolox_pose.cli import run
 from yolox_pose.cli.dataset import main as dataset
 from yolox_pose.evaluation import evaluate_boxes, evaluate_keypoints
+from yolox_pose.inference import PoseInferencer
 
 CONFIG = "yolox-joint_nano_1xb16-30e_custom-416"
 ROOT = Path(__file__).resolve().parents[2]

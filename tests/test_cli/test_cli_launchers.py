@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from crowds import data_options, make_crowd
+
+from tests.crowds import data_options, make_crowd
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/quickstart/yolox-pose_quickstart_160.py"

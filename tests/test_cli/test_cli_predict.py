@@ -12,12 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_models import write_checkpoint, write_config
 
-from yolox_pose.apis.sources import Source
+from tests.tiny_models import write_checkpoint, write_config
 from yolox_pose.cli import run
 from yolox_pose.cli.predict import main, plan_outputs
 from yolox_pose.errors import UsageError
+from yolox_pose.io.sources import Source
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +239,7 @@ def test_pictures_that_processes_draw_are_the_same(tmp_path, model, photos, monk
         "1.5",
     ]
     for folder, processes in (("here", 0), ("elsewhere", 2)):
-        monkeypatch.setattr("yolox_pose.apis.plotting.plot_processes", lambda _, processes=processes: processes)
+        monkeypatch.setattr("yolox_pose.inference.plotter.plot_processes", lambda _, processes=processes: processes)
         assert main([*arguments, "--out", str(tmp_path / folder)]) == 0
     for name in ("film.mp4", "b.png"):
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "elsewhere" / name).read_bytes()

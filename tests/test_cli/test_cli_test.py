@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from crowds import data_options, make_crowd
 
+from tests.crowds import data_options, make_crowd
 from yolox_pose.cli import run
 from yolox_pose.cli.test import build_parser, main
 from yolox_pose.evaluation import evaluate_boxes, evaluate_keypoints

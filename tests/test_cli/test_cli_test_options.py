@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from crowds import data_options, make_crowd
-from tiny_models import write_checkpoint
 
+from tests.crowds import data_options, make_crowd
+from tests.tiny_models import write_checkpoint
 from yolox_pose.cli import run
 from yolox_pose.cli.test import main
-from yolox_pose.datasets.synthetic import synthesize_crowd
+from yolox_pose.synthetic.dataset import synthesize_crowd
 
 SMALL = ["test_dataloader.batch_size=2", "test_dataloader.dataset.input_size=96,96", "test_dataloader.num_workers=0",
          "test_dataloader.persistent_workers=False", "model.test_cfg.max_per_img=30"]  # fmt: skip

@@ -10,14 +10,14 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from crowds import data_options, make_crowd
 from mmengine.config import Config
 
-from yolox_pose.apis.curves import read_history
+from tests.crowds import data_options, make_crowd
 from yolox_pose.cli import run
-from yolox_pose.cli.common import load_config, parse_options
 from yolox_pose.cli.train import build_parser, check_sync_bn, find_latest, main
+from yolox_pose.config import load_config, parse_options
 from yolox_pose.errors import UsageError
+from yolox_pose.visualization.curves import read_history
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/quickstart/yolox-pose_quickstart_160.py"

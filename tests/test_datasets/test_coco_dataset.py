@@ -7,11 +7,10 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
 from yolox_pose.datasets.coco import CocoPoseDataset, dataset_metainfo
-from yolox_pose.datasets.loading import SampleError
 from yolox_pose.datasets.sampler import EpochSampler, SampleKey
-from yolox_pose.errors import DataError
+from yolox_pose.errors import DataError, ImageError
 from yolox_pose.registry import DATA_SAMPLERS, DATASETS
-from yolox_pose.skeleton import COCO_PERSON, get_skeleton
+from yolox_pose.structures.skeleton import COCO_PERSON, get_skeleton
 
 SIZE = (96, 64)
 FINAL = [{"type": "LoadBGRImage"}, {"type": "LetterboxResize", "input_size": SIZE}, {"type": "PackYOLOXPoseInputs"}]
@@ -137,7 +136,7 @@ def test_truncated_image_is_one_line_also_from_a_worker(coco_folder, workers):
     data = dataset(folder, pipeline=FINAL)
     path.write_bytes(path.read_bytes()[:200])
     loader = DataLoader(data, num_workers=workers, sampler=EpochSampler(data, shuffle=False), collate_fn=pseudo_collate)
-    with pytest.raises(SampleError) as error:
+    with pytest.raises(ImageError) as error:
         list(loader)
     assert str(error.value) == f"image {path} (id 3) is truncated"
 
@@ -149,7 +148,7 @@ def test_unreadable_images_can_be_skipped(coco_folder, caplog):
         (folder.root / "images" / f"{image_id}.png").write_bytes(b"")
     assert [data[i]["data_samples"].img_id for i in range(4)] == [1, 2, 1, 1]
     test = dataset(folder, pipeline=FINAL, on_error="skip", test_mode=True)
-    with pytest.raises(SampleError):
+    with pytest.raises(ImageError):
         test[2]
 
 
@@ -276,7 +275,7 @@ def test_settings_of_a_transform_by_its_name(coco_folder):
 
 
 def test_wrong_settings_of_transforms():
-    from yolox_pose.datasets.transforms import as_range, as_size
+    from yolox_pose.datasets.transforms.base import as_range, as_size
 
     assert as_size(640) == (640, 640) and as_size([640, 384]) == (640, 384)
     for wrong in ((640,), (0, 5), (64.5, 64), "ab"):

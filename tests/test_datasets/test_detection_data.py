@@ -1,22 +1,17 @@
 """Data of a detector, from annotation file to samples: no keypoints anywhere, boxes and classes where the pixels are."""
 
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import CocoFolder  # noqa: E402
-
-from yolox_pose.classes import COCO_CLASSES  # noqa: E402
-from yolox_pose.cli.common import load_config  # noqa: E402
+from tests.coco_folder import CocoFolder
+from yolox_pose.config import load_config  # noqa: E402
 from yolox_pose.datasets.coco import CocoPoseDataset  # noqa: E402
 from yolox_pose.datasets.sampler import SampleKey  # noqa: E402
 from yolox_pose.errors import DataError  # noqa: E402
 from yolox_pose.registry import DATASETS  # noqa: E402
+from yolox_pose.structures.classes import COCO_CLASSES  # noqa: E402
 
 COLORS = {"cat": (255, 0, 0), "dog": (0, 255, 0), "cow": (0, 0, 255)}
 """BGR colour of the rectangle that is an object of the class, on a black picture."""

@@ -5,16 +5,16 @@ import pytest
 import torch
 from torch import nn
 
-from yolox_pose.engine import (
+from yolox_pose.engine.hooks import (
     AtomicCheckpointHook,
     BufferedRuntimeInfoHook,
     NonFiniteLossGuard,
     ProgressBarHook,
     TrainingPhaseHook,
-    YOLOXPoseOptimConstructor,
 )
-from yolox_pose.engine.checkpoint_hook import AtomicLocalBackend
-from yolox_pose.engine.optim import ClipWithoutWaiting
+from yolox_pose.engine.hooks.checkpoint import AtomicLocalBackend
+from yolox_pose.engine.optim import YOLOXPoseOptimConstructor
+from yolox_pose.engine.optim.constructor import ClipWithoutWaiting
 from yolox_pose.errors import YOLOXPoseError
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from yolox_pose.engine import MuonAdamW, YOLOXPoseOptimConstructor
-from yolox_pose.engine.muon import orthogonalize
+from yolox_pose.engine.optim import MuonAdamW, YOLOXPoseOptimConstructor
+from yolox_pose.engine.optim.muon import orthogonalize
 from yolox_pose.models.head import YOLOXHeadModule
 
 MUON = "yolox_pose.MuonAdamW"

@@ -1,19 +1,15 @@
 """What a training starts from: any layout becomes the model's, and what it assumes of its input is kept."""
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "test_checkpoints"))
-from checkpoint_models import DETECTOR, POSE, build  # noqa: E402
 from mmengine.runner.checkpoint import CheckpointLoader  # noqa: E402
 
+from tests.test_checkpoints.checkpoint_models import DETECTOR, POSE, build
 from yolox_pose.checkpoints import LAYOUTS, from_own, write_checkpoint  # noqa: E402
-from yolox_pose.checkpoints.origin import LEGACY  # noqa: E402
-from yolox_pose.engine import StartWeightsHook  # noqa: E402
+from yolox_pose.checkpoints.preprocessing import LEGACY  # noqa: E402
+from yolox_pose.engine.hooks import StartWeightsHook  # noqa: E402
 from yolox_pose.errors import DataError  # noqa: E402
 
 

@@ -10,10 +10,10 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.structures import InstanceData
 
-from yolox_pose.engine import CurvesHook, TrainingChecksHook, ValPicturesHook
-from yolox_pose.engine.checks_hook import annotations_problem
+from yolox_pose.engine.hooks import CurvesHook, TrainingChecksHook, ValPicturesHook
+from yolox_pose.engine.hooks.checks import annotations_problem
 from yolox_pose.errors import UsageError
-from yolox_pose.skeleton import COCO_PERSON
+from yolox_pose.structures.skeleton import COCO_PERSON
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
-from coco_sets import exact_predictions, noisy_predictions, random_set, without_boxes
 
+from tests.test_evaluation.coco_sets import exact_predictions, noisy_predictions, random_set, without_boxes
+from yolox_pose.coco.ground_truth import GroundTruth
+from yolox_pose.coco.results import Predictions, box_records, keypoint_records
 from yolox_pose.errors import DataError, YOLOXPoseError
 from yolox_pose.evaluation.coco_eval import BOX_FIGURES, KEYPOINT_FIGURES, evaluate_boxes, evaluate_keypoints
-from yolox_pose.evaluation.ground_truth import GroundTruth
-from yolox_pose.evaluation.results import Predictions, box_records, keypoint_records
 
 AREA = 64.0**2  # medium
 
@@ -381,8 +381,8 @@ def test_evaluating_files_imports_no_torch(repo_root):
 
 
 def test_missing_engine_is_one_line_with_the_command_that_mends_it(monkeypatch):
-    monkeypatch.setattr("yolox_pose.dependencies.metadata.version", _not_installed)
-    monkeypatch.setattr("yolox_pose.dependencies.find_spec", lambda name: None)
+    monkeypatch.setattr("yolox_pose.utils.dependencies.metadata.version", _not_installed)
+    monkeypatch.setattr("yolox_pose.utils.dependencies.find_spec", lambda name: None)
     with pytest.raises(YOLOXPoseError, match="^hotcoco is missing; mend it with: yolox-pose install"):
         evaluate(tiny_set(), [detection()])
 

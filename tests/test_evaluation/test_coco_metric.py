@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from coco_sets import noisy_predictions, random_set, without_boxes
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
+from tests.test_evaluation.coco_sets import noisy_predictions, random_set, without_boxes
 from yolox_pose.errors import DataError
 from yolox_pose.evaluation import CocoPoseMetric, evaluate_boxes, evaluate_keypoints
 from yolox_pose.evaluation.coco_eval import BOX_FIGURES, KEYPOINT_FIGURES
@@ -252,10 +252,10 @@ def test_wrong_samples(truth, ann_file):
 
 WORKER = """
 import json, os, sys
-sys.path[:0] = [{tests!r}, {root!r}]
+sys.path.insert(0, {root!r})
 import torch.distributed as dist
-from coco_sets import noisy_predictions
-from test_coco_metric import samples
+from tests.test_evaluation.coco_sets import noisy_predictions
+from tests.test_evaluation.test_coco_metric import samples
 from yolox_pose.cli.common import leave_processes
 from yolox_pose.errors import DataError
 from yolox_pose.evaluation import CocoPoseMetric

@@ -4,7 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from coco_sets import (
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.test_evaluation.coco_sets import (
     exact_predictions,
     noisy_boxes,
     noisy_predictions,
@@ -12,9 +15,6 @@ from coco_sets import (
     original_keypoints,
     random_set,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from yolox_pose.evaluation.coco_eval import BOX_FIGURES, evaluate_boxes, evaluate_keypoints
 
 

@@ -5,10 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from coco_sets import noisy_predictions, random_set
 
+from tests.test_evaluation.coco_sets import noisy_predictions, random_set
+from yolox_pose.coco.results import Predictions
 from yolox_pose.errors import DataError
-from yolox_pose.evaluation import CocoPoseMetric, Predictions, evaluate_boxes, evaluate_keypoints
+from yolox_pose.evaluation import CocoPoseMetric, evaluate_boxes, evaluate_keypoints
 from yolox_pose.evaluation.coco_eval import BOX_FIGURES, KEYPOINT_FIGURES
 
 CLASSES = ["class5", "class2", "class9"]  # in label order; class2 has keypoints

@@ -102,7 +102,7 @@ def test_what_is_no_sequence_is_refused(images, fps, error, message):
 
 
 def test_posetrack_samples(shared_data):
-    from yolox_pose.files import read_json
+    from yolox_pose.utils.json_files import read_json
 
     path = shared_data / "mmpose_samples" / "posetrack18" / "annotations" / "test_posetrack18_val.json"
     sequences = find_sequences(read_json(path, "annotations")["images"], fps=25)

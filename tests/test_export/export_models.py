@@ -5,7 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from tiny_models import write_checkpoint, write_config
+
+from tests.tiny_models import write_checkpoint, write_config
 
 MODES = {
     "pose": {},

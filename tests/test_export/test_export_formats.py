@@ -5,18 +5,18 @@ import warnings
 
 import numpy as np
 import pytest
-from export_models import pictures, write_model
 
+from tests.test_export.export_models import pictures, write_model
 from yolox_pose import PoseInferencer
-from yolox_pose.apis.model_io import load_model
-from yolox_pose.apis.torch_network import TorchNetwork
 from yolox_pose.errors import DataError, UsageError, YOLOXPoseError
 from yolox_pose.export.check import check_export
 from yolox_pose.export.exporting import export_model
 from yolox_pose.export.graph import RawGraph, is_half
 from yolox_pose.export.options import FORMATS, ExportOptions
+from yolox_pose.inference.exported.network import ExportedNetwork
+from yolox_pose.inference.torch_network import TorchNetwork
+from yolox_pose.models.loading import load_model
 from yolox_pose.runtime import load
-from yolox_pose.runtime.network import ExportedNetwork
 
 pytestmark = pytest.mark.slow
 

@@ -5,19 +5,19 @@ import copy
 import numpy as np
 import pytest
 import torch
-from export_models import pictures, write_model
 from mmcv.cnn import ConvModule
 from mmdet.models.backbones.csp_darknet import Focus
 
-from yolox_pose.apis.model_io import load_model
-from yolox_pose.apis.torch_network import TorchNetwork
+from tests.test_export.export_models import pictures, write_model
 from yolox_pose.export.check import TOLERANCES, Comparison, check_export, compare, found_again
 from yolox_pose.export.exporting import describe
 from yolox_pose.export.graph import DecodedGraph, RawGraph, is_half
 from yolox_pose.export.options import ExportOptions
+from yolox_pose.inference.exported.decoding import Found
+from yolox_pose.inference.exported.network import ExportedNetwork
+from yolox_pose.inference.torch_network import TorchNetwork
+from yolox_pose.models.loading import load_model
 from yolox_pose.ops import decode_boxes, decode_keypoints
-from yolox_pose.runtime.decoding import Found
-from yolox_pose.runtime.network import ExportedNetwork
 
 
 @pytest.fixture(scope="module", params=["pose", "detection", "joint"])

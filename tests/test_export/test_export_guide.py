@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 import cv2
 import pytest
-from export_models import pictures, write_model
 
+from tests.test_export.export_models import pictures, write_model
 from yolox_pose.cli import run
 from yolox_pose.cli.export import build_parser, main, read_options
 from yolox_pose.cli.predict import main as predict

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from yolox_pose.dependencies import MissingDependencyError
 from yolox_pose.errors import UsageError
 from yolox_pose.export import options as module
 from yolox_pose.export.options import FORMATS, ExportOptions, check_options
+from yolox_pose.utils.dependencies import MissingDependencyError
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from yolox_pose.apis.torch_network import TorchNetwork
 from yolox_pose.export.check import TOLERANCES, Comparison, check_export, compare
 from yolox_pose.export.exporting import export_model
 from yolox_pose.export.options import FORMATS, ExportOptions
-from yolox_pose.files import read_json
 from yolox_pose.geometry.images import read_image
 from yolox_pose.geometry.letterbox import fit_image
-from yolox_pose.runtime.network import ExportedNetwork
+from yolox_pose.inference.exported.network import ExportedNetwork
+from yolox_pose.inference.torch_network import TorchNetwork
+from yolox_pose.utils.json_files import read_json
 
 pytestmark = pytest.mark.slow
 

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from export_models import pictures, write_model
-from tiny_models import write_checkpoint
 
-from yolox_pose.apis.torch_network import TorchNetwork
+from tests.test_export.export_models import pictures, write_model
+from tests.tiny_models import write_checkpoint
 from yolox_pose.export.check import TOLERANCES, Comparison, compare
 from yolox_pose.export.exporting import export_model
 from yolox_pose.export.options import ExportOptions
 from yolox_pose.geometry.letterbox import Preprocessing, fit_image
-from yolox_pose.runtime.network import ExportedNetwork
+from yolox_pose.inference.exported.network import ExportedNetwork
+from yolox_pose.inference.torch_network import TorchNetwork
 
 for package in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(package, reason=f"{package} is not installed")

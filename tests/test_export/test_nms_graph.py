@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from yolox_pose.geometry.nms import nms
-from yolox_pose.models.detections import TestSettings as Settings
-from yolox_pose.models.detections import detect
+from yolox_pose.inference.exported.decoding import Thresholds
+from yolox_pose.models.postprocess import TestSettings as Settings
+from yolox_pose.models.postprocess import detect
 from yolox_pose.ops import Predictions, decode_boxes, decode_keypoints, grid_priors
-from yolox_pose.runtime.decoding import Thresholds
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")

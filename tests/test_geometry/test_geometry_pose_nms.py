@@ -1,9 +1,9 @@
 """Suppression by poses in numpy; parity with torch and with the definition is in ``tests/test_ops/test_pose_nms.py``."""
 
 import numpy as np
-import pose_nms_reference as reference
 import pytest
 
+from tests import pose_nms_reference as reference
 from yolox_pose.geometry.nms import nms
 from yolox_pose.geometry.pose_nms import (
     BLOCK,

@@ -5,7 +5,7 @@ import torch
 
 from yolox_pose import ops
 from yolox_pose.geometry.similarity import oks, pairwise_iou, pairwise_touching
-from yolox_pose.skeleton import COCO_PERSON
+from yolox_pose.structures.skeleton import COCO_PERSON
 
 SIGMAS = np.array(COCO_PERSON.sigmas)
 

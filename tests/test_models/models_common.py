@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmpose.structures import PoseDataSample
 
-from yolox_pose.cli.paths import find_config
+from yolox_pose.config import find_config
 from yolox_pose.registry import MODELS
 
 SIZES = ("nano", "tiny", "s", "m", "l", "x")

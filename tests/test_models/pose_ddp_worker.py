@@ -10,12 +10,11 @@ import torch
 from yolox_pose import compat
 
 compat.install()
-sys.path.insert(0, str(Path(__file__).parent))
 
 from mmengine.dist import get_rank, get_world_size, init_dist  # noqa: E402
 from mmengine.model import MMDistributedDataParallel  # noqa: E402
-from models_common import build_model, make_batch  # noqa: E402
 
+from tests.test_models.models_common import build_model, make_batch  # noqa: E402
 from yolox_pose.cli.common import leave_processes  # noqa: E402
 
 torch.set_num_threads(1)

@@ -1,17 +1,14 @@
 """The detection configs against mmdet's published ones, value by value."""
 
-import sys
 from pathlib import Path
 
 import mmdet
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from mmengine.config import Config  # noqa: E402
-from models_common import SIZES  # noqa: E402
 
-from yolox_pose.apis.model_info import find_preprocessing  # noqa: E402
-from yolox_pose.cli.common import load_config  # noqa: E402
+from tests.test_models.models_common import SIZES
+from yolox_pose.checkpoints.model_info import find_preprocessing  # noqa: E402
+from yolox_pose.config import load_config  # noqa: E402
 from yolox_pose.datasets.coco import build_pipeline  # noqa: E402
 
 PEER = Path(mmdet.__file__).parent / ".mim" / "configs" / "yolox"

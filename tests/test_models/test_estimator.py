@@ -1,20 +1,16 @@
 import copy
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData
 
-sys.path.insert(0, str(Path(__file__).parent))
-from models_common import build_model, losses_of, make_batch  # noqa: E402
-
-from yolox_pose.checkpoints.fitting import adapt_state_dict  # noqa: E402
+from tests.test_models.models_common import build_model, losses_of, make_batch
+from yolox_pose.checkpoints.matching import adapt_state_dict  # noqa: E402
 from yolox_pose.compat.torch_load import load  # noqa: E402
 from yolox_pose.geometry.letterbox import fit_letterbox  # noqa: E402
-from yolox_pose.models.detections import TestSettings, detect  # noqa: E402
 from yolox_pose.models.estimator import to_source  # noqa: E402
+from yolox_pose.models.postprocess import TestSettings, detect  # noqa: E402
 from yolox_pose.ops import Predictions, grid_priors  # noqa: E402
 
 

@@ -1,13 +1,9 @@
 import copy
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from models_common import SIZES, build_model, losses_of, make_batch  # noqa: E402
-
+from tests.test_models.models_common import SIZES, build_model, losses_of, make_batch
 from yolox_pose.errors import DataError  # noqa: E402
 from yolox_pose.models import YOLOXHeadModule, YOLOXPoseDecoupledHead  # noqa: E402
 from yolox_pose.models.head import mean_counts  # noqa: E402

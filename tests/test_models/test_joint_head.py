@@ -1,26 +1,21 @@
 """The head with classes of which some have keypoints: assignment, losses, gradients, detections, configs."""
 
 import copy
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "test_ops")]
-from models_common import SIZES, build_model, losses_of, make_batch, size_config  # noqa: E402
-from simota_reference import simota_one_image  # noqa: E402
-
-from yolox_pose.cli.paths import find_config  # noqa: E402
+from tests.test_models.models_common import SIZES, build_model, losses_of, make_batch, size_config
+from tests.test_ops.simota_reference import simota_one_image
+from yolox_pose.config import find_config  # noqa: E402
 from yolox_pose.models import YOLOXPoseDecoupledHead  # noqa: E402
-from yolox_pose.models.detections import TestSettings, detect  # noqa: E402
 from yolox_pose.models.estimator import to_source  # noqa: E402
+from yolox_pose.models.postprocess import TestSettings, detect  # noqa: E402
 from yolox_pose.models.targets import collect_targets  # noqa: E402
 from yolox_pose.ops import Predictions, decode_boxes, decode_keypoints, grid_priors  # noqa: E402
-from yolox_pose.skeleton import COCO_PERSON  # noqa: E402
+from yolox_pose.structures.skeleton import COCO_PERSON  # noqa: E402
 
 CLASSES, POSED = 3, (1,)
 KEYS = {"loss_obj", "loss_cls", "loss_bbox", "loss_bbox_l1", "loss_kpt", "loss_vis", "positives", "unmatched", "oks"}

@@ -1,20 +1,17 @@
 """Same weights, same inputs: names, outputs, assignments, losses and detections of mmdet's YOLOX."""
 
-import sys
 from pathlib import Path
 
 import mmdet
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 from mmengine.config import Config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
-from models_common import SIZES, build_model, make_batch  # noqa: E402
 
+from tests.test_models.models_common import SIZES, build_model, make_batch
 from yolox_pose.checkpoints import LAYOUTS, to_own  # noqa: E402
-from yolox_pose.cli.common import load_config  # noqa: E402
+from yolox_pose.config import load_config  # noqa: E402
 from yolox_pose.models.targets import collect_targets  # noqa: E402
 from yolox_pose.ops import decode_boxes  # noqa: E402
 from yolox_pose.registry import MODELS  # noqa: E402

@@ -1,15 +1,10 @@
 """Same weights, same inputs: outputs, targets and losses of mmpose's built-in YOLOX-Pose."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 from mmengine.registry import init_default_scope  # noqa: E402
-from models_common import build_model, make_batch  # noqa: E402
 
+from tests.test_models.models_common import build_model, make_batch
 from yolox_pose.registry import MODELS  # noqa: E402
 
 

@@ -1,15 +1,10 @@
 """Annotations of a batch on their way to the device."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-sys.path.insert(0, str(Path(__file__).parent))
-from models_common import build_model, make_batch  # noqa: E402
-
+from tests.test_models.models_common import build_model, make_batch
 from yolox_pose.errors import DataError  # noqa: E402
 from yolox_pose.models.targets import collect_targets  # noqa: E402
 from yolox_pose.ops import grid_priors  # noqa: E402

@@ -1,12 +1,9 @@
 """What makes training fast must not change what is trained."""
 
 import copy
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-from crowds import data_options, make_crowd
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import convert_sync_batchnorm
@@ -14,11 +11,10 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-sys.path.insert(0, str(Path(__file__).parent))
-from models_common import build_model, losses_of, make_batch  # noqa: E402
-
-from yolox_pose.cli.paths import find_config  # noqa: E402
-from yolox_pose.engine import YOLOXPoseOptimConstructor  # noqa: E402
+from tests.crowds import data_options, make_crowd
+from tests.test_models.models_common import build_model, losses_of, make_batch
+from yolox_pose.config import find_config  # noqa: E402
+from yolox_pose.engine.optim import YOLOXPoseOptimConstructor  # noqa: E402
 
 SYNCHRONISING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique")
 """Operators of ATen whose result depends on values that the host has to wait for."""

@@ -1,8 +1,6 @@
 """Test-time augmentation: coordinates come back exactly, mirrored images give mirrored results, one view changes nothing."""
 
 import copy
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,16 +8,14 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 
-sys.path.insert(0, str(Path(__file__).parent))
-from models_common import build_model  # noqa: E402
-from tiny_models import write_checkpoint, write_config  # noqa: E402
-
-from yolox_pose.apis import load_model  # noqa: E402
+from tests.test_models.models_common import build_model
+from tests.tiny_models import write_checkpoint, write_config
 from yolox_pose.datasets.transforms import LetterboxResize, PackYOLOXPoseInputs  # noqa: E402
-from yolox_pose.datasets.views import MultiViewLetterbox  # noqa: E402
+from yolox_pose.datasets.transforms.tta import MultiViewLetterbox  # noqa: E402
 from yolox_pose.models.estimator import to_source  # noqa: E402
+from yolox_pose.models.loading import load_model  # noqa: E402
 from yolox_pose.models.tta import YOLOXPoseTTA  # noqa: E402
-from yolox_pose.skeleton import COCO_PERSON  # noqa: E402
+from yolox_pose.structures.skeleton import COCO_PERSON  # noqa: E402
 
 SIZE = (160, 96)
 

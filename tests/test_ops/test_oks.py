@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from yolox_pose.ops import decode_keypoints, encode_keypoints, keypoint_oks, pairwise_oks
-from yolox_pose.skeleton import COCO_PERSON
+from yolox_pose.structures.skeleton import COCO_PERSON
 
 SIGMAS = torch.tensor(COCO_PERSON.sigmas)
 

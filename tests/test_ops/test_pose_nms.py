@@ -1,10 +1,10 @@
 """Suppression by poses against the definition, pair by pair, and against the numpy version."""
 
 import numpy as np
-import pose_nms_reference as reference
 import pytest
 import torch
 
+from tests import pose_nms_reference as reference
 from yolox_pose.geometry.pose_nms import Poses, Suppression
 from yolox_pose.geometry.pose_nms import suppress_poses as suppress_in_numpy
 from yolox_pose.ops import batched_nms, compare_detections, suppress_poses

@@ -1,16 +1,12 @@
 import importlib
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.test_ops.simota_peer import assign_by_mmpose
+from tests.test_ops.simota_reference import simota_one_image
 from yolox_pose.ops import SimOTASettings, grid_priors, simota
-from yolox_pose.skeleton import COCO_PERSON
-
-sys.path.insert(0, str(Path(__file__).parent))
-from simota_peer import assign_by_mmpose  # noqa: E402
-from simota_reference import simota_one_image  # noqa: E402
+from yolox_pose.structures.skeleton import COCO_PERSON
 
 SIZE, STRIDES = 128, (8, 16, 32)
 PRIORS = grid_priors([(SIZE // s, SIZE // s) for s in STRIDES], STRIDES)
@@ -147,8 +143,8 @@ def make_real_batch(shared_data, images):
     """People with labelled keypoints of the first images that have some, and a detector's predictions of them."""
     from mmengine.dataset import pseudo_collate
 
-    from yolox_pose.apis.model_io import load_model
-    from yolox_pose.cli.common import load_config
+    from yolox_pose.config import load_config
+    from yolox_pose.models.loading import load_model
     from yolox_pose.models.targets import collect_targets
     from yolox_pose.ops import decode_boxes
     from yolox_pose.registry import DATASETS

@@ -1,11 +1,11 @@
 """A film that this package wrote, played by a real browser."""
 
 import cv2
-import headless
 import numpy as np
 import pytest
 
-from yolox_pose.apis.video import VideoWriter, find_ffmpeg
+from tests.test_serve import headless
+from yolox_pose.io.video import VideoWriter, find_ffmpeg
 
 pytestmark = [
     pytest.mark.slow,

@@ -5,12 +5,12 @@ import threading
 from pathlib import Path
 
 import cv2
-import headless
 import numpy as np
 import pytest
 
+from tests.test_serve import headless
 from yolox_pose import get_skeleton
-from yolox_pose.apis.results import PoseResult
+from yolox_pose.inference.results import PoseResult
 from yolox_pose.serve.server import Limits, PoseServer, describe_model
 
 pytestmark = [

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from yolox_pose import get_skeleton
-from yolox_pose.apis.results import PoseResult
 from yolox_pose.cli import run
 from yolox_pose.cli.serve import main
+from yolox_pose.inference.results import PoseResult
 from yolox_pose.serve.server import FILES, HEADERS, Limits, PoseServer, describe_model, is_loopback
 
 SKELETON = get_skeleton("coco")

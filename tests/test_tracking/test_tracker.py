@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from yolox_pose.skeleton import COCO_PERSON
+from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.tracking import Tracker, TrackerSettings
 
 FPS = 25

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from yolox_pose.checkpoints.layouts import Layout, find_layout, to_own
-from yolox_pose.checkpoints.origin import describe_origin
+from yolox_pose.checkpoints.preprocessing import describe_origin
 from yolox_pose.compat.torch_load import load
 from yolox_pose.errors import DataError, UsageError
 
@@ -33,7 +33,7 @@ class Checkpoint(NamedTuple):
         name: The file, for messages.
         weights: The tensors.
         layout: How they were named in the file.
-        dataset_meta: Classes, skeleton, preprocessing (:mod:`yolox_pose.checkpoints.origin`).
+        dataset_meta: Classes, skeleton, preprocessing (:mod:`yolox_pose.checkpoints.preprocessing`).
         constants: Keys of the file that are no weights of the network and were left out.
     """
 

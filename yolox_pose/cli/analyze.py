@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolox_pose.cli.common import load_config
+from yolox_pose.config import load_config
 from yolox_pose.errors import UsageError
-from yolox_pose.files import write_json
+from yolox_pose.utils.json_files import write_json
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from yolox_pose.apis.complexity import Part
+    from yolox_pose.models.complexity import Part
 
 CURVES_EXAMPLES = """examples:
   python tools/analyze.py curves work_dirs/s
@@ -84,8 +84,8 @@ def analyze_curves(args: argparse.Namespace) -> int:
         UsageError: If the picture exists or a name is no PNG's.
         DataError: If a folder holds no log.
     """
-    from yolox_pose.apis.curves import draw_curves, read_history
     from yolox_pose.checkpoints.files import write_atomically
+    from yolox_pose.visualization.curves import draw_curves, read_history
 
     if args.out is not None and args.out.suffix.lower() != ".png":
         raise UsageError(f"--out {args.out}: the name of the picture ends in .png")
@@ -110,7 +110,7 @@ def analyze_model(args: argparse.Namespace) -> int:
     if not config.get("model"):
         raise UsageError(f"config {config.filename} has no 'model'")
     height, width = args.size or _input_size(config)
-    from yolox_pose.apis.complexity import measure, total
+    from yolox_pose.models.complexity import measure, total
 
     parts = measure(config.model, (height, width), config.get("default_scope", "yolox_pose"))
     everything = total(parts)
@@ -133,7 +133,7 @@ def analyze_model(args: argparse.Namespace) -> int:
 
 def _input_size(config: Config) -> tuple[int, int]:
     """Height and width of the input that the test data of a config give."""
-    from yolox_pose.apis.model_info import find_preprocessing
+    from yolox_pose.checkpoints.model_info import find_preprocessing
 
     try:
         width, height = find_preprocessing(config, {}).size

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import warnings
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from yolox_pose.errors import UsageError
 from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_weights
@@ -38,34 +36,6 @@ def add_data_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def use_data(config: Config, root: str | Path, splits: Sequence[str]) -> None:
-    """Take the data of some splits from another folder: their ``data_root``, and annotation files of their evaluators below it.
-
-    Args:
-        config: Changed in place. Files that lie elsewhere than below the old folder stay.
-        root: The folder.
-        splits: Of ``train``, ``val`` and ``test``.
-
-    Raises:
-        UsageError: If the folder does not exist, or a split has no ``data_root``.
-    """
-    if not Path(root).is_dir():
-        raise UsageError(f"--data: {root} is not a folder")
-    for split in splits:
-        if (loader := config.get(f"{split}_dataloader")) is None:
-            continue
-        if not (old := loader.dataset.get("data_root")):
-            raise UsageError(
-                f"--data: {split}_dataloader.dataset has no data_root; change its files with --cfg-options"
-            )
-        loader.dataset.data_root = str(root)
-        evaluators = config.get(f"{split}_evaluator") or []
-        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-            for key in ("ann_file", "keypoint_ann_file"):
-                if evaluator.get(key) and Path(evaluator[key]).is_relative_to(old):
-                    evaluator[key] = str(Path(root) / Path(evaluator[key]).relative_to(old))
-
-
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``, ``--launcher`` and what torchrun may pass."""
     parser.add_argument(
@@ -78,64 +48,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="how the processes of a distributed run were started: pytorch (torchrun), slurm, mpi (default: none)",
     )
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-
-
-def parse_options(options: Sequence[str]) -> dict[str, Any]:
-    """Turn ``KEY=VALUE`` strings into nested settings the way MMEngine does.
-
-    Raises:
-        UsageError: If one has no ``=`` or no key.
-    """
-    from mmengine.config import DictAction
-
-    bad = [option for option in options if not option.partition("=")[0] or "=" not in option]
-    if bad:
-        raise UsageError(f"--cfg-options: {bad[0]!r} is not of the form KEY=VALUE")
-    pairs = [option.split("=", 1) for option in options]
-    # MMEngine drops spaces, which paths may have; in lists they mean nothing
-    with_spaces = {key: value for key, value in pairs if " " in value and value[0] not in "[(\"'"}
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--options", nargs="*", action=DictAction)
-    others = [f"{key}={value}" for key, value in pairs if key not in with_spaces]
-    return {**(parser.parse_args(["--options", *others]).options or {}), **with_spaces}
-
-
-def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (), seed: int | None = None) -> Config:
-    """Read a config and apply what the command line changes.
-
-    Args:
-        path: A file, or the name of a config of this package.
-        options: ``KEY=VALUE`` strings, or a mapping of dotted keys.
-        seed: Overrides the config's seed.
-
-    Raises:
-        UsageError: If the file does not exist, cannot be read as a config or an option does not fit it.
-    """
-    warnings.filterwarnings("ignore", message=r".*torch\.cuda\.amp\.autocast", category=FutureWarning)  # of mmdet 3.3.0
-    from yolox_pose import registry  # noqa: F401  (fills the gaps of the stack first)
-    from yolox_pose.cli.paths import find_config
-
-    file = find_config(path)
-    from mmengine.config import Config
-    from mmengine.registry import init_default_scope
-
-    try:
-        config = Config.fromfile(str(file))
-    except Exception as error:
-        raise UsageError(f"config {file} cannot be read: {type(error).__name__}: {first_line(error)}") from error
-    try:
-        config.merge_from_dict(dict(options) if isinstance(options, Mapping) else parse_options(options))
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UsageError(f"--cfg-options do not fit {file}: {first_line(error)}") from error
-    if seed is not None:
-        config.randomness = {**config.get("randomness", {}), "seed": seed}
-    init_default_scope(config.get("default_scope", "yolox_pose"))
-    return config
-
-
-def first_line(error: BaseException) -> str:
-    """First line of an error's message."""
-    return (str(error).strip().splitlines() or [""])[0]
 
 
 def check_device(device: str) -> str:

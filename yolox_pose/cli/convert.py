@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     bad = [note for note in args.note if not note.partition("=")[0] or "=" not in note]
     if bad:
         raise UsageError(f"--note: {bad[0]!r} is not of the form KEY=TEXT")
-    from yolox_pose.apis.conversion import convert
+    from yolox_pose.checkpoints.conversion import convert
 
     done = convert(
         args.source,

@@ -56,9 +56,7 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
         help="make sequences of N pictures in which people move; --train and --val then count sequences",
     )
     parser.add_argument("--fps", type=float, default=25.0, help="pictures a second of a sequence (default: 25)")
-    group = parser.add_argument_group(
-        "what pictures are like (defaults: CrowdOptions in yolox_pose.datasets.synthetic)"
-    )
+    group = parser.add_argument_group("what pictures are like (defaults: CrowdOptions in yolox_pose.synthetic.dataset)")
     group.add_argument(
         "--heights", type=float, nargs=2, metavar=("MIN", "MAX"), help="people's heights, as shares of the picture's"
     )

@@ -17,8 +17,8 @@ import numpy as np
 
 from yolox_pose.cli.common import check_file
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.progress import track
-from yolox_pose.skeleton import COCO_PERSON, Skeleton
+from yolox_pose.structures.skeleton import COCO_PERSON, Skeleton
+from yolox_pose.utils.progress import track
 
 CROWD_TINT = np.array([60, 60, 230])
 """BGR colour laid over crowd regions."""
@@ -26,7 +26,7 @@ CROWD_TINT = np.array([60, 60, 230])
 
 def synthesize(args: argparse.Namespace) -> int:
     """Make a synthetic data set."""
-    from yolox_pose.datasets.synthetic import synthesize_crowd
+    from yolox_pose.synthetic.dataset import synthesize_crowd
 
     names = ("heights", "occlusion", "person_free", "crowd_regions", "unlabelled", "least_shown", "clutter", "variety")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
@@ -59,9 +59,9 @@ def read_source(args: argparse.Namespace, *, require_annotations: bool = False) 
         UsageError: If the file or the image folder does not exist.
         DataError: If the file, or that of the keypoints, is no COCO file at all.
     """
-    from yolox_pose.datasets.joint import parse_records
-    from yolox_pose.datasets.parsing import read_coco_json
-    from yolox_pose.datasets.records import read_options
+    from yolox_pose.coco.annotations import parse_records
+    from yolox_pose.coco.reader import read_coco_json
+    from yolox_pose.coco.records import read_options
 
     path = check_file(args.annotations, "annotation file")
     if args.images is not None and not args.images.is_dir():
@@ -116,7 +116,8 @@ def keypoints_of(
 
 def check(args: argparse.Namespace) -> int:
     """List all problems; returns 1 if there are any."""
-    from yolox_pose.datasets.records import Problem, summary
+    from yolox_pose.coco.annotations import summary
+    from yolox_pose.coco.records import Problem
 
     if args.decode and args.images is None:
         raise UsageError("--decode needs --images, the folder of the images")
@@ -152,8 +153,9 @@ def check(args: argparse.Namespace) -> int:
 
 def image_problems(args: argparse.Namespace, source: Source) -> list:
     """Decode all images that exist; report those that are damaged or of another size than stated."""
-    from yolox_pose.datasets.loading import SampleError, read_image
-    from yolox_pose.datasets.records import Problem
+    from yolox_pose.coco.records import Problem
+    from yolox_pose.errors import ImageError
+    from yolox_pose.geometry.images import read_image
 
     records = source.records
     known = {problem.image_id for problem in source.problems if problem.kind in ("missing_file", "image")}
@@ -162,8 +164,8 @@ def image_problems(args: argparse.Namespace, source: Source) -> list:
         image_id = int(records.image_ids[index])
         path = os.path.join(args.images, records.file_name(index))
         try:
-            read_image(path, size=tuple(records.sizes[index].tolist()))
-        except SampleError as error:
+            read_image(path, apply_exif=False, size=tuple(records.sizes[index].tolist()))
+        except ImageError as error:
             return Problem(str(args.annotations), "image", str(error), image_id)
         return None
 
@@ -175,7 +177,7 @@ def image_problems(args: argparse.Namespace, source: Source) -> list:
 
 def stats(args: argparse.Namespace) -> int:
     """Print statistics."""
-    from yolox_pose.datasets.statistics import dataset_statistics, statistics_table
+    from yolox_pose.coco.statistics import dataset_statistics, statistics_table
 
     source = readable_source(args)
     figures = dataset_statistics(source.records, source.keypoint_names, source.crowd_regions)
@@ -257,7 +259,7 @@ def choose(args: argparse.Namespace, image_ids: np.ndarray) -> list[int]:
 
 def _annotated(args: argparse.Namespace) -> tuple[Iterator[Picture], int, Skeleton | None, tuple[str, ...]]:
     """Pictures of an annotation file."""
-    from yolox_pose.datasets.loading import read_image
+    from yolox_pose.geometry.images import read_image
 
     if args.images is None:
         raise UsageError("browse: --images is needed, the folder of the images")
@@ -267,7 +269,7 @@ def _annotated(args: argparse.Namespace) -> tuple[Iterator[Picture], int, Skelet
 
     def picture(index: int) -> Picture:
         image_id, rows = int(records.image_ids[index]), records.rows(index)
-        img = read_image(args.images / records.file_name(index), image_id=image_id)
+        img = read_image(args.images / records.file_name(index), apply_exif=False, image_id=image_id)
         crowd = records.crowd_mask(index)
         labels = records.boxes[rows], records.labels[rows], records.keypoints[rows], records.visible[rows]
         return Picture(f"{image_id:012d}.jpg", img, *labels, None if crowd is None else crowd.astype(bool))
@@ -277,7 +279,7 @@ def _annotated(args: argparse.Namespace) -> tuple[Iterator[Picture], int, Skelet
 
 def _augmented(args: argparse.Namespace) -> tuple[Iterator[Picture], int, Skeleton | None, tuple[str, ...]]:
     """Pictures as the training pipeline of a config makes them."""
-    from yolox_pose.cli.common import load_config
+    from yolox_pose.config import load_config
 
     config = load_config(args.augmented, args.cfg_options)
     from yolox_pose.datasets import SampleKey
@@ -302,7 +304,7 @@ def _augmented(args: argparse.Namespace) -> tuple[Iterator[Picture], int, Skelet
 
 def draw_picture(picture: Picture, skeleton: Skeleton | None, classes: tuple[str, ...], zoom: float) -> np.ndarray:
     """Draw boxes, skeletons (hidden keypoints hollow) and crowd regions (tinted)."""
-    from yolox_pose.geometry.drawing import draw_poses
+    from yolox_pose.visualization.drawing import draw_poses
 
     img = picture.img
     if picture.crowd is not None:
@@ -339,7 +341,7 @@ def convert(args: argparse.Namespace) -> int:
 
 
 def _labels_from_coco(args: argparse.Namespace) -> int:
-    from yolox_pose.datasets.yolo_labels import folder_from_records
+    from yolox_pose.coco.yolo_labels import folder_from_records
 
     args.annotations = args.source
     source = readable_source(args)
@@ -352,7 +354,7 @@ def _labels_from_coco(args: argparse.Namespace) -> int:
 
 
 def _coco_from_labels(args: argparse.Namespace) -> int:
-    from yolox_pose.datasets.yolo_labels import coco_from_folder, coco_from_list
+    from yolox_pose.coco.yolo_labels import coco_from_folder, coco_from_list
 
     if args.out.suffix != ".json":
         raise UsageError(f"{args.out}: labels are converted to a .json file")

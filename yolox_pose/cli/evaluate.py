@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from yolox_pose.coco.ground_truth import GroundTruth
+from yolox_pose.coco.results import Predictions, figures_table, write_metrics
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.evaluation.coco_eval import evaluate_boxes, evaluate_keypoints, keypoint_sigmas
-from yolox_pose.evaluation.ground_truth import GroundTruth
-from yolox_pose.evaluation.results import Predictions, figures_table, write_metrics
 
 EXAMPLES = """examples:
   yolox-pose evaluate person_keypoints_val2017.json results/predictions.json

@@ -21,9 +21,9 @@ import urllib.request
 from collections.abc import Sequence
 from importlib import metadata
 
-from yolox_pose import dependencies
-from yolox_pose.cli.paths import resource_folder
+from yolox_pose.config import resource_folder
 from yolox_pose.errors import UsageError, YOLOXPoseError
+from yolox_pose.utils import dependencies
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index of wheels without CUDA; PyPI's wheels for Linux hold several gigabytes of it."""

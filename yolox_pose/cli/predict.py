@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.progress import track
+from yolox_pose.utils.progress import track
 
 if TYPE_CHECKING:
-    from yolox_pose.apis.comparison import GroundTruth
-    from yolox_pose.apis.inferencer import PoseInferencer
-    from yolox_pose.apis.plotting import Plotter
-    from yolox_pose.apis.results import PoseResult
-    from yolox_pose.apis.sources import Source
+    from yolox_pose.inference.inferencer import PoseInferencer
+    from yolox_pose.inference.plotter import Plotter
+    from yolox_pose.inference.results import PoseResult
+    from yolox_pose.io.sources import Source
+    from yolox_pose.visualization.side_by_side import GroundTruth
 
 EXAMPLES = """examples:
   python demo/demo.py photo.jpg
@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 1 if no image could be read."""
     args = build_parser().parse_args(argv)
     _check_options(args)
-    from yolox_pose.apis.sources import list_sources
+    from yolox_pose.io.sources import list_sources
 
     sources = list(dict.fromkeys(list_sources(args.inputs)))
     outputs = plan_outputs(sources, args.out)
@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _make_crops_folder(args.out / CROPS, args.overwrite)
     truth = None
     if args.compare is not None:
-        from yolox_pose.apis.comparison import GroundTruth
+        from yolox_pose.visualization.side_by_side import GroundTruth
 
         truth = GroundTruth(args.compare)
     return _predict(args, sources, outputs, truth)
@@ -259,9 +259,9 @@ def _predict(
     args: argparse.Namespace, sources: Sequence[Source], outputs: dict[Source, Output], truth: GroundTruth | None
 ) -> int:
     """Run the model over the images and write what it finds."""
-    from yolox_pose.apis.inferencer import PoseInferencer
-    from yolox_pose.apis.plotting import Plotter, plot_processes
-    from yolox_pose.apis.sources import count_frames
+    from yolox_pose.inference.inferencer import PoseInferencer
+    from yolox_pose.inference.plotter import Plotter, plot_processes
+    from yolox_pose.io.sources import count_frames
 
     pose = PoseInferencer(
         args.config if args.model is None else args.model,
@@ -323,9 +323,9 @@ class _Writers:
         pose: PoseInferencer,
         plotter: Plotter,
     ) -> None:
-        from yolox_pose.apis.outputs import CocoFile, CsvFile, VideoFiles
-        from yolox_pose.apis.plotting import DRAWN_AHEAD
-        from yolox_pose.background import BackgroundWorker
+        from yolox_pose.inference.plotter import DRAWN_AHEAD
+        from yolox_pose.inference.writers import CocoFile, CsvFile, VideoFiles
+        from yolox_pose.utils.background import BackgroundWorker
 
         self.args, self.outputs, self.truth, self.plotter = args, outputs, truth, plotter
         category_ids = truth.category_ids(pose.classes) if truth is not None else None
@@ -350,7 +350,7 @@ class _Writers:
         return picture
 
     def _write(self, result: PoseResult, picture: Callable[[], Any]) -> None:
-        from yolox_pose.apis.outputs import write_crops, write_picture
+        from yolox_pose.inference.writers import write_crops, write_picture
 
         output = self.outputs[result.source]
         image_id = output.image_id
@@ -374,7 +374,7 @@ def _with_truth(picture: Callable[[], Any], result: PoseResult, zoom: float, tru
     """Picture of a result, beside its ground truth if that is given."""
     if truth is None:
         return picture()
-    from yolox_pose.apis.comparison import side_by_side
+    from yolox_pose.visualization.side_by_side import side_by_side
 
     annotated = truth.draw(result.image, Path(result.name or ""), result.skeleton, zoom=zoom)
     return side_by_side(annotated, picture(), ("ground truth", "prediction"))

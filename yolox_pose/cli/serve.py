@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError(f"--port must be between 0 and 65535, not {args.port}")
     if min(args.max_mb, args.max_megapixels) <= 0:
         raise UsageError("--max-mb and --max-megapixels must be above 0")
-    from yolox_pose.apis.inferencer import PoseInferencer
     from yolox_pose.cli.common import choose_model
+    from yolox_pose.inference.inferencer import PoseInferencer
     from yolox_pose.serve.server import Limits, PoseServer, describe_model, is_loopback
 
     config, checkpoint = choose_model(args.config, args.checkpoint)

@@ -13,24 +13,23 @@ from yolox_pose.cli.common import (
     add_run_options,
     check_device,
     leave_processes,
-    load_config,
     setup_launcher,
-    use_data,
 )
-from yolox_pose.errors import UsageError
-from yolox_pose.evaluation.results import (
+from yolox_pose.coco.results import (
     METRICS_FILE,
     PREDICTIONS_PREFIX,
     check_output_folder,
     figures_table,
     write_metrics,
 )
+from yolox_pose.config import load_config, use_data
+from yolox_pose.errors import UsageError
 from yolox_pose.weights import find_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from yolox_pose.apis.views import Views
+    from yolox_pose.engine.tta import Views
 
 EXAMPLES = """examples:
   python tools/test.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py work_dirs/s/epoch_300.pth --out results
@@ -89,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = build_parser().parse_args(argv)
     _check_options(args)
-    from yolox_pose.apis.views import Views
+    from yolox_pose.engine.tta import Views
 
     out = None if args.out is None else check_output_folder(args.out, overwrite=args.overwrite)
     device = check_device(args.device)
@@ -136,11 +135,11 @@ def evaluate(
     """
     from mmengine.runner import Runner
 
-    from yolox_pose.apis.model_io import load_weights
-    from yolox_pose.apis.views import use_views
     from yolox_pose.checkpoints.files import read_checkpoint
-    from yolox_pose.checkpoints.origin import apply_origin
+    from yolox_pose.checkpoints.preprocessing import apply_origin
     from yolox_pose.engine.run import model_of
+    from yolox_pose.engine.tta import use_views
+    from yolox_pose.models.loading import load_weights
 
     absent = [key for key in ("test_dataloader", "test_evaluator") if not config.get(key)]
     if absent:
@@ -178,7 +177,7 @@ def _check_options(args: argparse.Namespace) -> None:
 
 def _stream(config: Config, args: argparse.Namespace, out: Path | None) -> int:
     """Streaming evaluation of the command."""
-    from yolox_pose.apis.streaming import evaluate_streaming
+    from yolox_pose.engine.streaming import evaluate_streaming
 
     if not config.get("test_dataloader") or not config.get("test_evaluator"):
         raise UsageError(f"config {config.filename} has no test_dataloader or no test_evaluator")

@@ -14,10 +14,9 @@ from yolox_pose.cli.common import (
     check_device,
     check_file,
     leave_processes,
-    load_config,
     setup_launcher,
-    use_data,
 )
+from yolox_pose.config import load_config, use_data
 from yolox_pose.errors import UsageError
 from yolox_pose.weights import find_weights
 

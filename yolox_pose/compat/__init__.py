@@ -12,8 +12,8 @@ import io
 import sys
 from importlib.util import find_spec
 
-from yolox_pose import dependencies
 from yolox_pose.compat.finder import FINDER
+from yolox_pose.utils import dependencies
 
 _STAND_INS = {
     "pkg_resources": {"pkg_resources": "pkg_resources"},

@@ -1,6 +1,12 @@
-"""``python -m yolox_pose.compat``: what was found, what was filled, and versions. Exit code 1 if something is missing."""
+"""``python -m yolox_pose.compat``: print what was found and filled. Exit code 1 if a package is missing."""
 
-from yolox_pose.cli import run
-from yolox_pose.cli.compat import main
+import sys
 
-raise SystemExit(run(main))
+from yolox_pose.compat.report import print_report
+from yolox_pose.errors import YOLOXPoseError
+
+try:
+    print_report()
+except YOLOXPoseError as error:
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(error.exit_code) from None

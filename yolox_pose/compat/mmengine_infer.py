@@ -1,42 +1,42 @@
-"""MMEngine's inferencers, MMPose's among them, with what stands beside the transforms of the test pipeline.
+"""Complete the config of MMEngine's inferencers, MMPose's among them.
 
-They build the transforms and nothing else of the data set, so ``LetterboxResize`` would not hear of the data set's
-``input_size`` and fall back to its own default, and they load the weights of a checkpoint but not what it says of padding and
-normalisation. Configs whose pipeline has no ``LetterboxResize`` are left alone. May go when MMEngine builds the pipeline
-through the data set.
+They build the transforms of the test pipeline without the data set, so ``LetterboxResize`` would not get the data set's
+``input_size``, and they load the weights of a checkpoint without its padding and normalization. May go when MMEngine
+builds the pipeline through the data set.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable
 from typing import Any
 
+Completion = Callable[[Any, Any, str], None]
+"""Called with the config, the model that was built from it, and the device; changes config and model in place."""
+
+_completions: list[Completion] = []
+
+
+def on_model_built(function: Completion) -> Completion:
+    """Register a function that an inferencer calls between building its model and its pipeline."""
+    _completions.append(function)
+    return function
+
 
 def fill() -> str:
-    """Complete the config between the model, which is built first, and the pipeline. Returns what was done."""
+    """Call the registered functions whenever an inferencer has built its model. Return what was done."""
     from mmengine.infer import BaseInferencer
 
-    BaseInferencer._init_model = _with_whole_config(BaseInferencer._init_model)
-    return "inferencers take input size, padding and normalisation as training did"
+    BaseInferencer._init_model = _with_completions(BaseInferencer._init_model)
+    return "inferencers take input size, padding and normalization as training did"
 
 
-def _with_whole_config(init: Callable[..., Any]) -> Callable[..., Any]:
+def _with_completions(init: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(init)
     def init_model(self: Any, cfg: Any, weights: str | None, device: str = "cpu") -> Any:
-        from yolox_pose.checkpoints import origin  # that package installs this one first
-
         model = init(self, cfg, weights, device)
-        if not any(origin.letterboxes(cfg)):
-            return model
-        before = copy.deepcopy(cfg["model"].get("data_preprocessor"))
-        origin.apply_origin(cfg, getattr(model, "dataset_meta", None) or {}, threshold=False)
-        origin.name_input_sizes(cfg)
-        if cfg["model"].get("data_preprocessor") != before:
-            from mmengine.registry import MODELS
-
-            model.data_preprocessor = MODELS.build(cfg["model"]["data_preprocessor"]).to(device)
+        for complete in _completions:
+            complete(cfg, model, device)
         return model
 
     return init_model

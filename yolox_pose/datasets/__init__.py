@@ -1,8 +1,4 @@
-"""Data sets, samplers and transforms, and synthetic data.
-
-Public names are imported when first used (the registries know the modules of the registered ones): reading annotation
-files and synthesizing pictures must not wait for torch.
-"""
+"""Data set, sampler and transforms. Public names are imported when first used."""
 
 from __future__ import annotations
 
@@ -22,7 +18,6 @@ _HOMES = {
     "YOLOXPoseHSV": "transforms",
     "YOLOXPoseMixUp": "transforms",
     "YOLOXPoseMosaic": "transforms",
-    "synthesize_crowd": "synthetic",
 }
 __all__ = list(_HOMES)
 

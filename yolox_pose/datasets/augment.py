@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from yolox_pose.datasets.warp import determinant, mirroring, scaling, translation, warp_points
+from yolox_pose.geometry.affine import determinant, mirroring, scaling, translation, warp_points
 
 EDGE = 1e-3
 """Pixels by which a keypoint may lie outside a region and still counts as on its border: float32 rounding."""

@@ -15,15 +15,16 @@ import numpy as np
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
-from yolox_pose.classes import get_classes
+from yolox_pose.coco.annotations import load_records, summary
+from yolox_pose.coco.records import BOX_TOLERANCE, MERGE_IOU, PoseRecords
 from yolox_pose.datasets.cache import ImageCache
-from yolox_pose.datasets.loading import SampleError, read_image
-from yolox_pose.datasets.records import BOX_TOLERANCE, MERGE_IOU, PoseRecords, load_records, summary
 from yolox_pose.datasets.sampler import SampleKey
 from yolox_pose.datasets.transforms import LetterboxResize
-from yolox_pose.errors import DataError
+from yolox_pose.errors import DataError, ImageError
+from yolox_pose.geometry.images import read_image
 from yolox_pose.registry import DATASETS, TRANSFORMS
-from yolox_pose.skeleton import Skeleton, get_skeleton
+from yolox_pose.structures.classes import get_classes
+from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 
 SKIP_TRIES = 10
 """Images tried in place of one that cannot be loaded with ``on_error='skip'``."""
@@ -41,10 +42,10 @@ class CocoPoseDataset(Dataset):
         ann_file: Annotation file, relative to ``data_root`` unless absolute.
         data_root: Folder that relative paths start from.
         data_prefix: ``img``: folder of the images, relative to ``data_root`` unless absolute.
-        skeleton: As for :func:`~yolox_pose.skeleton.get_skeleton`; None for boxes alone.
-        classes: As for :func:`~yolox_pose.classes.get_classes`; None takes all categories in file order.
+        skeleton: As for :func:`~yolox_pose.structures.skeleton.get_skeleton`; None for boxes alone.
+        classes: As for :func:`~yolox_pose.structures.classes.get_classes`; None takes all categories in file order.
         keypoint_file: A second annotation file of the same images, whose keypoints are merged into the instances of
-            ``ann_file`` (:func:`~yolox_pose.datasets.joint.merge_keypoints`); a path as ``ann_file`` is.
+            ``ann_file`` (:func:`~yolox_pose.coco.merge.merge_keypoints`); a path as ``ann_file`` is.
         keypoint_classes: Names of the classes that have keypoints; None for all classes of the file that has the
             keypoints.
         merge_iou: Least IoU of two boxes that are merged although their annotation ids differ.
@@ -70,7 +71,7 @@ class CocoPoseDataset(Dataset):
         lazy_init: Whether reading waits for :meth:`full_init`.
 
     Raises:
-        DataError: If the annotations are wrong (see :func:`~yolox_pose.datasets.records.load_records`).
+        DataError: If the annotations are wrong (see :func:`~yolox_pose.coco.records.load_records`).
     """
 
     def __init__(
@@ -187,7 +188,7 @@ class CocoPoseDataset(Dataset):
         """Run a sample through the pipeline of its epoch.
 
         Raises:
-            SampleError: If an image cannot be loaded, unless ``on_error='skip'`` in training: then the next image takes
+            ImageError: If an image cannot be loaded, unless ``on_error='skip'`` in training: then the next image takes
                 its place.
         """
         key = key if isinstance(key, SampleKey) else SampleKey(0, int(key))
@@ -195,7 +196,7 @@ class CocoPoseDataset(Dataset):
         for attempt in range(tries):
             try:
                 return self._run(SampleKey(key.epoch, (key.index + attempt) % len(self)))
-            except SampleError as error:
+            except ImageError as error:
                 if attempt == tries - 1:
                     raise
                 print_log(f"skipped: {error}", logger="current", level=logging.WARNING)
@@ -253,13 +254,15 @@ class CocoPoseDataset(Dataset):
         """(H, W, 3) uint8 BGR image, read-only if it comes from the cache.
 
         Raises:
-            SampleError: If the file is missing, damaged or of another size than its annotations are for.
+            ImageError: If the file is missing, damaged or of another size than its annotations are for.
         """
         records = self.records
         img = self._cache.get(index) if self._cache is not None else None
         if img is None:
             width, height = records.sizes[index].tolist()
-            img = read_image(self.image_path(index), image_id=int(records.image_ids[index]), size=(width, height))
+            img = read_image(
+                self.image_path(index), apply_exif=False, image_id=int(records.image_ids[index]), size=(width, height)
+            )
             if self._cache is not None:
                 self._cache.put(index, img)
         return img

@@ -8,10 +8,6 @@ from typing import Any
 _HOMES = {
     "evaluate_keypoints": "coco_eval",
     "evaluate_boxes": "coco_eval",
-    "GroundTruth": "ground_truth",
-    "Predictions": "results",
-    "write_metrics": "results",
-    "write_predictions": "results",
     "CocoPoseMetric": "coco_metric",
 }
 __all__ = list(_HOMES)

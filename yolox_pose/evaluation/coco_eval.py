@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from yolox_pose.dependencies import TRAINING, require
+from yolox_pose.coco.ground_truth import AREA_PER_BOX, GroundTruth, GroundTruthSource
+from yolox_pose.coco.results import Predictions, PredictionsSource, to_xywh
 from yolox_pose.errors import DataError
-from yolox_pose.evaluation.ground_truth import AREA_PER_BOX, GroundTruth, GroundTruthSource
-from yolox_pose.evaluation.results import Predictions, PredictionsSource, to_xywh
-from yolox_pose.files import paused_gc
-from yolox_pose.skeleton import COCO_PERSON
+from yolox_pose.structures.skeleton import COCO_PERSON
+from yolox_pose.utils.dependencies import TRAINING, require
+from yolox_pose.utils.json_files import paused_gc
 
 KEYPOINT_FIGURES = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
 BOX_FIGURES = ("bbox_mAP", "bbox_mAP_50", "bbox_mAP_75", "bbox_mAP_s", "bbox_mAP_m", "bbox_mAP_l")

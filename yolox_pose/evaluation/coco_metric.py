@@ -12,13 +12,13 @@ from mmengine.dist import all_gather_object, broadcast_object_list, is_main_proc
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from yolox_pose.classes import get_classes
+from yolox_pose.coco.ground_truth import GroundTruth
+from yolox_pose.coco.results import Predictions, write_predictions
 from yolox_pose.errors import DataError, YOLOXPoseError
 from yolox_pose.evaluation.coco_eval import evaluate_boxes, evaluate_keypoints
-from yolox_pose.evaluation.ground_truth import GroundTruth
-from yolox_pose.evaluation.results import Predictions, write_predictions
 from yolox_pose.registry import METRICS
-from yolox_pose.skeleton import Skeleton, get_skeleton
+from yolox_pose.structures.classes import get_classes
+from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 
 KINDS = ("keypoints", "bbox")
 PIXEL_DECIMALS = 4
@@ -37,7 +37,7 @@ class CocoPoseMetric(BaseMetric):
         keypoint_classes: Names of the classes that have keypoints; by default those of the data set
             (``dataset_meta['keypoint_classes']``), else those whose categories have keypoints, else all. Detections of
             other classes are left out of keypoint results.
-        skeleton: The K keypoints: a name, a dict of :class:`~yolox_pose.skeleton.Skeleton` fields, a skeleton.
+        skeleton: The K keypoints: a name, a dict of :class:`~yolox_pose.structures.skeleton.Skeleton` fields, a skeleton.
         metric: What is evaluated: ``'keypoints'``, ``'bbox'`` or a list of them (named as in MMDetection; a setting
             ``metrics`` would be taken by MMEngine for that of its evaluator).
         format_only: Only write the predictions (the file then needs no annotations).
@@ -49,7 +49,7 @@ class CocoPoseMetric(BaseMetric):
         keypoint_score_thr: See ``score_mode`` (0.2 as in MMPose).
         nms_mode: ``'none'``: the model has suppressed doubles already.
         sigmas: The K OKS constants; by default the skeleton's.
-        classes: As for :func:`~yolox_pose.classes.get_classes`, to be found among the file's categories; by default those
+        classes: As for :func:`~yolox_pose.structures.classes.get_classes`, to be found among the file's categories; by default those
             of the data set (``dataset_meta['classes']``), else the file's categories in its order.
         prefix: Figures are called ``PREFIX/AP`` and so on.
         collect_device: As of every MMEngine metric; the results of all processes are gathered through the backend

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolox_pose.datasets.synthetic import render_crowd
 from yolox_pose.errors import DataError
 from yolox_pose.geometry.letterbox import Preprocessing, fit_image
 from yolox_pose.geometry.nms import overlaps_above
-from yolox_pose.runtime.decoding import Found
-from yolox_pose.runtime.network import ExportedNetwork
+from yolox_pose.inference.exported.decoding import Found
+from yolox_pose.inference.exported.network import ExportedNetwork
+from yolox_pose.synthetic.dataset import render_crowd
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def check_export(
     """Compare an exported network with the one in PyTorch.
 
     Args:
-        reference: A :class:`yolox_pose.apis.torch_network.TorchNetwork`.
+        reference: A :class:`yolox_pose.inference.torch_network.TorchNetwork`.
         exported: Of the same model.
         preprocessing: Of the exported network; both get the same canvases.
         pictures: (H, W, 3) uint8 BGR.

@@ -15,18 +15,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolox_pose.apis.sources import list_sources
-from yolox_pose.apis.torch_network import TorchNetwork
 from yolox_pose.errors import DataError, UsageError, YOLOXPoseError
 from yolox_pose.export import build_engine
 from yolox_pose.export.check import check_export, check_pictures
 from yolox_pose.export.graph import DecodedGraph, RawGraph
 from yolox_pose.export.options import FORMATS, ExportOptions, check_options
 from yolox_pose.geometry.letterbox import Preprocessing, fit_image
-from yolox_pose.models.detections import TestSettings
-from yolox_pose.runtime.backends import choose_backend, open_backend
-from yolox_pose.runtime.description import FILE_NAME, SIZE_DIVISOR, ModelDescription, file_digest, write_description
-from yolox_pose.runtime.network import ExportedNetwork
+from yolox_pose.inference.exported.backends import choose_backend, open_backend
+from yolox_pose.inference.exported.description import (
+    FILE_NAME,
+    SIZE_DIVISOR,
+    ModelDescription,
+    file_digest,
+    write_description,
+)
+from yolox_pose.inference.exported.network import ExportedNetwork
+from yolox_pose.inference.torch_network import TorchNetwork
+from yolox_pose.io.sources import list_sources
+from yolox_pose.models.postprocess import TestSettings
 from yolox_pose.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -69,7 +75,7 @@ def export_model(
         checkpoint: Its weights.
         out: Folder.
         options: How.
-        pictures: Images for the comparison, as :func:`yolox_pose.apis.sources.list_sources` takes them; None draws some.
+        pictures: Images for the comparison, as :func:`yolox_pose.io.sources.list_sources` takes them; None draws some.
         overwrite: Whether files of an earlier export are replaced.
 
     Raises:

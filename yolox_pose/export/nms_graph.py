@@ -1,7 +1,7 @@
 """NMS as an ONNX graph of standard operators, to be put behind a decoded network.
 
 Letters: B images, N priors, M candidates, R detections of the batch, K keypoints, C classes. The definitions are those of
-:func:`yolox_pose.models.detections.detect`: each prior stands for its best class, the best M priors are candidates.
+:func:`yolox_pose.models.postprocess.detect`: each prior stands for its best class, the best M priors are candidates.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import onnx
 from onnx import compose, helper, parser
 
-from yolox_pose.runtime.decoding import Thresholds
+from yolox_pose.inference.exported.decoding import Thresholds
 
 OUTPUTS = ("boxes", "scores", "labels", "batch_index")
 """(R, 4) xyxy, (R,), (R,) int64, (R,) int64 index of the image; sorted by image, then best first."""

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from yolox_pose.dependencies import MissingDependencyError
 from yolox_pose.errors import UsageError
-from yolox_pose.runtime.description import LAYOUTS, SIZE_DIVISOR
+from yolox_pose.inference.exported.description import LAYOUTS, SIZE_DIVISOR
+from yolox_pose.utils.dependencies import MissingDependencyError
 
 
 class Format(NamedTuple):

@@ -16,7 +16,7 @@ import pnnx
 from yolox_pose.errors import YOLOXPoseError
 from yolox_pose.export import to_torchscript
 from yolox_pose.export.graph import RawGraph, is_half
-from yolox_pose.runtime.description import ModelDescription
+from yolox_pose.inference.exported.description import ModelDescription
 
 
 def write(network: RawGraph, description: ModelDescription, path: Path) -> None:

@@ -21,8 +21,8 @@ from onnx import helper, numpy_helper
 
 from yolox_pose.export.graph import RawGraph, is_half
 from yolox_pose.export.nms_graph import append_nms, nms_graph, with_plugin
-from yolox_pose.runtime.decoding import Thresholds
-from yolox_pose.runtime.description import SIZE_DIVISOR, ModelDescription
+from yolox_pose.inference.exported.decoding import Thresholds
+from yolox_pose.inference.exported.description import SIZE_DIVISOR, ModelDescription
 
 OPSET = 18
 """Newest version that OpenCV, OpenVINO, onnxruntime and TensorRT of 2023 and later all read; the exporter's lowest."""

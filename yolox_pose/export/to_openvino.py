@@ -16,7 +16,7 @@ from openvino import opset13 as opset
 
 from yolox_pose.export import to_onnx
 from yolox_pose.export.graph import RawGraph, is_half
-from yolox_pose.runtime.description import ModelDescription
+from yolox_pose.inference.exported.description import ModelDescription
 
 
 def write(network: RawGraph, description: ModelDescription, path: Path, calibration: Sequence[np.ndarray] = ()) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from yolox_pose.export.graph import RawGraph
-from yolox_pose.runtime.description import ModelDescription
+from yolox_pose.inference.exported.description import ModelDescription
 
 
 def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
@@ -21,7 +21,7 @@ def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
 
 
 class TorchScriptBackend:
-    """A loaded TorchScript file; see :class:`yolox_pose.runtime.backends.Backend`."""
+    """A loaded TorchScript file; see :class:`yolox_pose.inference.exported.backends.Backend`."""
 
     def __init__(self, path: Path, description: ModelDescription) -> None:
         self._network, self._names = torch.jit.load(str(path)), description.outputs

@@ -7,53 +7,72 @@ import os
 import cv2
 import numpy as np
 
-from yolox_pose.errors import DataError
+from yolox_pose.errors import DataError, ImageError
 
 
-def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read a picture the way a person sees it: its EXIF orientation is applied.
+def read_image(
+    path: str | os.PathLike[str],
+    *,
+    apply_exif: bool = True,
+    image_id: int | None = None,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Read an image file as three BGR channels of 8 bits.
 
-    Grey and palette images get three channels, 16 bits become 8 (the high ones), transparency is dropped, CMYK is converted,
-    of an animation the first picture is taken. (Training ignores the orientation: see :mod:`yolox_pose.datasets.loading`.)
+    Grey and palette images get three channels, 16 bits become 8 (the high ones), transparency is dropped, CMYK is
+    converted, and an animation gives its first picture.
+
+    Args:
+        path: Image file.
+        apply_exif: Rotate the image as its EXIF orientation says, the way a person sees it. Training and evaluation pass
+            False, because COCO annotations were made without it.
+        image_id: Id that an error message names.
+        size: (W, H) in pixels that the annotations were made for; not checked if None.
 
     Returns:
         (H, W, 3) uint8 BGR.
 
     Raises:
-        DataError: If the file is missing, truncated or no image that cv2 can decode.
+        ImageError: If the file is missing, truncated, not an image that OpenCV can decode, or of another size.
     """
-    name = os.fspath(path)
+    name = os.fspath(path) if image_id is None else f"{os.fspath(path)} (id {image_id})"
     try:
-        data = np.fromfile(name, dtype=np.uint8)  # not cv2.imread, which cannot open every name on Windows
+        data = np.fromfile(path, dtype=np.uint8)  # not cv2.imread, which cannot open every name on Windows
     except FileNotFoundError:
-        raise DataError(f"image {name} is missing") from None
+        raise ImageError(f"image {name} is missing") from None
     except OSError as error:
-        raise DataError(f"image {name} cannot be read: {error.strerror or error}") from None
-    return decode_image(data, name)
+        raise ImageError(f"image {name} cannot be read: {error.strerror or error}") from None
+    img = decode_image(data, name, apply_exif=apply_exif)
+    if size is not None and img.shape[1::-1] != tuple(size):
+        found, stated = ("x".join(map(str, sides)) for sides in (img.shape[1::-1], size))
+        raise ImageError(f"image {name} is {found}, its annotations are for {stated} (EXIF orientation is ignored)")
+    return img
 
 
-def decode_image(data: bytes | np.ndarray, name: str) -> np.ndarray:
+def decode_image(data: bytes | np.ndarray, name: str, *, apply_exif: bool = True) -> np.ndarray:
     """Decode the content of an image file as :func:`read_image` does.
 
     Args:
         data: Bytes, or a (n,) uint8 array of them.
-        name: Of the image, for errors.
+        name: Name of the image in error messages.
+        apply_exif: See :func:`read_image`.
 
     Returns:
         (H, W, 3) uint8 BGR.
 
     Raises:
-        DataError: If the data are truncated or no image that cv2 can decode.
+        ImageError: If the data are truncated or not an image that OpenCV can decode.
     """
     data = np.frombuffer(data, dtype=np.uint8)
     if not is_complete(data.tobytes()):
-        raise DataError(f"image {name} is truncated")
+        raise ImageError(f"image {name} is truncated")
+    flags = cv2.IMREAD_COLOR if apply_exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        img = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error as error:
-        raise DataError(f"image {name} cannot be decoded: {error.err}") from None
+        img = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:
+        img = None
     if img is None:
-        raise DataError(f"image {name} is not an image that can be decoded")
+        raise ImageError(f"image {name} is not an image that can be decoded")
     return img
 
 

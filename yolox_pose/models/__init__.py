@@ -2,11 +2,11 @@
 
 import mmdet.models  # noqa: F401  (registers mmdet.CSPDarknet, mmdet.Darknet and mmdet.YOLOXPAFPN)
 
-from yolox_pose.models.darknet_neck import YOLOXDarknetNeck
-from yolox_pose.models.data_preprocessor import YOLOXPoseDataPreprocessor
 from yolox_pose.models.ema import BatchedExpMomentumEMA
 from yolox_pose.models.estimator import YOLOXPoseEstimator
 from yolox_pose.models.head import YOLOXHeadModule, YOLOXPoseDecoupledHead
+from yolox_pose.models.necks import YOLOXDarknetNeck
+from yolox_pose.models.preprocessor import YOLOXPoseDataPreprocessor
 from yolox_pose.models.tta import YOLOXPoseTTA
 
 __all__ = [

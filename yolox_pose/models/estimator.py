@@ -10,8 +10,8 @@ from mmengine.structures import InstanceData
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 
-from yolox_pose.checkpoints.fitting import adapt_state_dict
 from yolox_pose.checkpoints.layouts import KEYPOINT_LAYERS
+from yolox_pose.checkpoints.matching import adapt_state_dict
 from yolox_pose.models.micro_batch import in_parts, keep_statistics
 from yolox_pose.ops import KeepWeights, Predictions
 from yolox_pose.registry import MODELS
@@ -28,7 +28,7 @@ class YOLOXPoseEstimator(BasePoseEstimator):
         backbone: Config of the backbone.
         neck: Config of the neck.
         head: Config of the head.
-        test_cfg: Fields of :class:`yolox_pose.models.detections.TestSettings`.
+        test_cfg: Fields of :class:`yolox_pose.models.postprocess.TestSettings`.
         channels_last: Whether weights are laid out channels-last.
         compile: Whether ``torch.compile`` makes one program of the network (backbone, neck, head convolutions) for
             training, for batches of any size; or the arguments of ``torch.compile``.

@@ -14,7 +14,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from yolox_pose.errors import DataError
-from yolox_pose.models.detections import Detections, TestSettings, detect
+from yolox_pose.models.postprocess import Detections, TestSettings, detect
 from yolox_pose.models.targets import collect_targets
 from yolox_pose.ops import (
     KeepWeights,
@@ -30,7 +30,7 @@ from yolox_pose.ops import (
     yolox_losses,
 )
 from yolox_pose.registry import MODELS
-from yolox_pose.skeleton import Skeleton, get_skeleton
+from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 
 SCORE_PRIOR = 0.01
 """Initial class probability and objectness of every prior, so that background does not drown the first steps (Lin et al.,
@@ -160,7 +160,7 @@ class YOLOXPoseDecoupledHead(BaseModule):
 
     Args:
         num_classes: C.
-        skeleton: Name or description of the keypoints (see :func:`yolox_pose.skeleton.get_skeleton`); None builds no
+        skeleton: Name or description of the keypoints (see :func:`yolox_pose.structures.skeleton.get_skeleton`); None builds no
             keypoint branch: plain detection.
         keypoint_classes: Labels of the classes that have keypoints; None for all (with a skeleton).
         head_module: Further arguments of :class:`YOLOXHeadModule`.
@@ -298,7 +298,7 @@ class YOLOXPoseDecoupledHead(BaseModule):
         Args:
             features: Feature maps.
             data_samples: Not used; MMPose's estimators pass it.
-            test_cfg: Fields of :class:`yolox_pose.models.detections.TestSettings`.
+            test_cfg: Fields of :class:`yolox_pose.models.postprocess.TestSettings`.
 
         Returns:
             One ``InstanceData`` an image, sorted by score.

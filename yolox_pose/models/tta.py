@@ -10,16 +10,16 @@ from mmengine.model import BaseTTAModel
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from yolox_pose.models.detections import Detections
 from yolox_pose.models.head import as_test_settings, to_instances
+from yolox_pose.models.postprocess import Detections
 from yolox_pose.ops import compare_detections
-from yolox_pose.ops.views import flip_boxes, flip_keypoints, merge_views
+from yolox_pose.ops.fusion import flip_boxes, flip_keypoints, merge_views
 from yolox_pose.registry import MODELS
 
 
 @MODELS.register_module()
 class YOLOXPoseTTA(BaseTTAModel):
-    """Wraps an estimator; samples come from :class:`yolox_pose.datasets.views.MultiViewLetterbox`.
+    """Wraps an estimator; samples come from :class:`yolox_pose.datasets.transforms.tta.MultiViewLetterbox`.
 
     Works for pose, detection and joint models. Which detections of different views are one object is decided as the
     estimator's ``test_cfg`` decides it inside a view, by boxes, poses or both.

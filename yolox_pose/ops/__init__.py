@@ -9,7 +9,7 @@ Conventions: boxes are ``(x1, y1, x2, y2)`` in pixels of the network's input, in
 """
 
 from yolox_pose.ops.boxes import aligned_iou, decode_boxes, encode_boxes, grid_priors, pairwise_iou
-from yolox_pose.ops.keeping import KeepWeights, keep_losses
+from yolox_pose.ops.distillation import KeepWeights, keep_losses
 from yolox_pose.ops.keypoints import decode_keypoints, encode_keypoints
 from yolox_pose.ops.losses import LossWeights, Predictions, Targets, yolox_losses
 from yolox_pose.ops.nms import batched_nms

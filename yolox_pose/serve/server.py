@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolox_pose.apis.results import PoseResult
 from yolox_pose.errors import DataError
 from yolox_pose.geometry.images import decode_image
+from yolox_pose.inference.results import PoseResult
 from yolox_pose.serve.uploads import MEDIA_TYPES, sniff_image
-from yolox_pose.skeleton import Skeleton
+from yolox_pose.structures.skeleton import Skeleton
 
 logger = logging.getLogger(__name__)
 

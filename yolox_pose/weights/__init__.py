@@ -13,7 +13,7 @@ class BundledModel(NamedTuple):
     """A model whose weights are in the package.
 
     Attributes:
-        config: Name of its config (:func:`yolox_pose.cli.paths.find_config`).
+        config: Name of its config (:func:`yolox_pose.config.find_config`).
         path: Its weights; ``README.md`` beside them is the model card.
     """
 

@@ -1,0 +1,92 @@
+"""The layers of the package: the one table that the layer test and ``docs/design.md`` are made from.
+
+A part may import the parts above it in :data:`LAYERS`, and nothing below. ``python -m tests.layers`` writes the table
+into ``docs/design.md``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+DESIGN = Path(__file__).resolve().parents[1] / "docs" / "design.md"
+BEGIN, END = "<!-- layers: made by python -m tests.layers -->", "<!-- end of layers -->"
+
+ANY = frozenset({"*"})
+"""Stands for any package, torch and the OpenMMLab stack included."""
+NUMPY, CV2 = frozenset({"numpy"}), frozenset({"numpy", "cv2"})
+RUNTIMES = frozenset({"onnxruntime", "openvino", "ncnn"})
+
+
+class Layer(NamedTuple):
+    """A file or package of ``yolox_pose``.
+
+    Attributes:
+        name: Its name, with ``/`` before a part of a package that has a rule of its own.
+        holds: What it holds, for the guide.
+        packages: The packages outside the standard library that it may import.
+    """
+
+    name: str
+    holds: str
+    packages: frozenset[str] = frozenset()
+
+
+LAYERS = (
+    Layer("errors", "errors that become one line"),
+    Layer("version", "the version"),
+    Layer("structures", "skeletons, classes, settings, detections, constants with their sources", NUMPY),
+    Layer("utils", "progress, background work, threads, JSON files, optional dependencies", frozenset({"tqdm"})),
+    Layer("weights", "the model in the package"),
+    Layer(
+        "ops",
+        "tensor functions: boxes, keypoints, OKS, SimOTA, losses, distillation, NMS, fusion",
+        frozenset({"torch"}),
+    ),
+    Layer("geometry", "the same for numpy and cv2: boxes, OKS, NMS, affine maps, letterbox, image reading", CV2),
+    Layer("io", "images, films and cameras in; films and pictures out", CV2 | {"PIL", "imageio_ffmpeg"}),
+    Layer("compat", "one file per gap of the OpenMMLab stack", ANY),
+    Layer("registry", "the registries, children of MMPose's", ANY),
+    Layer("config", "find, read, override and check configs", ANY),
+    Layer(
+        "coco",
+        "COCO-format files: reader, records, RLE, merge, YOLO labels, statistics, results",
+        CV2 | {"pycocotools", "PIL"},
+    ),
+    Layer("synthetic", "synthetic crowds", CV2),
+    Layer("checkpoints", "files, layouts, matching, preprocessing that travels, averaging, conversion", ANY),
+    Layer("datasets", "data set, sampler, cache, augmentation, transforms", ANY),
+    Layer("models", "registered classes over `ops`: head, estimator, necks, preprocessor, EMA, TTA", ANY),
+    Layer("evaluation", "COCO metrics over hotcoco, streaming accuracy, the registered metric", ANY),
+    Layer("tracking", "tracker, motion, smoothing, tracking metrics", NUMPY | {"scipy"}),
+    Layer("visualization", "drawing, pictures side by side, training curves", CV2 | {"matplotlib"}),
+    Layer("inference", "the inferencer, its results, networks", CV2 | RUNTIMES),
+    Layer("runtime", "the face for exported models: `load`"),
+    Layer("engine", "training: hooks, optimizers, runs over a data set", ANY),
+    Layer("export", "one file per target, and the check against torch", ANY),
+    Layer("serve", "the local page", CV2),
+    Layer("cli", "one file per command: arguments in, calls out", ANY),
+)
+
+EXCEPTIONS = {"inference/torch_network": ANY}
+"""Files that may import more than their package: the PyTorch network, which only the inferencer imports, late."""
+
+
+def table() -> str:
+    """Return the Markdown table of the layers."""
+    rows = [f"| `{layer.name}` | {layer.holds} | {_packages(layer)} |" for layer in LAYERS]
+    return "\n".join(["| part | holds | outside packages |", "|-|-|-|", *rows])
+
+
+def _packages(layer: Layer) -> str:
+    return "any" if layer.packages == ANY else ", ".join(sorted(layer.packages)) or "none"
+
+
+def between(text: str) -> str:
+    """Return what stands between the marks of the guide."""
+    return text.split(BEGIN)[1].split(END)[0].strip()
+
+
+if __name__ == "__main__":
+    guide = DESIGN.read_text(encoding="utf-8")
+    DESIGN.write_text(guide.replace(between(guide), table()), encoding="utf-8")

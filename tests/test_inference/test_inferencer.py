@@ -1,0 +1,323 @@
+"""The inferencer with a tiny model: order, batches, sizes, thresholds, and errors that say what is wrong."""
+
+import time
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_models import write_checkpoint, write_config
+from yolox_pose import PoseInferencer
+from yolox_pose.checkpoints.model_info import Preprocessing, skeleton_from_metainfo
+from yolox_pose.errors import DataError, UsageError
+from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+from yolox_pose.models.loading import load_model, resolve_device
+from yolox_pose.structures.skeleton import COCO_PERSON
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """(config, checkpoint) of a tiny pose model with a canvas of 128x96 px."""
+    folder = tmp_path_factory.mktemp("model")
+    config = write_config(folder)
+    return config, write_checkpoint(config, folder / "tiny.pth")
+
+
+@pytest.fixture(scope="module")
+def pose(files):
+    return PoseInferencer(*files, device="cpu", score_threshold=0.05)
+
+
+def picture(seed=0, height=90, width=120):
+    """Smooth random image."""
+    rng = np.random.default_rng(seed)
+    return cv2.resize(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def same(first, second):
+    np.testing.assert_allclose(first.keypoints, second.keypoints, atol=1e-3)
+    np.testing.assert_allclose(first.boxes, second.boxes, atol=1e-3)
+    np.testing.assert_allclose(first.scores, second.scores, atol=1e-5)
+
+
+def test_arrays_types_and_shapes(pose):
+    (result,) = pose(picture())
+    n = len(result)
+    assert 0 < n <= 20 and result.size == (120, 90) and result.path is None
+    assert result.keypoints.shape == (n, 17, 2) and result.keypoints.dtype == np.float32
+    assert result.keypoint_scores.shape == (n, 17) and result.boxes.shape == (n, 4)
+    assert result.scores.shape == (n,) and result.labels.dtype == np.int64 and result.track_ids is None
+    assert (np.diff(result.scores) <= 0).all() and result.scores.min() >= 0.05
+    assert (result.boxes >= 0).all() and (result.boxes <= [120, 90, 120, 90]).all()
+    assert result.plot().shape == (90, 120, 3) and result.skeleton == COCO_PERSON and result.classes == ("person",)
+
+
+@pytest.fixture(scope="module")
+def precise(files):
+    """The same in float64: in float32 sums that run in another order move this model's far keypoints by a thousandth."""
+    pose = PoseInferencer(*files, device="cpu", score_threshold=0.05)
+    pose.network.model.double()
+    pose.network.dtype = torch.float64
+    return pose
+
+
+def test_batches_do_not_change_the_results_or_their_order(precise):
+    images = [picture(i, 40 + 30 * i, 200 - 30 * i) for i in range(5)]
+    alone = [next(precise(img)) for img in images]
+    for batch_size in (2, 5, 8):
+        together = list(precise(images, batch_size=batch_size))
+        assert [r.size for r in together] == [img.shape[1::-1] for img in images]
+        for first, second in zip(alone, together):
+            same(first, second)
+
+
+def test_beginning_a_batch_ahead_changes_nothing(precise, monkeypatch, tmp_path):
+    """What a GPU does, with the next batch begun before the results of this one are asked for."""
+    paths = [tmp_path / f"{seed}.png" for seed in range(5)]
+    for seed, path in enumerate(paths):
+        cv2.imwrite(str(path), picture(seed))
+    plain = list(precise(paths, batch_size=2))
+    begun, begin = [], precise.network.begin
+    monkeypatch.setattr(precise.network, "begin", lambda *given: begun.append(len(given[0])) or begin(*given))
+    monkeypatch.setattr(precise.network, "ahead", 1)
+    results = precise(paths, batch_size=2)
+    first = next(results)
+    deadline = time.monotonic() + 10
+    while len(begun) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert begun[:2] == [2, 2], "the second batch is begun before more results are asked for"
+    for mine, other in zip([first, *results], plain, strict=True):
+        assert mine.path == other.path
+        same(mine, other)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    given = []
+    with pytest.raises(DataError, match=r"broken\.png"):
+        given.extend(result.path for result in precise([*paths, broken], batch_size=5, skip_unreadable=False))
+    assert given == paths, "the results before the error are given out"
+
+
+@pytest.mark.parametrize("shape", [(90, 120), (300, 77), (33, 500), (1, 1), (20_000, 3)])
+def test_results_are_in_pixels_of_the_source(pose, shape):
+    """What is found in an image is what is found in its canvas, taken back through the letterbox."""
+    img = picture(3, *shape)
+    letterbox = fit_letterbox(shape[::-1], (128, 96))
+    (found,), (in_canvas,) = pose(img), pose(letterbox_image(img, letterbox))
+    assert len(found) == len(in_canvas)
+    np.testing.assert_allclose(found.keypoints, letterbox.inverse(in_canvas.keypoints), rtol=1e-4, atol=2e-2)
+
+
+def test_files_are_read_lazily_and_in_order(pose, tmp_path):
+    for i, name in enumerate(("c.png", "a.png", "b.png")):
+        cv2.imwrite(str(tmp_path / name), picture(i))
+    results = list(pose(tmp_path))
+    assert [r.path.name for r in results] == ["a.png", "b.png", "c.png"]
+    assert results[0].held_image is None and np.array_equal(results[0].image, picture(1))
+    same(results[0], next(pose(picture(1))))
+
+
+def test_unreadable_files(pose, tmp_path, caplog):
+    cv2.imwrite(str(tmp_path / "a.png"), picture())
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:200])
+    results = list(pose(tmp_path))
+    assert [r.path.name for r in results] == ["a.png"]
+    assert [s.path.name for s in pose.skipped] == ["b.png"] and "b.png is truncated" in caplog.text
+    with pytest.raises(DataError, match=r"b\.png is truncated"):
+        list(pose(tmp_path / "b.png"))
+    with pytest.raises(DataError, match="truncated"):
+        list(pose(tmp_path, skip_unreadable=False))
+    with pytest.raises(UsageError, match="does not exist"):
+        pose(tmp_path / "c.png")
+
+
+def test_thresholds(files):
+    few = PoseInferencer(*files, device="cpu", score_threshold=0.05, max_persons=3)
+    strict = PoseInferencer(*files, device="cpu", score_threshold=0.999)
+    apart = PoseInferencer(*files, device="cpu", score_threshold=0.05, nms_threshold=0.0)
+    (a,), (b,), (c,) = few(picture()), strict(picture()), apart(picture())
+    assert len(a) == 3 and len(b) == 0 and b.keypoints.shape == (0, 17, 2)
+    overlaps = [
+        max(0, min(p[2], q[2]) - max(p[0], q[0])) * max(0, min(p[3], q[3]) - max(p[1], q[1])) > 1e-2
+        for i, p in enumerate(c.boxes)
+        for q in c.boxes[:i]
+    ]
+    assert len(c) > 1 and not any(overlaps)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"score_threshold": 1.5}, {"nms_threshold": -0.1}, {"max_persons": 0}, {"batch_size": 0}, {"device": "abacus"}],
+)
+def test_options_out_of_range(files, options):
+    with pytest.raises(UsageError, match=str(next(iter(options.values())))):
+        PoseInferencer(*files, **options)
+
+
+def test_devices(monkeypatch):
+    assert resolve_device("cpu").type == "cpu" and isinstance(resolve_device("auto"), torch.device)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="no CUDA GPU"):
+        resolve_device("cuda:1")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="Apple"):
+        resolve_device("mps")
+    assert resolve_device("auto").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match="only 1"):
+        resolve_device("cuda:1")
+
+
+def test_missing_files(files, tmp_path):
+    config, checkpoint = files
+    with pytest.raises(UsageError, match="nowhere"):
+        PoseInferencer(tmp_path / "nowhere.py", checkpoint)
+    with pytest.raises(UsageError, match=r"nowhere\.pth"):
+        PoseInferencer(config, tmp_path / "nowhere.pth")
+
+
+def test_config_without_a_letterbox(files, tmp_path):
+    config = tmp_path / "c.py"
+    config.write_text(files[0].read_text().replace("LetterboxResize", "Elsewhere"))
+    with pytest.raises(UsageError, match="LetterboxResize"):
+        PoseInferencer(config, files[1])
+
+
+def test_checkpoint_that_does_not_fit(files, tmp_path):
+    config, checkpoint = files
+    content = torch.load(checkpoint, weights_only=True)
+    weights = content["state_dict"]
+    half = {key: value for key, value in weights.items() if not key.startswith("neck.")}
+    missing = sum("num_batches" not in key for key in weights) - sum("num_batches" not in key for key in half)
+    torch.save({"state_dict": half}, tmp_path / "half.pth")
+    with pytest.raises(DataError, match=rf"{missing} are missing \(such as 'neck\."):
+        PoseInferencer(config, tmp_path / "half.pth")
+    other = {**weights, "head.head_module.out_kpt.0.bias": torch.zeros(28)}
+    torch.save({"state_dict": other}, tmp_path / "other.pth")
+    with pytest.raises(DataError, match=r"1 have another shape \(such as 'head"):
+        PoseInferencer(config, tmp_path / "other.pth")
+    torch.save({"state_dict": {"a": 1}}, tmp_path / "numbers.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    for name in ("numbers.pth", "text.pth"):
+        with pytest.raises(DataError, match=name):
+            PoseInferencer(config, tmp_path / name)
+
+
+def test_weights_that_are_not_used_are_told(files, tmp_path, caplog):
+    content = torch.load(files[1], weights_only=True)
+    torch.save({"state_dict": {**content["state_dict"], "extra.weight": torch.zeros(1)}}, tmp_path / "w.pth")
+    PoseInferencer(files[0], tmp_path / "w.pth", device="cpu")
+    assert "1 tensors are not used, such as 'extra.weight'" in caplog.text
+
+
+def test_no_checkpoint_is_random_and_says_so(files, caplog):
+    pose = PoseInferencer(files[0], device="cpu", score_threshold=0.0)
+    assert "random" in caplog.text and len(next(pose(picture()))) > 0
+
+
+def test_the_checkpoint_wins_over_the_config(files, tmp_path, caplog):
+    skeleton = {"names": [f"point_{i}" for i in range(17)], "links": [[0, 1]]}
+    meta = {"classes": ["dancer"], "skeleton": skeleton, "preprocessing": {"centered": False}}
+    checkpoint = write_checkpoint(files[0], tmp_path / "w.pth", meta)
+    pose = PoseInferencer(files[0], checkpoint, device="cpu", score_threshold=0.0)
+    assert pose.classes == ("dancer",) and pose.skeleton.names[16] == "point_16" and pose.skeleton.links == ((0, 1),)
+    assert pose.preprocessing == Preprocessing((128, 96), centered=False) and "right and bottom" in caplog.text
+    wrong = write_checkpoint(files[0], tmp_path / "x.pth", {"skeleton": {"names": ["one"]}})
+    with pytest.raises(DataError, match="1 keypoints, the model 17"):
+        PoseInferencer(files[0], wrong, device="cpu")
+
+
+def test_skeleton_from_the_metainfo_of_our_data_sets():
+    from yolox_pose.datasets.coco import dataset_metainfo
+
+    assert skeleton_from_metainfo(dataset_metainfo("coco", ["person"], COCO_PERSON)) == COCO_PERSON
+    assert skeleton_from_metainfo(dataset_metainfo("coco", ["person"], None)) is None
+
+
+def test_colours_of_a_data_set_are_drawn():
+    from yolox_pose.datasets.coco import dataset_metainfo
+
+    metainfo = dataset_metainfo("coco", ["person"], COCO_PERSON)
+    metainfo["keypoint_colors"] = np.tile([250, 20, 10], (17, 1))  # RGB, an array as in MMPose's checkpoints
+    skeleton = skeleton_from_metainfo(metainfo)
+    assert skeleton.keypoint_colors == ((10, 20, 250),) * 17 and skeleton.link_colors == COCO_PERSON.link_colors
+    metainfo["skeleton_link_colors"] = [[1, 2, 3]] * 19
+    assert skeleton_from_metainfo(metainfo).link_colors == ((3, 2, 1),) * 19
+    with pytest.raises(ValueError, match="point_colors are 1"):
+        replace(COCO_PERSON, point_colors=((1, 2, 3),))
+
+
+def test_fused_convolutions_compute_the_same(precise, files):
+    plain = load_model(*files, "cpu").double()
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in precise.network.model.modules())
+    inputs = torch.from_numpy(letterbox_image(picture(), fit_letterbox((120, 90), (128, 96)))).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        fused, exact = (model.head(model.extract_feat(inputs.double())) for model in (precise.network.model, plain))
+    for mine, other in zip(fused, exact):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+
+
+def test_half_precision_finds_the_same(pose, files):
+    half = PoseInferencer(*files, device="cpu", score_threshold=0.05, half=True)
+    exact, rough = next(pose(picture())), next(half(picture()))
+    assert rough.keypoints.dtype == np.float32 and abs(len(exact) - len(rough)) <= 2
+    assert np.abs(exact.scores[:5] - rough.scores[:5]).max() < 0.1, "bfloat16 has 8 bits"
+
+
+def test_classes_are_chosen_before_the_best_are(tmp_path):
+    config = write_config(tmp_path, skeleton=None, num_classes=3, centered=False)
+    checkpoint = write_checkpoint(config, tmp_path / "w.pth")
+    options = {"device": "cpu", "score_threshold": 0.01, "max_persons": 5}
+    (found,) = PoseInferencer(config, checkpoint, classes=["class 2", 1], **options)(picture())
+    assert len(found) == 5 and set(found.labels.tolist()) <= {1, 2}
+    for wanted in (["horse"], [3], []):
+        with pytest.raises(UsageError, match="class"):
+            PoseInferencer(config, checkpoint, classes=wanted, **options)
+
+
+def test_video_frames_are_tracked(pose, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (120, 90))
+    for _ in range(5):
+        writer.write(picture())
+    writer.release()
+    results = list(pose(tmp_path / "v.avi", batch_size=2, track=True, smooth=True))
+    assert [r.frame for r in results] == list(range(5)) and results[3].time == pytest.approx(0.3)
+    assert results[2].image_id == "v_000002" and results[2].image.shape == (90, 120, 3)
+    assert all(sorted(r.track_ids) == sorted(results[0].track_ids) for r in results)
+    assert [r.track_ids for r in pose(tmp_path / "v.avi")] == [None] * 5
+
+
+def test_other_numbers_of_keypoints_and_classes(tmp_path):
+    skeleton = {"names": ["a", "b", "c"]}
+    config = write_config(tmp_path, skeleton=skeleton, num_classes=2, size=(64, 64), centered=False)
+    pose = PoseInferencer(config, write_checkpoint(config, tmp_path / "w.pth"), device="cpu", score_threshold=0.01)
+    (result,) = pose(picture())
+    assert result.keypoints.shape[1:] == (3, 2) and result.classes == ("class 0", "class 1")
+    assert result.plot().shape == (90, 120, 3) and len(result.to_coco(1)[0]["keypoints"]) == 9
+
+
+def test_plain_detection(tmp_path):
+    config = write_config(tmp_path, skeleton=None, num_classes=3, centered=False)
+    pose = PoseInferencer(config, write_checkpoint(config, tmp_path / "w.pth"), device="cpu", score_threshold=0.01)
+    (result,) = pose(picture())
+    assert len(result) and result.keypoints.shape == (len(result), 0, 2) and result.skeleton is None
+    assert "bbox" in result.to_coco(1)[0] and result.plot().shape == (90, 120, 3)
+
+
+def test_what_suppression_compares(files):
+    image = picture()
+    counts = {}
+    for nms in (None, "box", "oks", "box_oks", {"nms_type": "oks", "oks_thr": 0.9}, {"soft_nms": "linear"}):
+        options = {"device": "cpu", "score_threshold": 0.05, "max_persons": 300}
+        counts[str(nms)] = len(next(PoseInferencer(*files, nms=nms, **options)(image)))
+    assert counts["None"] == counts["box"] <= counts["box_oks"]
+    assert counts["oks"] <= counts["{'nms_type': 'oks', 'oks_thr': 0.9}"] > 0
+    for nms, message in (
+        ("pose", "nms_type must be one of box, oks, box_oks, not 'pose'"),
+        ({"soft_nms": "hard"}, "soft_nms must be one of none, linear, gaussian"),
+        ({"iou": 0.5}, "nms: unknown settings iou; known: nms_type, nms_thr, oks_thr, soft_nms, soft_sigma"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            PoseInferencer(*files, device="cpu", nms=nms)

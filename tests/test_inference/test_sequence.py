@@ -1,0 +1,59 @@
+"""Results of videos get ids and steadier keypoints."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from yolox_pose.inference.results import PoseResult
+from yolox_pose.inference.sequence import follow
+from yolox_pose.structures.skeleton import COCO_PERSON
+from yolox_pose.tracking import SmootherSettings, TrackerSettings
+
+
+def result(x, frame=None, name="a.mp4", scores=(0.9, 0.8), noise=0.0):
+    """Two persons who stand beside each other."""
+    boxes = np.array([[x, 0, x + 40, 100], [x + 200, 0, x + 240, 100]], np.float32)[: len(scores)]
+    keypoints = np.repeat(boxes[:, None, :2], 17, axis=1) + np.float32(noise)
+    return PoseResult(
+        keypoints, np.full((len(scores), 17), 0.9, np.float32), boxes, np.array(scores, np.float32),
+        np.zeros(len(scores), np.int64), COCO_PERSON, frame=frame, name=name,
+        time=None if frame is None else frame / 10, fps=None if frame is None else 10.0,
+    )  # fmt: skip
+
+
+def test_ids_are_stable_and_begin_anew_with_every_video():
+    frames = [result(2 * i, i) for i in range(4)] + [result(300, i, "b.mp4") for i in range(3, 5)]
+    ids = [r.track_ids.tolist() for r in follow(frames)]
+    assert ids == [[1, 2]] * 6
+    moved = [result(0, 0), result(900, 1)]
+    assert [r.track_ids.tolist() for r in follow(moved)] == [[1, 2], [3, 4]]
+
+
+def test_unsure_detections_count_only_on_a_track():
+    frames = [result(0, 0, scores=(0.9, 0.2)), result(0, 1, scores=(0.2, 0.2)), result(0, 2, scores=(0.05, 0.2))]
+    found = list(follow(frames, TrackerSettings(high_score=0.5)))
+    assert [r.track_ids.tolist() for r in found] == [[1], [1], []]
+    assert found[1].scores.tolist() == np.array([0.2], np.float32).tolist() and found[2].keypoints.shape == (0, 17, 2)
+
+
+def test_images_are_one_sequence():
+    frames = [result(i, name=f"{i}.jpg") for i in range(3)]
+    assert [r.track_ids.tolist() for r in follow(frames)] == [[1, 2]] * 3
+
+
+def test_who_fills_the_picture_is_followed_once():
+    """The size of the results tells the tracker who is close: the second box draws the first person's half."""
+    whole, half = [0.0, 0, 200, 200], [0.0, 0, 110, 200]
+    boxes = np.array([whole, half], np.float32)
+    frames = [replace(result(0, i), boxes=boxes, keypoints=np.zeros((2, 17, 2), np.float32)) for i in range(3)]
+    assert [len(r) for r in follow(frames)] == [2, 2, 2]
+    assert [r.boxes.tolist() for r in follow([replace(r, size=(320, 200)) for r in frames])] == [[whole]] * 3
+
+
+def test_smoothing():
+    rng = np.random.default_rng(0)
+    frames = [result(0, i, noise=rng.normal(0, 1)) for i in range(60)]
+    raw = np.array([r.keypoints[0, 0] for r in frames])
+    smooth = np.array([r.keypoints[0, 0] for r in follow(frames, smoothing=SmootherSettings())])
+    assert np.diff(smooth, axis=0).std() < 0.7 * np.diff(raw, axis=0).std()
+    assert frames[0].track_ids is None, "the results that were given stay as they are"

@@ -1,0 +1,30 @@
+"""Load the image of a sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yolox_pose.datasets.transforms.base import SampleTransform
+from yolox_pose.geometry.images import read_image
+from yolox_pose.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadBGRImage(SampleTransform):
+    """Read ``img_path`` as (H, W, 3) uint8 BGR into ``img``, unless the sample has an image already.
+
+    Grey files give three equal channels; EXIF orientation is ignored, as the COCO annotations were made without it.
+
+    Raises:
+        ImageError: If the file is missing, damaged or of another size than its annotations are for.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add ``img``, and ``ori_shape`` (h, w) where it is not known yet."""
+        if results.get("img") is None:
+            if "dataset" in results:
+                results["img"] = results["dataset"].load_image(results["sample_idx"])
+            else:
+                results["img"] = read_image(results["img_path"], apply_exif=False, image_id=results.get("img_id"))
+        results.setdefault("ori_shape", results["img"].shape[:2])
+        return results

@@ -1,0 +1,25 @@
+"""Training hooks; importing this package registers them."""
+
+from yolox_pose.engine.hooks.checkpoint import AtomicCheckpointHook
+from yolox_pose.engine.hooks.checks import TrainingChecksHook
+from yolox_pose.engine.hooks.curves import CurvesHook
+from yolox_pose.engine.hooks.distillation import KeepDetectorHook
+from yolox_pose.engine.hooks.guard import NonFiniteLossGuard
+from yolox_pose.engine.hooks.phase import TrainingPhaseHook
+from yolox_pose.engine.hooks.progress import ProgressBarHook
+from yolox_pose.engine.hooks.runtime_info import BufferedRuntimeInfoHook
+from yolox_pose.engine.hooks.start import StartWeightsHook
+from yolox_pose.engine.hooks.val_pictures import ValPicturesHook
+
+__all__ = [
+    "AtomicCheckpointHook",
+    "BufferedRuntimeInfoHook",
+    "CurvesHook",
+    "KeepDetectorHook",
+    "NonFiniteLossGuard",
+    "ProgressBarHook",
+    "StartWeightsHook",
+    "TrainingChecksHook",
+    "TrainingPhaseHook",
+    "ValPicturesHook",
+]

@@ -1,0 +1,1 @@
+"""Exported models: description, backends and decoding, without torch."""

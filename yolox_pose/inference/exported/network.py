@@ -1,0 +1,160 @@
+"""An exported network behind the same interface as the one in PyTorch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yolox_pose.errors import UsageError
+from yolox_pose.geometry.letterbox import Fitted, Preprocessing
+from yolox_pose.inference.exported.backends import Backend, choose_backend, open_backend
+from yolox_pose.inference.exported.decoding import Found, Thresholds, detections, grid_priors, to_source
+from yolox_pose.inference.exported.description import SIZE_DIVISOR, ModelDescription, read_description
+
+
+class ExportedNetwork:
+    """Detections of letterboxed images by an exported model.
+
+    Args:
+        description: Of the model.
+        backend: The loaded model.
+        size: (H, W) of its input.
+
+    Attributes:
+        preprocessing: How images become its input.
+        skeleton: Of the keypoints; None for plain detection.
+        classes: Class names in label order.
+        keypoint_classes: Labels of the classes that have keypoints.
+    """
+
+    ahead = 0
+    """Nothing is gained by beginning early: the runtimes compute while they are waited for."""
+
+    def __init__(
+        self,
+        description: ModelDescription,
+        backend: Backend,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        self.description, self.backend = description, backend
+        height, width = size or description.size
+        self.preprocessing = Preprocessing((width, height), description.centered, description.pad_value)
+        self.skeleton, self.classes = description.skeleton, description.classes
+        self.keypoint_classes = description.keypoint_classes
+        self._priors = grid_priors((height, width), description.strides)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        backend: str | None = None,
+        size: tuple[int, int] | None = None,
+        threads: int | None = None,
+    ) -> ExportedNetwork:
+        """Load a model that ``tools/export.py`` wrote; nothing in its files is executed.
+
+        Args:
+            path: ``.onnx``, ``.xml`` or ``.param``, with ``model.json`` beside it.
+            backend: A key of :data:`yolox_pose.inference.exported.backends.BACKENDS`; None chooses by the ending.
+            size: (H, W) of the input of a model with a dynamic size.
+            threads: Threads of a call; None leaves it to the runtime.
+
+        Raises:
+            UsageError: If the file is not there or an option does not fit the model.
+            DataError: If the description is missing or of another model, or the file cannot be loaded.
+            MissingDependencyError: If the runtime is not installed.
+        """
+        file = Path(path)
+        if not file.is_file():
+            raise UsageError(f"model {file} does not exist" if not file.exists() else f"model {file} is not a file")
+        name = choose_backend(file, backend)
+        description = read_description(file)
+        chosen = _checked_size(size, description)
+        return cls(description, open_backend(name, file, description, chosen, threads), chosen)
+
+    def begin(self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None) -> Callable[[], list[Found]]:
+        """Check a batch; what is returned computes its detections in pixels of the source images, boxes cut to them.
+
+        Args:
+            batch: Images in canvases of the size of the model's input.
+            settings: Entries of :class:`Thresholds` that differ from the description's; what else PyTorch's networks take
+                is refused where it would change the result.
+
+        Raises:
+            UsageError: If a canvas has another size, or a setting does not go with a graph that holds NMS.
+        """
+        expected = (*self.preprocessing.size[::-1], 3)
+        wrong = [image.canvas.shape for image in batch if image.canvas.shape != expected]
+        if wrong:
+            raise UsageError(f"the model takes images of shape {expected}, not {wrong[0]}")
+        return partial(self._detect, batch, self.thresholds(settings or {}))
+
+    def _detect(self, batch: Sequence[Fitted], thresholds: Thresholds) -> list[Found]:
+        found: list[Found] = []
+        step = self.description.batch or len(batch)
+        for start in range(0, len(batch), step):
+            part = batch[start : start + step]
+            outputs = self.backend(_stack([image.canvas for image in part], step))
+            for row, image in enumerate(part):
+                one = detections(outputs, row, self._priors, self.description, thresholds)
+                found.append(to_source(one, image.letterbox))
+        return found
+
+    def thresholds(self, settings: Mapping[str, Any]) -> Thresholds:
+        """Thresholds of the description with other settings.
+
+        Raises:
+            UsageError: If one is inside the graph and cannot be undone.
+        """
+        own = Thresholds(*(getattr(self.description, name) for name in Thresholds._fields[:4]))
+        unknown = {"nms_type": "box", "soft_nms": "none"}
+        beyond = [name for name, plain in unknown.items() if settings.get(name, plain) != plain]
+        if beyond:
+            raise UsageError(
+                f"exported models suppress by boxes alone: {beyond[0]} '{settings[beyond[0]]}' needs the config"
+            )
+        chosen = own._replace(**{key: value for key, value in settings.items() if key in Thresholds._fields})
+        if self.description.layout != "nms":
+            return chosen
+        if chosen.nms_thr != own.nms_thr:
+            raise UsageError(
+                f"NMS with threshold {own.nms_thr} is inside this model; for others export it with --decode"
+            )
+        if chosen.score_thr < own.score_thr:
+            raise UsageError(f"the smallest score inside this model is {own.score_thr}, not {chosen.score_thr}")
+        if chosen.max_per_img > own.max_per_img:
+            raise UsageError(f"this model finds at most {own.max_per_img} an image, not {chosen.max_per_img}")
+        return chosen
+
+
+def _stack(canvases: Sequence[np.ndarray], count: int) -> np.ndarray:
+    """(count, 3, H, W) float32 batch; missing images are black."""
+    batch = np.zeros((count, 3, *canvases[0].shape[:2]), np.float32)
+    for row, canvas in zip(batch, canvases):
+        row[...] = canvas.transpose(2, 0, 1)
+    return batch
+
+
+def _checked_size(size: tuple[int, int] | None, description: ModelDescription) -> tuple[int, int]:
+    """The (H, W) that is used.
+
+    Raises:
+        UsageError: If the model does not take it.
+    """
+    if size is None or tuple(size) == description.size:
+        return description.size
+    height, width = size
+    if not description.dynamic:
+        own = "x".join(map(str, description.size))
+        raise UsageError(
+            f"this model takes {own} px (height x width) alone; export it with --dynamic for {height}x{width}"
+        )
+    if height < SIZE_DIVISOR or width < SIZE_DIVISOR or height % SIZE_DIVISOR or width % SIZE_DIVISOR:
+        raise UsageError(f"height and width must be multiples of {SIZE_DIVISOR}, not {height}x{width}")
+    return height, width

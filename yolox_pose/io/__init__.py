@@ -1,0 +1,1 @@
+"""Images, films and cameras in; films and pictures out."""

@@ -1,0 +1,1 @@
+"""Progress, background work, JSON files, optional dependencies: helpers that know nothing about poses."""

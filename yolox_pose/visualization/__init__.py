@@ -1,0 +1,1 @@
+"""Drawn poses, pictures side by side, training curves."""
