@@ -40,9 +40,9 @@ CRITERIA = {
     "box_oks 0.65 0.5": Suppression("box_oks", 0.65, 0.5),
     "box_oks 0.65 0.7": Suppression("box_oks", 0.65, 0.7),
     "box_oks 0.5 0.5": Suppression("box_oks", 0.5, 0.5),
-    "box 0.65 soft linear": Suppression("box", 0.65, soft="linear", score_threshold=0.01, max_count=300),
-    "box 0.65 soft gaussian": Suppression("box", 0.65, soft="gaussian", score_threshold=0.01, max_count=300),
-    "oks 0.5 soft linear": Suppression("oks", 0.65, 0.5, soft="linear", score_threshold=0.01, max_count=300),
+    "box 0.65 soft linear": Suppression("box", 0.65, soft="linear", score_thr=0.01, max_count=300),
+    "box 0.65 soft gaussian": Suppression("box", 0.65, soft="gaussian", score_thr=0.01, max_count=300),
+    "oks 0.5 soft linear": Suppression("oks", 0.65, 0.5, soft="linear", score_thr=0.01, max_count=300),
 }
 """Name to settings; the first is the peer."""
 
@@ -214,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.checkpoint is not None:
         from yolox_pose import PoseInferencer
 
-        everything = {"score_threshold": 0.01, "nms_threshold": 1.0, "max_persons": 1000}
+        everything = {"score_thr": 0.01, "nms_thr": 1.0, "max_per_img": 1000}
         pose = PoseInferencer(args.config, args.checkpoint, args.device, batch_size=1, **everything)
     cases, annotations = [], {}
     for crowd in progress(crowds, lambda found: f"{found.name}: {len(found.pictures)} pictures"):

@@ -23,7 +23,7 @@ from common import add_json_option, case, interleaved, progress, report
 
 from yolox_pose.coco.ground_truth import GroundTruth
 from yolox_pose.coco.results import Predictions, box_records, keypoint_records
-from yolox_pose.evaluation.coco_eval import KEYPOINT_FIGURES, evaluate_boxes, evaluate_keypoints
+from yolox_pose.evaluation.coco_eval import KEYPOINT_METRICS, evaluate_boxes, evaluate_keypoints
 
 UNLABELLED, CROWDS, NUM_KEYPOINTS = 0.43, 0.01, 17
 TOLERANCE = 1e-6
@@ -131,7 +131,7 @@ def measure(args: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]
 
     def pose(source: Predictions | list[dict]) -> list[float]:
         figures = evaluate_keypoints(truth, source)
-        return [figures[name] for name in KEYPOINT_FIGURES]
+        return [figures[name] for name in KEYPOINT_METRICS]
 
     def box() -> list[float]:
         return list(evaluate_boxes(truth, packed).values())

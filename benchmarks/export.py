@@ -127,7 +127,7 @@ def exported_models(config: Any, checkpoint: Path, folder: Path, threads: int) -
     from yolox_pose.export.options import ExportOptions
     from yolox_pose.runtime import load
 
-    settings = {"threads": threads, "score_threshold": SCORE}
+    settings = {"threads": threads, "score_thr": SCORE}
     path = export_model(config, checkpoint, folder / "onnx", ExportOptions("onnx")).model
     yield "onnxruntime", load(path, **settings)
     if find_spec("openvino"):
@@ -174,7 +174,7 @@ def measure(size: str, side: int, folder: Path, args: argparse.Namespace) -> lis
 
     config, checkpoint = make_checkpoint(CONFIG.format(size), side, folder)
     models = dict(exported_models(config, checkpoint, folder / f"{size}-{side}", args.threads))
-    inferencer = PoseInferencer(config, checkpoint, device="cpu", score_threshold=SCORE)
+    inferencer = PoseInferencer(config, checkpoint, device="cpu", score_thr=SCORE)
     picture, batch = _picture(side), torch.rand(1, 3, side, side) * 255
     alone = torch_networks(config, checkpoint, batch, args.compile)
     calls: dict[str, Callable[[], Any]] = {"torch eager": lambda: list(inferencer(picture))}
@@ -227,7 +227,7 @@ def measure_stem(size: str, side: int, folder: Path, args: argparse.Namespace) -
         done = export_model(config, checkpoint, folder / f"stem-{size}-{side}-{stem}", options)
         for backend in ("onnxruntime", "openvino"):
             if find_spec(backend):
-                model: Any = load(done.model, backend=backend, threads=args.threads, score_threshold=SCORE)
+                model: Any = load(done.model, backend=backend, threads=args.threads, score_thr=SCORE)
                 calls[f"{backend} {stem}"] = lambda run=model.network.backend: run(batch)
                 found[f"{backend} {stem}"] = next(model(_picture(side)))
     times = interleaved(calls, args.repeats, warmup=2, pause=PAUSE)
@@ -258,7 +258,7 @@ def measure_rtmlib(folder: Path, args: argparse.Namespace) -> list[dict[str, Any
     config, checkpoint = (DETECTOR, args.detector) if args.detector else make_checkpoint(DETECTOR, 416, folder)
     picture = read_image(args.picture) if args.picture else _picture(416)
     done = export_model(config, checkpoint, folder / "detector", ExportOptions("onnx", "raw"))
-    ours = load(done.model, threads=args.threads, score_threshold=SCORE)
+    ours = load(done.model, threads=args.threads, score_thr=SCORE)
     nms = done.description.nms_thr
     with contextlib.redirect_stdout(io.StringIO()):
         peer = YOLOX(str(_for_rtmlib(done.model)), (416, 416), "multiclass", nms_thr=nms, score_thr=SCORE)

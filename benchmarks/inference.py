@@ -100,7 +100,7 @@ def make_ours(size: str, peer: Any, folder: Path, where: str) -> PoseInferencer:
     """Our inferencer with the peer's weights."""
     path = folder / f"{size}.pth"
     torch.save({"state_dict": peer.state_dict()}, path)
-    return PoseInferencer(f"yolox-pose_{size}_8xb32-300e_coco", path, where, score_threshold=0.0)
+    return PoseInferencer(f"yolox-pose_{size}_8xb32-300e_coco", path, where, score_thr=0.0)
 
 
 def set_limits(pose: PoseInferencer, peer: Any, threshold: float) -> None:

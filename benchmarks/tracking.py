@@ -236,10 +236,8 @@ def video_cases(args: argparse.Namespace, config: str, weights: str) -> list[dic
     """Both trackers on a model's detections of a film."""
     from yolox_pose import PoseInferencer
 
-    settings = TrackerSettings(high_score=args.score_threshold)
-    pose = PoseInferencer(
-        config, weights, args.device, score_threshold=settings.low_score, classes=["person"], batch_size=8
-    )
+    settings = TrackerSettings(high_score=args.score_thr)
+    pose = PoseInferencer(config, weights, args.device, score_thr=settings.low_score, classes=["person"], batch_size=8)
     found, fps, size = [], 25.0, (1, 1)
     for result in pose(str(args.video)):
         found.append(Detections(result.boxes, result.scores, result.keypoints, result.keypoint_scores))
@@ -309,7 +307,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="pose model, or detector of persons; may be repeated",
     )
     parser.add_argument(
-        "--score-threshold", type=float, default=0.3, help="score from which a detection starts a track, as in the demo"
+        "--score-thr", type=float, default=0.3, help="score from which a detection starts a track, as in the demo"
     )
     parser.add_argument("--min-height", type=float, default=0.6, help="share of the picture's height")
     parser.add_argument("--device", default="auto")

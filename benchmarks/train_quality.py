@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--peer", choices=list(PEERS), default="plain", help="mmpose's images: as they are, or augmented"
     )
     parser.add_argument("--cfg-options", nargs="+", default=[], help="changes to our config")
-    parser.add_argument("--keep-detector", action="store_true", help="ours as with that option of tools/train.py")
+    parser.add_argument("--distill", action="store_true", help="ours as with that option of tools/train.py")
     parser.add_argument("--one-run", action="store_true", help=argparse.SUPPRESS)
     return parser
 
@@ -121,7 +121,7 @@ def val_annotations(args: argparse.Namespace) -> Path:
 
 def load(side: str, args: argparse.Namespace) -> Any:
     """Config of a side with everything filled in that both share."""
-    from yolox_pose.cli.train import keep_detector
+    from yolox_pose.cli.train import distill
     from yolox_pose.config import load_config
 
     config = load_config(
@@ -154,8 +154,8 @@ def load(side: str, args: argparse.Namespace) -> Any:
         for hook in config.custom_hooks:
             if "num_last_epochs" in hook:
                 hook.num_last_epochs = args.epochs // 3
-        if args.keep_detector:
-            keep_detector(config, str(args.weights))
+        if args.distill:
+            distill(config, str(args.weights))
     if args.amp:
         config.optim_wrapper.update(type="AmpOptimWrapper", dtype="bfloat16")
     config.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=1, save_best=None, rule=None)

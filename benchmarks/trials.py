@@ -33,7 +33,7 @@ class Trial(NamedTuple):
         options: What is given as ``--cfg-options``, after :data:`BASE`.
         batch: Images a step.
         amp: Whether the network computes in bfloat16.
-        keep: Whether the detections are held near those of the detector (``tools/train.py --keep-detector``).
+        keep: Whether the detections are held near those of the detector (``tools/train.py --distill``).
     """
 
     change: str
@@ -118,7 +118,7 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
         "--epochs", str(args.epochs), "--val-interval", str(args.epochs), "--size", str(args.size),
         "--batch", str(trial.batch),
     ]  # fmt: skip
-    command += ["--amp"] * trial.amp + ["--keep-detector"] * trial.keep
+    command += ["--amp"] * trial.amp + ["--distill"] * trial.keep
     command += ["--cfg-options", *BASE, *trial.options]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
@@ -165,7 +165,7 @@ def cases(args: argparse.Namespace) -> list[dict]:
                 options=[*BASE, *trial.options],
                 batch=trial.batch,
                 amp=trial.amp,
-                keep_detector=trial.keep,
+                distill=trial.keep,
             )
         )
     return lines

@@ -32,7 +32,7 @@ def load(
         backend: ``onnxruntime``, ``openvino``, ``ncnn`` or ``opencv``; None chooses by the ending of the file.
         size: (H, W) of the input, for models that were exported with ``--dynamic``.
         threads: Threads of a call; None leaves it to the runtime.
-        **options: Of :class:`yolox_pose.inference.inferencer.PoseInferencer`, such as ``score_threshold``.
+        **options: Of :class:`yolox_pose.inference.inferencer.PoseInferencer`, such as ``score_thr``.
 
     Returns:
         An inferencer: called with images, it yields their results.

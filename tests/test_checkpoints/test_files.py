@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from yolox_pose.checkpoints import read_checkpoint, write_checkpoint
-from yolox_pose.checkpoints.preprocessing import LEGACY, adopt_normalization, apply_origin, plain, stored_preprocessing
+from yolox_pose.checkpoints.preprocessing import (
+    LEGACY,
+    adopt_normalization,
+    apply_preprocessing,
+    plain,
+    stored_preprocessing,
+)
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.structures.classes import COCO_CLASSES
 
@@ -147,7 +153,7 @@ def config():
 
 def test_the_checkpoint_wins_over_the_config_with_a_line_each(caplog):
     cfg = config()
-    apply_origin(cfg, {"preprocessing": {"centered": False, "pad_value": 114, **LEGACY}, "score_thr": 0.001})
+    apply_preprocessing(cfg, {"preprocessing": {"centered": False, "pad_value": 114, **LEGACY}, "score_thr": 0.001})
     assert cfg["test_dataloader"]["dataset"]["dataset"]["pipeline"][1]["centered"] is False
     assert cfg["model"]["data_preprocessor"] == {"bgr_to_rgb": True, "mean": LEGACY["mean"], "std": LEGACY["std"]}
     assert cfg["model"]["test_cfg"]["score_thr"] == 0.001
@@ -158,10 +164,10 @@ def test_the_checkpoint_wins_over_the_config_with_a_line_each(caplog):
 
 def test_what_agrees_or_is_not_stored_changes_nothing(caplog):
     cfg = config()
-    apply_origin(cfg, {})
+    apply_preprocessing(cfg, {})
     stored = {"centered": True, "pad_value": 114, "channel_order": "bgr", "mean": None, "std": None}
-    apply_origin(cfg, {"preprocessing": stored, "score_thr": 0.01})
-    apply_origin(cfg, {"score_thr": 0.3}, threshold=False)
+    apply_preprocessing(cfg, {"preprocessing": stored, "score_thr": 0.01})
+    apply_preprocessing(cfg, {"score_thr": 0.3}, threshold=False)
     assert cfg == config() and not caplog.records
 
 

@@ -7,8 +7,8 @@ from yolox_pose.checkpoints.matching import (  # noqa: E402
     check_complete,
     check_start,
     fit_table,
-    fit_weights,
     match_classes,
+    match_weights,
     part_of,
 )
 from yolox_pose.errors import DataError  # noqa: E402
@@ -60,21 +60,21 @@ def test_classes_are_found_by_name(source, target, names, expected):
 
 def test_rows_of_the_class_output():
     detector, model = weights(80), weights(3, 17, seed=1)
-    fit = fit_weights(detector, model, target_classes=("dog", "unicorn", "person"))
+    fit = match_weights(detector, model, target_classes=("dog", "unicorn", "person"))
     for name in ("weight", "bias"):
         key = f"{HEAD}out_cls.0.{name}"
         assert torch.equal(fit.weights[key], torch.stack([detector[key][16], model[key][1], detector[key][0]]))
     assert fit.classes == "2 of 3 classes by name, out of the 80 of the file; 1 are new"
     assert torch.equal(fit.weights[f"{HEAD}out_bbox.0.bias"], detector[f"{HEAD}out_bbox.0.bias"])
-    same = fit_weights(detector, weights(80), target_classes=COCO_CLASSES)
+    same = match_weights(detector, weights(80), target_classes=COCO_CLASSES)
     assert same.classes == "" and torch.equal(same.weights[f"{HEAD}out_cls.0.bias"], detector[f"{HEAD}out_cls.0.bias"])
-    assert fit_weights(detector, weights(1)).classes == "person is row 0 of the 80 classes of the file"
+    assert match_weights(detector, weights(1)).classes == "person is row 0 of the 80 classes of the file"
 
 
 def test_the_table_counts_every_tensor_once():
     detector, model = weights(80), weights(1, 17)
     detector[f"{HEAD}extra.weight"] = torch.zeros(1)
-    assert fit_table(fit_weights(detector, model), model).splitlines() == [
+    assert fit_table(match_weights(detector, model), model).splitlines() == [
         "             taken     new dropped",
         "backbone         1       0       0",
         "neck             1       0       0",
@@ -105,7 +105,7 @@ def test_parts():
 )  # fmt: skip
 def test_what_does_not_fill_a_model_is_refused(source, message):
     model = weights(1, 17, seed=3)
-    fit = fit_weights(source, model, remap=False)
+    fit = match_weights(source, model, remap=False)
     with pytest.raises(DataError, match=message) as error:
         check_complete(fit, model, source, "w.pth")
     assert "\n" not in str(error.value) and str(error.value).startswith("checkpoint w.pth does not fit")
@@ -114,7 +114,7 @@ def test_what_does_not_fill_a_model_is_refused(source, message):
 def test_what_fills_a_model_is_not():
     model = weights(1, 17, seed=3)
     source = {key: value for key, value in weights(1, 17).items() if not key.endswith("num_batches_tracked")}
-    check_complete(fit_weights(source, model, remap=False), model, source, "w.pth")
+    check_complete(match_weights(source, model, remap=False), model, source, "w.pth")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_what_fills_a_model_is_not():
 )
 def test_a_training_can_start_from(source):
     model = weights(1, 17, seed=3)
-    check_start(fit_weights(source, model), model, source, "w.pth")
+    check_start(match_weights(source, model), model, source, "w.pth")
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,4 @@ def test_a_training_can_start_from(source):
 def test_a_training_cannot_start_from(source, message):
     model = weights(1, 17, seed=3)
     with pytest.raises(DataError, match=message):
-        check_start(fit_weights(source, model), model, source, "w.pth")
+        check_start(match_weights(source, model), model, source, "w.pth")

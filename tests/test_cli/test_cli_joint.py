@@ -115,7 +115,7 @@ def model(tmp_path_factory):
 
 
 def test_inference_has_keypoints_for_people_alone(model, images):
-    pose = PoseInferencer(*model, device="cpu", score_threshold=0.05)
+    pose = PoseInferencer(*model, device="cpu", score_thr=0.05)
     assert pose.classes == ("dog", "person", "cup") and pose.keypoint_classes == (1,)
     results = list(pose(images / "val2017"))
     labels = {int(label) for result in results for label in result.labels}

@@ -125,7 +125,7 @@ def test_all_images_unreadable(photos, model, tmp_path, capsys):
     [
         ({"--checkpoint": "nowhere.pth"}, "2 error: checkpoint"),
         ({"--config": "nowhere.py"}, "2 error: "),
-        ({"--score-thr": "2"}, "2 error: score_threshold"),
+        ({"--score-thr": "2"}, "2 error: score_thr"),
         ({"--device": "abacus"}, "2 error: unknown device"),
         ({"--json": "results.txt"}, "2 error: --json"),
         ({"--zoom": "0"}, "2 error: --zoom"),
@@ -206,7 +206,7 @@ def film(path, frames=12):
 def test_video_with_tracks_to_video_tables_and_crops(repo_root, tmp_path, model):
     source = film(tmp_path / "film.avi")
     done = demo(
-        repo_root, tmp_path, source, *model, "--out", "out", "--track", "--smooth", "--score-thr", "0.4", "--max-persons",
+        repo_root, tmp_path, source, *model, "--out", "out", "--track", "--smooth", "--score-thr", "0.4", "--max-per-img",
         "4", "--json", "out/r.json", "--csv", "out/t.csv", "--crops", "--batch-size", "5",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -116,13 +116,13 @@ def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(crowd, tmp_path):
 def test_a_detector_is_kept_also_by_a_resumed_run(crowd, tmp_path):
     every = ["default_hooks.checkpoint.interval=1", "default_hooks.checkpoint.max_keep_ckpts=5"]
     train(crowd, tmp_path / "start", *every, epochs=1)
-    start = ("--load-from", str(tmp_path / "start" / "epoch_1.pth"), "--keep-detector")
+    start = ("--load-from", str(tmp_path / "start" / "epoch_1.pth"), "--distill")
     train(crowd, tmp_path / "whole", *every, arguments=start)
     logged = [json.loads(line) for line in sorted((tmp_path / "whole").rglob("scalars.json"))[0].open()]
-    kept = [line["loss_keep_score"] + line["loss_keep_box"] for line in logged if "loss_keep_score" in line]
+    kept = [line["loss_distill_score"] + line["loss_distill_box"] for line in logged if "loss_distill_score" in line]
     assert kept and 0 < kept[-1] < 10
     first = str(tmp_path / "whole" / "epoch_1.pth")
-    train(crowd, tmp_path / "parts", *every, arguments=("--resume", first, "--keep-detector"))
+    train(crowd, tmp_path / "parts", *every, arguments=("--resume", first, "--distill"))
     assert_equal(weights(tmp_path / "whole", 2)["state_dict"], weights(tmp_path / "parts", 2)["state_dict"])
 
 
@@ -261,8 +261,8 @@ BAD = {
     "no weights": ([CONFIG, "--load-from", "nothing.pth"], 2, "'nothing.pth' does not exist"),
     "resume in an empty folder": ([CONFIG, "--work-dir", "{tmp}", "--resume"], 2, "there is no checkpoint in {tmp}"),
     "resume from a missing file": ([CONFIG, "--resume", "epoch_9.pth"], 2, "'epoch_9.pth' does not exist"),
-    "nothing to keep": ([CONFIG, "--keep-detector"], 2, "add --load-from W"),
-    "no detector": ([CONFIG, "--keep-detector", "nothing.pth"], 2, "'nothing.pth' does not exist"),
+    "nothing to keep": ([CONFIG, "--distill"], 2, "add --load-from W"),
+    "no detector": ([CONFIG, "--distill", "nothing.pth"], 2, "'nothing.pth' does not exist"),
     "nothing to freeze": ([CONFIG, "--freeze-detector"], 2, "add --load-from W"),
     "nothing but a detector": (
         ["yolox_nano_8xb8-300e_coco", "--load-from", "bundled", "--freeze-detector"],
@@ -284,8 +284,8 @@ BAD = {
 
 def test_a_detector_is_frozen_or_held(capsys):
     with pytest.raises(SystemExit, match="2"):
-        main([CONFIG, "--load-from", "bundled", "--freeze-detector", "--keep-detector"])
-    assert "--keep-detector: not allowed with argument --freeze-detector" in capsys.readouterr().err
+        main([CONFIG, "--load-from", "bundled", "--freeze-detector", "--distill"])
+    assert "--distill: not allowed with argument --freeze-detector" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("case", BAD, ids=list(BAD))

@@ -12,7 +12,7 @@ from tests.test_checkpoints.checkpoint_models import DETECTOR, POSE, build
 from yolox_pose.checkpoints import write_checkpoint  # noqa: E402
 from yolox_pose.checkpoints.preprocessing import LEGACY  # noqa: E402
 from yolox_pose.config import load_config  # noqa: E402
-from yolox_pose.engine.hooks import KeepDetectorHook  # noqa: E402
+from yolox_pose.engine.hooks import DistillationHook  # noqa: E402
 from yolox_pose.errors import DataError, UsageError  # noqa: E402
 
 
@@ -55,7 +55,7 @@ def runner(start=None, resume=False, size="nano", config=None):
 
 def test_the_start_is_kept_with_the_row_of_its_class_and_without_keypoints(detector):
     path, model = detector
-    run, hook = runner(path), KeepDetectorHook(score=1.5, box=2)
+    run, hook = runner(path), DistillationHook(score=1.5, box=2)
     hook.before_train(run)
     kept, weights = run.model._kept
     assert weights == (1.5, 2) and kept.head.num_keypoints == 0
@@ -68,7 +68,7 @@ def test_the_start_is_kept_with_the_row_of_its_class_and_without_keypoints(detec
 def test_the_detector_is_no_part_of_the_model(detector):
     run = runner(detector[0])
     before = list(run.model.state_dict())
-    KeepDetectorHook().before_train(run)
+    DistillationHook().before_train(run)
     assert list(run.model.state_dict()) == before
     run.model.train()
     assert not run.model._kept[0].training
@@ -77,10 +77,10 @@ def test_the_detector_is_no_part_of_the_model(detector):
 def test_the_losses_hold_the_model_at_what_the_detector_says(detector):
     run = runner(detector[0])
     plain = run.model.loss(IMAGES, samples()).keys()
-    KeepDetectorHook().before_train(run)
+    DistillationHook().before_train(run)
     kept = run.model._kept[0]
     apart = run.model.loss(IMAGES, samples())
-    assert apart.keys() - plain == {"loss_keep_score", "loss_keep_box"}
+    assert apart.keys() - plain == {"loss_distill_score", "loss_distill_box"}
     run.model.load_state_dict(kept.state_dict(), strict=False)
     same = run.model.eval().loss(IMAGES, samples())
     for key in apart.keys() - plain:
@@ -88,26 +88,26 @@ def test_the_losses_hold_the_model_at_what_the_detector_says(detector):
 
 
 def test_a_resumed_run_keeps_what_it_kept(detector):
-    hook, saved = KeepDetectorHook(), {}
+    hook, saved = DistillationHook(), {}
     hook.before_train(runner(detector[0]))
     hook.before_save_checkpoint(None, saved)
-    run, resumed = runner("epoch_3.pth", resume=True), KeepDetectorHook()
+    run, resumed = runner("epoch_3.pth", resume=True), DistillationHook()
     resumed.after_load_checkpoint(run, saved)
     resumed.before_train(run)
     assert run.model._kept is not None and resumed.checkpoint == detector[0]
     with pytest.raises(DataError, match="no detector to keep"):
-        KeepDetectorHook().before_train(runner("epoch_3.pth", resume=True))
+        DistillationHook().before_train(runner("epoch_3.pth", resume=True))
 
 
 def test_what_does_not_fit_is_refused(detector, tmp_path):
     with pytest.raises(DataError, match="no detector to keep"):
-        KeepDetectorHook().before_train(runner())
+        DistillationHook().before_train(runner())
     with pytest.raises(DataError, match=r"detector\.pth does not fit .* of size nano, the model tiny"):
-        KeepDetectorHook(detector[0]).before_train(runner(size="tiny"))
+        DistillationHook(detector[0]).before_train(runner(size="tiny"))
     with pytest.raises(UsageError, match="does not exist"):
-        KeepDetectorHook("nothing.pth").before_train(runner())
+        DistillationHook("nothing.pth").before_train(runner())
     other = tmp_path / "rgb.pth"
     meta = {"classes": ["dog", "person"], "preprocessing": dict(LEGACY)}
     write_checkpoint(other, detector[1].state_dict(), {"dataset_meta": meta})
     with pytest.raises(DataError, match=r"rgb\.pth wants its images normalised otherwise"):
-        KeepDetectorHook(str(other)).before_train(runner())
+        DistillationHook(str(other)).before_train(runner())

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-KEYPOINT_FIGURES = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
+KEYPOINT_METRICS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
 
 
 def random_set(seed, images=12, num_keypoints=17, categories=(1,), max_people=6, first_id=0, step=1):
@@ -97,7 +97,7 @@ def original_keypoints(coco_class, eval_class, truth, records, sigmas=None):
             if sigmas is not None:
                 evaluation.params.kpt_oks_sigmas = np.asarray(sigmas)
         _run(evaluation)
-    return dict(zip(KEYPOINT_FIGURES, evaluation.stats.tolist()))
+    return dict(zip(KEYPOINT_METRICS, evaluation.stats.tolist()))
 
 
 def noisy_boxes(truth, seed, noise=0.15, extra=1.5):

@@ -14,7 +14,7 @@ from tests.test_evaluation.coco_sets import exact_predictions, noisy_predictions
 from yolox_pose.coco.ground_truth import GroundTruth
 from yolox_pose.coco.results import Predictions, box_records, keypoint_records
 from yolox_pose.errors import DataError, YOLOXPoseError
-from yolox_pose.evaluation.coco_eval import BOX_FIGURES, KEYPOINT_FIGURES, evaluate_boxes, evaluate_keypoints
+from yolox_pose.evaluation.coco_eval import BOX_METRICS, KEYPOINT_METRICS, evaluate_boxes, evaluate_keypoints
 
 AREA = 64.0**2  # medium
 
@@ -54,9 +54,9 @@ def shift_for_oks(oks, sigma=0.1):
 
 def test_perfect_detection():
     figures = evaluate(tiny_set(), [detection()])
-    assert tuple(figures) == KEYPOINT_FIGURES
+    assert tuple(figures) == KEYPOINT_METRICS
     assert {k: round(v, 9) for k, v in figures.items()} == {
-        **dict.fromkeys(KEYPOINT_FIGURES, 1),
+        **dict.fromkeys(KEYPOINT_METRICS, 1),
         "AP_L": -1,
         "AR_L": -1,
     }
@@ -81,7 +81,7 @@ def test_precision_and_recall_at_scores_by_hand():
     ]  # a false alarm, a double
     figures = evaluate(tiny_set(2), records, at=[0.95, 0.5, 0.4])
     assert tuple(figures) == (
-        *KEYPOINT_FIGURES,
+        *KEYPOINT_METRICS,
         *(f"{n}@{s}" for s in (0.95, 0.5, 0.4) for n in ("precision", "recall")),
     )
     assert (figures["precision@0.95"], figures["recall@0.95"]) == (-1, 0)
@@ -224,21 +224,21 @@ def test_no_detections_give_zero_and_a_warning():
     truth = random_set(1, images=30)
     for predictions in ([], Predictions.load([])):
         with pytest.warns(UserWarning, match="no detections"):
-            assert evaluate_keypoints(truth, predictions) == dict.fromkeys(KEYPOINT_FIGURES, 0)
+            assert evaluate_keypoints(truth, predictions) == dict.fromkeys(KEYPOINT_METRICS, 0)
         with pytest.warns(UserWarning, match="no detections"):
-            assert evaluate_boxes(truth, predictions) == dict.fromkeys(BOX_FIGURES, 0)
+            assert evaluate_boxes(truth, predictions) == dict.fromkeys(BOX_METRICS, 0)
 
 
 @pytest.mark.parametrize("annotations", [[], tiny_set(keypoints=[0] * 6)["annotations"]])
 def test_nothing_to_be_found_gives_minus_one_and_a_warning(annotations):
     truth = dict(tiny_set(), annotations=annotations)
     with pytest.warns(UserWarning, match="no person with labelled keypoints on the 1 images"):
-        assert evaluate(truth, [detection()]) == dict.fromkeys(KEYPOINT_FIGURES, -1)
+        assert evaluate(truth, [detection()]) == dict.fromkeys(KEYPOINT_METRICS, -1)
 
 
 def test_no_annotation_gives_minus_one_for_boxes():
     with pytest.warns(UserWarning, match="no annotated object"):
-        assert evaluate_boxes(dict(tiny_set(), annotations=[]), []) == dict.fromkeys(BOX_FIGURES, -1)
+        assert evaluate_boxes(dict(tiny_set(), annotations=[]), []) == dict.fromkeys(BOX_METRICS, -1)
 
 
 def test_nan_detections_are_left_out_with_a_warning():

@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 from tests.test_evaluation.coco_sets import noisy_predictions, random_set, without_boxes
 from yolox_pose.errors import DataError
 from yolox_pose.evaluation import CocoPoseMetric, evaluate_boxes, evaluate_keypoints
-from yolox_pose.evaluation.coco_eval import BOX_FIGURES, KEYPOINT_FIGURES
+from yolox_pose.evaluation.coco_eval import BOX_METRICS, KEYPOINT_METRICS
 from yolox_pose.registry import METRICS
 
 PIXELS = 1e-4  # the metric rounds coordinates to 4 decimals
@@ -77,7 +77,7 @@ def to_float_tensor(value):
 def test_figures_are_those_of_the_functions(truth, ann_file, convert):
     records = noisy_predictions(truth, 1)
     figures = evaluate(CocoPoseMetric(ann_file), samples(truth, records, convert))
-    assert list(figures) == [f"coco/{name}" for name in KEYPOINT_FIGURES]
+    assert list(figures) == [f"coco/{name}" for name in KEYPOINT_METRICS]
     assert figures == pytest.approx(expected(truth, records), abs=1e-6)
 
 
@@ -153,7 +153,7 @@ def test_boxes_alone(truth, ann_file):
         del item["pred_instances"]["keypoints"], item["pred_instances"]["keypoint_scores"]
     figures = evaluate(CocoPoseMetric(ann_file, metric="bbox"), items)
     assert figures == pytest.approx({f"coco/{k}": v for k, v in evaluate_boxes(truth, records).items()}, abs=1e-6)
-    assert tuple(figures) == tuple(f"coco/{name}" for name in BOX_FIGURES)
+    assert tuple(figures) == tuple(f"coco/{name}" for name in BOX_METRICS)
 
 
 def test_format_only_needs_no_annotations(truth, tmp_path):

@@ -15,7 +15,7 @@ from tests.test_evaluation.coco_sets import (
     original_keypoints,
     random_set,
 )
-from yolox_pose.evaluation.coco_eval import BOX_FIGURES, evaluate_boxes, evaluate_keypoints
+from yolox_pose.evaluation.coco_eval import BOX_METRICS, evaluate_boxes, evaluate_keypoints
 
 
 def _pycocotools():
@@ -137,7 +137,7 @@ def test_boxes(seed):
     ours = evaluate_boxes(truth, records)
     theirs = original_boxes(*_pycocotools(), truth, records)
     assert 0.05 < theirs[0] < 0.95
-    np.testing.assert_allclose([ours[name] for name in BOX_FIGURES], theirs, rtol=0, atol=1e-6)
+    np.testing.assert_allclose([ours[name] for name in BOX_METRICS], theirs, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -156,4 +156,4 @@ def test_real_boxes_of_eighty_classes(shared_data):
     assert len({record["category_id"] for record in records}) > 60
     ours, theirs = evaluate_boxes(truth, records), original_boxes(*_pycocotools(), truth, records)
     assert 0.05 < theirs[0] < 0.95
-    np.testing.assert_allclose([ours[name] for name in BOX_FIGURES], theirs, rtol=0, atol=1e-6)
+    np.testing.assert_allclose([ours[name] for name in BOX_METRICS], theirs, rtol=0, atol=1e-6)

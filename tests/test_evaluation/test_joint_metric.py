@@ -10,7 +10,7 @@ from tests.test_evaluation.coco_sets import noisy_predictions, random_set
 from yolox_pose.coco.results import Predictions
 from yolox_pose.errors import DataError
 from yolox_pose.evaluation import CocoPoseMetric, evaluate_boxes, evaluate_keypoints
-from yolox_pose.evaluation.coco_eval import BOX_FIGURES, KEYPOINT_FIGURES
+from yolox_pose.evaluation.coco_eval import BOX_METRICS, KEYPOINT_METRICS
 
 CLASSES = ["class5", "class2", "class9"]  # in label order; class2 has keypoints
 
@@ -70,7 +70,7 @@ def test_both_figures_in_one_pass(sets, tmp_path, told_by):
     )  # fmt: skip
     metric.dataset_meta = {"keypoint_classes": ["class2"]} if told_by == "data set" else {}
     figures = feed(metric, both, records)
-    assert list(figures) == [f"coco/{name}" for name in KEYPOINT_FIGURES + BOX_FIGURES]
+    assert list(figures) == [f"coco/{name}" for name in KEYPOINT_METRICS + BOX_METRICS]
     assert figures == pytest.approx(expected(instances, people, records), abs=1e-6)
     assert figures["coco/AP"] > 0.02 and figures["coco/bbox_mAP"] > 0.02
 

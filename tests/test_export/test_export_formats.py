@@ -49,11 +49,11 @@ def same(first, second, pixels=0.05, score=1e-3):
 
 def agree(files, model, backends, **options):
     """The runtime finds in files and arrays what PyTorch does."""
-    wanted = list(PoseInferencer(*files, device="cpu", score_threshold=0.05)(pictures(), batch_size=1))
+    wanted = list(PoseInferencer(*files, device="cpu", score_thr=0.05)(pictures(), batch_size=1))
     for backend in backends:
         pytest.importorskip("cv2" if backend == "opencv" else backend, reason=f"{backend} is not installed")
         for batch_size in (1, 8):
-            found = list(load(model, backend=backend, score_threshold=0.05)(pictures(), batch_size=batch_size))
+            found = list(load(model, backend=backend, score_thr=0.05)(pictures(), batch_size=batch_size))
             assert [r.keypoint_classes for r in found] == [r.keypoint_classes for r in wanted]
             for one, other in zip(wanted, found):
                 same(one, other, **options)
@@ -82,8 +82,8 @@ def test_dynamic_sizes(models, tmp_path):
     needs("onnx")
     done = export(models["pose"], tmp_path, "onnx", dynamic=True, batch=None)
     agree(models["pose"], done.model, ("onnxruntime", "openvino"))
-    model = load(done.model, size=(64, 160), score_threshold=0.05)
-    wanted = PoseInferencer(*models["pose"], device="cpu", score_threshold=0.05)
+    model = load(done.model, size=(64, 160), score_thr=0.05)
+    wanted = PoseInferencer(*models["pose"], device="cpu", score_thr=0.05)
     wanted.preprocessing = model.preprocessing
     for one, other in zip(wanted(pictures()), model(pictures())):
         same(one, other)
@@ -152,7 +152,7 @@ def test_int8(models, tmp_path):
         cv2.imwrite(str(photos / f"{i}.png"), picture)
     done = export(write_model(tmp_path, calm=True), tmp_path / "out", "openvino", calibration=photos)
     assert done.description.precision == "int8" and "found_again" in done.description.check
-    (found,) = load(done.model, score_threshold=0.05)(pictures()[0])
+    (found,) = load(done.model, score_thr=0.05)(pictures()[0])
     assert len(found) and np.isfinite(found.keypoints).all()
     (photos / "empty").mkdir()
     with pytest.raises(UsageError, match="has no image"):

@@ -6,9 +6,9 @@ import torch
 
 from yolox_pose.geometry.nms import nms
 from yolox_pose.inference.exported.decoding import Thresholds
-from yolox_pose.models.postprocess import TestSettings as Settings
+from yolox_pose.models.postprocess import PostprocessSettings as Settings
 from yolox_pose.models.postprocess import detect
-from yolox_pose.ops import Predictions, decode_boxes, decode_keypoints, grid_priors
+from yolox_pose.ops import HeadOutputs, decode_boxes, decode_keypoints, grid_priors
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -46,7 +46,7 @@ def run_graph(raw, priors, keypoint_classes, settings):
 def test_graph_finds_what_the_model_finds(batch, classes, keypoints, keypoint_classes, settings):
     priors = grid_priors([(12, 16), (6, 8), (3, 4)], (8, 16, 32))
     n = len(priors)
-    raw = Predictions(
+    raw = HeadOutputs(
         classes=torch.randn(batch, n, classes) * 2,
         objectness=torch.randn(batch, n) * 2,
         boxes=torch.cat([torch.randn(batch, n, 2), torch.randn(batch, n, 2) * 0.5 + 1.5], -1),
@@ -69,7 +69,7 @@ def test_graph_finds_what_the_model_finds(batch, classes, keypoints, keypoint_cl
 
 def test_nothing_above_the_threshold_is_an_empty_result():
     priors = grid_priors([(2, 2)], (8,))
-    raw = Predictions(
+    raw = HeadOutputs(
         torch.zeros(2, 4, 1),
         torch.full((2, 4), -20.0),
         torch.zeros(2, 4, 4),
@@ -102,7 +102,7 @@ def operators():
             self,
             boxes,
             scores,
-            score_threshold,
+            score_thr,
             iou_threshold,
             max_output_boxes_per_class,
             center_point_box,
@@ -113,7 +113,7 @@ def operators():
             rows = []
             for image in range(batch):
                 for label in range(classes):
-                    above = np.flatnonzero(scores[image, :, label] > score_threshold)
+                    above = np.flatnonzero(scores[image, :, label] > score_thr)
                     above = above[np.argsort(-scores[image, above, label], kind="stable")]
                     kept = nms(boxes[image, above], scores[image, above, label], iou_threshold)
                     rows += [[image, label, prior] for prior in above[kept][:max_output_boxes_per_class]]

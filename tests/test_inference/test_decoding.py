@@ -7,7 +7,7 @@ import torch
 from yolox_pose import ops
 from yolox_pose.inference.exported.decoding import Thresholds, detections, grid_priors
 from yolox_pose.inference.exported.description import ModelDescription
-from yolox_pose.models.postprocess import TestSettings as Settings
+from yolox_pose.models.postprocess import PostprocessSettings as Settings
 from yolox_pose.models.postprocess import detect
 from yolox_pose.structures.skeleton import Skeleton
 
@@ -47,7 +47,7 @@ def test_priors_are_those_of_the_tensors():
 def test_detections_are_those_of_the_model(layout, classes, keypoints, keypoint_classes, settings):
     priors = grid_priors(SIZE, (8, 16, 32))
     n, tensor_priors = len(priors), torch.from_numpy(priors)
-    raw = ops.Predictions(
+    raw = ops.HeadOutputs(
         torch.randn(2, n, classes) * 2,
         torch.randn(2, n) * 3,
         torch.cat([torch.randn(2, n, 2), torch.randn(2, n, 2) * 0.5 + 1.5], -1),

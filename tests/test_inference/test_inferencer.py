@@ -27,7 +27,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pose(files):
-    return PoseInferencer(*files, device="cpu", score_threshold=0.05)
+    return PoseInferencer(*files, device="cpu", score_thr=0.05)
 
 
 def picture(seed=0, height=90, width=120):
@@ -57,7 +57,7 @@ def test_arrays_types_and_shapes(pose):
 @pytest.fixture(scope="module")
 def precise(files):
     """The same in float64: in float32 sums that run in another order move this model's far keypoints by a thousandth."""
-    pose = PoseInferencer(*files, device="cpu", score_threshold=0.05)
+    pose = PoseInferencer(*files, device="cpu", score_thr=0.05)
     pose.network.model.double()
     pose.network.dtype = torch.float64
     return pose
@@ -133,9 +133,9 @@ def test_unreadable_files(pose, tmp_path, caplog):
 
 
 def test_thresholds(files):
-    few = PoseInferencer(*files, device="cpu", score_threshold=0.05, max_persons=3)
-    strict = PoseInferencer(*files, device="cpu", score_threshold=0.999)
-    apart = PoseInferencer(*files, device="cpu", score_threshold=0.05, nms_threshold=0.0)
+    few = PoseInferencer(*files, device="cpu", score_thr=0.05, max_per_img=3)
+    strict = PoseInferencer(*files, device="cpu", score_thr=0.999)
+    apart = PoseInferencer(*files, device="cpu", score_thr=0.05, nms_thr=0.0)
     (a,), (b,), (c,) = few(picture()), strict(picture()), apart(picture())
     assert len(a) == 3 and len(b) == 0 and b.keypoints.shape == (0, 17, 2)
     overlaps = [
@@ -148,7 +148,7 @@ def test_thresholds(files):
 
 @pytest.mark.parametrize(
     "options",
-    [{"score_threshold": 1.5}, {"nms_threshold": -0.1}, {"max_persons": 0}, {"batch_size": 0}, {"device": "abacus"}],
+    [{"score_thr": 1.5}, {"nms_thr": -0.1}, {"max_per_img": 0}, {"batch_size": 0}, {"device": "abacus"}],
 )
 def test_options_out_of_range(files, options):
     with pytest.raises(UsageError, match=str(next(iter(options.values())))):
@@ -213,7 +213,7 @@ def test_weights_that_are_not_used_are_told(files, tmp_path, caplog):
 
 
 def test_no_checkpoint_is_random_and_says_so(files, caplog):
-    pose = PoseInferencer(files[0], device="cpu", score_threshold=0.0)
+    pose = PoseInferencer(files[0], device="cpu", score_thr=0.0)
     assert "random" in caplog.text and len(next(pose(picture()))) > 0
 
 
@@ -221,7 +221,7 @@ def test_the_checkpoint_wins_over_the_config(files, tmp_path, caplog):
     skeleton = {"names": [f"point_{i}" for i in range(17)], "links": [[0, 1]]}
     meta = {"classes": ["dancer"], "skeleton": skeleton, "preprocessing": {"centered": False}}
     checkpoint = write_checkpoint(files[0], tmp_path / "w.pth", meta)
-    pose = PoseInferencer(files[0], checkpoint, device="cpu", score_threshold=0.0)
+    pose = PoseInferencer(files[0], checkpoint, device="cpu", score_thr=0.0)
     assert pose.classes == ("dancer",) and pose.skeleton.names[16] == "point_16" and pose.skeleton.links == ((0, 1),)
     assert pose.preprocessing == Preprocessing((128, 96), centered=False) and "right and bottom" in caplog.text
     wrong = write_checkpoint(files[0], tmp_path / "x.pth", {"skeleton": {"names": ["one"]}})
@@ -260,7 +260,7 @@ def test_fused_convolutions_compute_the_same(precise, files):
 
 
 def test_half_precision_finds_the_same(pose, files):
-    half = PoseInferencer(*files, device="cpu", score_threshold=0.05, half=True)
+    half = PoseInferencer(*files, device="cpu", score_thr=0.05, half=True)
     exact, rough = next(pose(picture())), next(half(picture()))
     assert rough.keypoints.dtype == np.float32 and abs(len(exact) - len(rough)) <= 2
     assert np.abs(exact.scores[:5] - rough.scores[:5]).max() < 0.1, "bfloat16 has 8 bits"
@@ -269,7 +269,7 @@ def test_half_precision_finds_the_same(pose, files):
 def test_classes_are_chosen_before_the_best_are(tmp_path):
     config = write_config(tmp_path, skeleton=None, num_classes=3, centered=False)
     checkpoint = write_checkpoint(config, tmp_path / "w.pth")
-    options = {"device": "cpu", "score_threshold": 0.01, "max_persons": 5}
+    options = {"device": "cpu", "score_thr": 0.01, "max_per_img": 5}
     (found,) = PoseInferencer(config, checkpoint, classes=["class 2", 1], **options)(picture())
     assert len(found) == 5 and set(found.labels.tolist()) <= {1, 2}
     for wanted in (["horse"], [3], []):
@@ -292,7 +292,7 @@ def test_video_frames_are_tracked(pose, tmp_path):
 def test_other_numbers_of_keypoints_and_classes(tmp_path):
     skeleton = {"names": ["a", "b", "c"]}
     config = write_config(tmp_path, skeleton=skeleton, num_classes=2, size=(64, 64), centered=False)
-    pose = PoseInferencer(config, write_checkpoint(config, tmp_path / "w.pth"), device="cpu", score_threshold=0.01)
+    pose = PoseInferencer(config, write_checkpoint(config, tmp_path / "w.pth"), device="cpu", score_thr=0.01)
     (result,) = pose(picture())
     assert result.keypoints.shape[1:] == (3, 2) and result.classes == ("class 0", "class 1")
     assert result.plot().shape == (90, 120, 3) and len(result.to_coco(1)[0]["keypoints"]) == 9
@@ -300,7 +300,7 @@ def test_other_numbers_of_keypoints_and_classes(tmp_path):
 
 def test_plain_detection(tmp_path):
     config = write_config(tmp_path, skeleton=None, num_classes=3, centered=False)
-    pose = PoseInferencer(config, write_checkpoint(config, tmp_path / "w.pth"), device="cpu", score_threshold=0.01)
+    pose = PoseInferencer(config, write_checkpoint(config, tmp_path / "w.pth"), device="cpu", score_thr=0.01)
     (result,) = pose(picture())
     assert len(result) and result.keypoints.shape == (len(result), 0, 2) and result.skeleton is None
     assert "bbox" in result.to_coco(1)[0] and result.plot().shape == (90, 120, 3)
@@ -310,7 +310,7 @@ def test_what_suppression_compares(files):
     image = picture()
     counts = {}
     for nms in (None, "box", "oks", "box_oks", {"nms_type": "oks", "oks_thr": 0.9}, {"soft_nms": "linear"}):
-        options = {"device": "cpu", "score_threshold": 0.05, "max_persons": 300}
+        options = {"device": "cpu", "score_thr": 0.05, "max_per_img": 300}
         counts[str(nms)] = len(next(PoseInferencer(*files, nms=nms, **options)(image)))
     assert counts["None"] == counts["box"] <= counts["box_oks"]
     assert counts["oks"] <= counts["{'nms_type': 'oks', 'oks_thr': 0.9}"] > 0

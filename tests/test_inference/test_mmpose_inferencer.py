@@ -44,7 +44,7 @@ def test_finds_what_ours_finds_and_draws_it(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads((out / "predictions" / "photo.json").read_text())
 
-    ours = next(iter(PoseInferencer(CONFIG, checkpoint, "cpu", score_threshold=0.01)(str(image))))
+    ours = next(iter(PoseInferencer(CONFIG, checkpoint, "cpu", score_thr=0.01)(str(image))))
     assert len(found) == len(ours) > 10
     order = np.argsort([-person["bbox_score"] for person in found], kind="stable")
     theirs = np.array([found[i]["keypoints"] for i in order])

@@ -32,10 +32,10 @@ def result(seed=0, **fields):
 @pytest.mark.parametrize("processes", [0, 1, 2])
 def test_pictures_are_those_of_plot(processes):
     results = [result(seed) for seed in range(5)]
-    with Plotter(processes, zoom=1.5, keypoint_threshold=0.2) as plotter:
+    with Plotter(processes, zoom=1.5, kpt_thr=0.2) as plotter:
         pictures = [picture() for picture in [plotter.plot(one) for one in results]]
     for picture, one in zip(pictures, results, strict=True):
-        assert np.array_equal(picture, one.plot(zoom=1.5, keypoint_threshold=0.2))
+        assert np.array_equal(picture, one.plot(zoom=1.5, kpt_thr=0.2))
 
 
 def test_a_picture_may_be_any_slice():

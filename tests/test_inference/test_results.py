@@ -32,7 +32,7 @@ def make(n=2, num_keypoints=2, **changes):
 
 def test_length_and_plot():
     result = make()
-    picture = result.plot(keypoint_threshold=0.0)
+    picture = result.plot(kpt_thr=0.0)
     assert len(result) == 2 and picture.shape == (80, 80, 3) and (picture != 127).any()
     assert (result.image == 127).all(), "the image itself is not drawn into"
 
@@ -137,7 +137,7 @@ def test_joint_entries_have_boxes_and_keypoints_where_the_class_has_them():
 
 
 def test_joint_results_are_drawn_without_the_skeletons_of_objects():
-    options = {"keypoint_threshold": 0.0, "show_boxes": False, "show_tags": False}
+    options = {"kpt_thr": 0.0, "show_boxes": False, "show_tags": False}
     person = make(1, keypoints=make_joint().keypoints[1:2], keypoint_scores=make_joint().keypoint_scores[1:2],
                   boxes=make_joint().boxes[1:2], labels=np.array([1]))  # fmt: skip
     np.testing.assert_array_equal(make_joint().plot(**options), person.plot(**options))

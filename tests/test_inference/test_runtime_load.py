@@ -37,7 +37,7 @@ def test_boxes_scores_and_keypoints_of_every_backend(backend, batch, tmp_path):
     pytest.importorskip("cv2" if backend == "opencv" else backend, reason=f"{backend} is not installed")
     if backend == "opencv" and batch == "batch":
         pytest.skip("OpenCV takes models of a fixed batch")
-    model = load(write_handmade(tmp_path, batch), backend=backend, score_threshold=0.2)
+    model = load(write_handmade(tmp_path, batch), backend=backend, score_thr=0.2)
     images = [bright(), bright(64, 96, 128), bright(32, 48), bright(level=0), bright(640, 960)]
     results = list(model(images, batch_size=2))
     assert [len(result) for result in results] == [2, 2, 2, 0, 2], (
@@ -57,9 +57,9 @@ def test_the_inferencer_takes_the_model_too(model_file, tmp_path):
     cv2.imwrite(str(tmp_path / "7.png"), bright())
     (result,) = PoseInferencer(model_file)(tmp_path)
     assert len(result) == 2 and result.image_id == 7
-    strict, single = PoseInferencer(model_file, score_threshold=0.7), load(str(model_file), max_persons=1)
+    strict, single = PoseInferencer(model_file, score_thr=0.7), load(str(model_file), max_per_img=1)
     assert len(next(strict(bright()))) == 1 and len(next(single(bright()))) == 1
-    assert len(next(load(model_file, nms_threshold=1.0)(bright()))) == 3
+    assert len(next(load(model_file, nms_thr=1.0)(bright()))) == 3
     for options in ({"checkpoint": "w.pth"}, {"device": "cuda"}):
         with pytest.raises(UsageError, match="is an exported model"):
             PoseInferencer(model_file, **options)
@@ -75,7 +75,7 @@ def test_wrong_calls(model_file, tmp_path):
         (model_file, {"backend": "abacus"}, "unknown backend 'abacus'; there are: onnxruntime, openvino"),
         (model_file, {"backend": "ncnn"}, r"ncnn reads \.param files"),
         (model_file, {"size": (128, 128)}, "takes 64x96 px .* alone"),
-        (model_file, {"score_threshold": 2}, "score_threshold"),
+        (model_file, {"score_thr": 2}, "score_thr"),
     ):
         with pytest.raises(UsageError, match=words):
             (load if path.suffix == ".onnx" else ExportedNetwork.load)(path, **options)
@@ -161,9 +161,9 @@ def test_opencv_refuses_what_it_cannot_run(tmp_path):
     with pytest.raises(UsageError, match="OpenCV cannot run; export it with --decode or --raw"):
         load(path, backend="opencv")
     with pytest.raises(UsageError, match="the smallest score inside this model is 0.01"):
-        load(path, score_threshold=0.001)
+        load(path, score_thr=0.001)
     with pytest.raises(UsageError, match="export it with --decode"):
-        load(path, nms_threshold=0.5)
+        load(path, nms_thr=0.5)
 
 
 def test_a_missing_runtime_names_the_extra(model_file, monkeypatch):

@@ -10,8 +10,8 @@ from yolox_pose.checkpoints.matching import adapt_state_dict  # noqa: E402
 from yolox_pose.compat.torch_load import load  # noqa: E402
 from yolox_pose.geometry.letterbox import fit_letterbox  # noqa: E402
 from yolox_pose.models.estimator import to_source  # noqa: E402
-from yolox_pose.models.postprocess import TestSettings, detect  # noqa: E402
-from yolox_pose.ops import Predictions, grid_priors  # noqa: E402
+from yolox_pose.models.postprocess import PostprocessSettings, detect  # noqa: E402
+from yolox_pose.ops import HeadOutputs, grid_priors  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +51,20 @@ def test_prediction_does_not_depend_on_the_batch(nano):
 def test_detections_by_hand():
     priors = grid_priors([(1, 3)], [8])
     far = 20.0
-    predictions = Predictions(
+    predictions = HeadOutputs(
         classes=torch.tensor([[[far, -far], [far, -far], [-far, far]]]),
         objectness=torch.tensor([[0.0, 2.0, -10.0]]),
         boxes=torch.tensor([[[1.0, 0, 0, 0], [0.0, 0, 0, 0], [0.0, 0, 0, 0]]]),
         keypoints=torch.tensor([[[0.0, 0], [0.5, 0.25], [0.0, 0]]]),
         visibility=torch.tensor([[[1.0], [0.0], [1.0]]]),
     )
-    (found,) = detect(predictions, priors, TestSettings(score_thr=0.1))
+    (found,) = detect(predictions, priors, PostprocessSettings(score_thr=0.1))
     # prior 0 decodes to the box of prior 1 and loses to its higher score; prior 2 is below the threshold
     assert found.scores.tolist() == [pytest.approx(torch.tensor(2.0).sigmoid().item())]
     assert found.boxes.tolist() == [[4.0, -4.0, 12.0, 4.0]]
     assert found.keypoints.tolist() == [[[12.0, 2.0]]]
     assert found.keypoint_scores.tolist() == [[0.5]]
-    assert len(detect(predictions, priors, TestSettings(score_thr=0.1, nms_thr=1.0))[0].scores) == 2
+    assert len(detect(predictions, priors, PostprocessSettings(score_thr=0.1, nms_thr=1.0))[0].scores) == 2
 
 
 def test_no_detections_are_empty_results(nano):
@@ -123,7 +123,7 @@ def test_what_the_settings_call_one_person(settings, kept):
     priors = torch.tensor([[0.0, 0.0, 8.0]] * 3)
     logit = torch.logit(torch.tensor([[0.9, 0.8, 0.7]]))
     offsets = torch.tensor([[[0.0] * 4, [4.0] * 4, [0.05] * 4]])
-    predictions = Predictions(
+    predictions = HeadOutputs(
         classes=torch.full((1, 3, 1), 30.0),
         objectness=logit,
         boxes=torch.tensor([[[1.0, 1, 1.5, 1.5], [1, 1, 1.5, 1.5], [1.0, 1, 1.5, 1.5]]])
@@ -131,21 +131,21 @@ def test_what_the_settings_call_one_person(settings, kept):
         keypoints=offsets,
         visibility=torch.full((1, 3, 2), 3.0),
     )
-    (found,) = detect(predictions, priors, TestSettings(**settings), sigmas=torch.tensor([0.1, 0.1]))
+    (found,) = detect(predictions, priors, PostprocessSettings(**settings), sigmas=torch.tensor([0.1, 0.1]))
     assert found.scores.tolist() == pytest.approx(kept, abs=0.02)
     assert (found.scores.diff() <= 0).all()
 
 
 def test_classes_without_keypoints_are_compared_by_boxes():
     priors = torch.tensor([[0.0, 0.0, 8.0]] * 2)
-    predictions = Predictions(
+    predictions = HeadOutputs(
         classes=torch.tensor([[[-30.0, 30.0], [-30.0, 30.0]]]),
         objectness=torch.tensor([[2.0, 1.0]]),
         boxes=torch.zeros(1, 2, 4),
         keypoints=torch.tensor([[[0.0, 0.0], [9.0, 9.0]]]),
         visibility=torch.full((1, 2, 1), 3.0),
     )
-    settings, sigmas = TestSettings(nms_type="oks"), torch.tensor([0.1])
+    settings, sigmas = PostprocessSettings(nms_type="oks"), torch.tensor([0.1])
     (found,) = detect(predictions, priors, settings, torch.tensor([True, False]), sigmas)
     assert len(found.scores) == 1 and found.keypoint_scores.tolist() == [[0.0]]
     (found,) = detect(predictions, priors, settings, torch.tensor([True, True]), sigmas)

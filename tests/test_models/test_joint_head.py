@@ -12,9 +12,9 @@ from tests.test_ops.simota_reference import simota_one_image
 from yolox_pose.config import find_config  # noqa: E402
 from yolox_pose.models import YOLOXPoseDecoupledHead  # noqa: E402
 from yolox_pose.models.estimator import to_source  # noqa: E402
-from yolox_pose.models.postprocess import TestSettings, detect  # noqa: E402
+from yolox_pose.models.postprocess import PostprocessSettings, detect  # noqa: E402
 from yolox_pose.models.targets import collect_targets  # noqa: E402
-from yolox_pose.ops import Predictions, decode_boxes, decode_keypoints, grid_priors  # noqa: E402
+from yolox_pose.ops import HeadOutputs, decode_boxes, decode_keypoints, grid_priors  # noqa: E402
 from yolox_pose.structures.skeleton import COCO_PERSON  # noqa: E402
 
 CLASSES, POSED = 3, (1,)
@@ -45,7 +45,7 @@ def likely(seed, sizes=((16, 16), (8, 8), (4, 4))):
 
     extent = torch.log(30 / priors[:, 2])[None, :, None].expand(2, -1, 2)
     boxes = torch.cat([noise(2, scale=0.5), extent + noise(2, scale=0.3)], -1)
-    predictions = Predictions(noise(CLASSES), noise(), boxes, noise(34, scale=0.7), noise(17))
+    predictions = HeadOutputs(noise(CLASSES), noise(), boxes, noise(34, scale=0.7), noise(17))
     return priors, predictions
 
 
@@ -166,7 +166,7 @@ def test_keypoints_count_the_positives_of_people_alone(joint):
 
 def test_detections_of_other_classes_have_no_keypoints():
     priors, predictions = likely(2)
-    settings = TestSettings(score_thr=0.2)
+    settings = PostprocessSettings(score_thr=0.2)
     posed = torch.tensor([False, True, False])
     for plain, found in zip(detect(predictions, priors, settings), detect(predictions, priors, settings, posed)):
         person = found.labels == 1
@@ -191,7 +191,7 @@ def test_boxes_of_different_classes_do_not_suppress_each_other(joint):
     priors = grid_priors([(1, 2)], [8])
     logits = torch.tensor([[[9.0, -9, -9], [-9, 8, -9]]])
     boxes = torch.tensor([[[0.5, 0, 2, 2], [-0.5, 0, 2, 2]]])
-    predictions = Predictions(logits, torch.zeros(1, 2), boxes, torch.zeros(1, 2, 34), torch.zeros(1, 2, 17))
+    predictions = HeadOutputs(logits, torch.zeros(1, 2), boxes, torch.zeros(1, 2, 34), torch.zeros(1, 2, 17))
     (found,) = detect(predictions, priors, has_keypoints=joint.head.has_keypoints)
     assert torch.equal(found.boxes[0], found.boxes[1]) and found.labels.tolist() == [0, 1]
 

@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 from tests.test_models.models_common import build_model
 from tests.tiny_models import write_checkpoint, write_config
 from yolox_pose.datasets.transforms import LetterboxResize, PackYOLOXPoseInputs  # noqa: E402
-from yolox_pose.datasets.transforms.tta import MultiViewLetterbox  # noqa: E402
+from yolox_pose.datasets.transforms.tta import TTALetterbox  # noqa: E402
 from yolox_pose.models.estimator import to_source  # noqa: E402
 from yolox_pose.models.loading import load_model  # noqa: E402
 from yolox_pose.models.tta import YOLOXPoseTTA  # noqa: E402
@@ -25,7 +25,7 @@ def sample(img):
 
 
 def views(img, **options):
-    return MultiViewLetterbox(SIZE, **options)(sample(img))
+    return TTALetterbox(SIZE, **options)(sample(img))
 
 
 def noise(height=75, width=133, seed=0):
@@ -149,7 +149,7 @@ def test_views_are_sizes_and_flips():
     assert [tuple(t.shape[1:]) for t in packed["inputs"]] == [(64, 96), (96, 160), (160, 256)] * 2
     assert [s.metainfo["flip"] for s in packed["data_samples"]] == [False] * 3 + [True] * 3
     with pytest.raises(ValueError, match="scales must be one or more positive numbers"):
-        MultiViewLetterbox(scales=(0.0,))
+        TTALetterbox(scales=(0.0,))
 
 
 def test_the_source_is_not_changed():

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from yolox_pose.ops import Assignment, LossWeights, Predictions, Targets, yolox_losses
+from yolox_pose.ops import Assignment, HeadOutputs, LossWeights, Targets, yolox_losses
 from yolox_pose.ops.losses import visibility_targets
 
 PRIORS = torch.tensor([[0.0, 0.0, 8.0], [8.0, 0.0, 8.0], [16.0, 0.0, 8.0]])
@@ -14,7 +14,7 @@ ENTROPY = math.log(2)
 
 def predictions(requires_grad=False):
     """Zero logits: boxes of 8 x 8 px around the priors, keypoints on them."""
-    made = Predictions(*(torch.zeros(1, 3, *shape) for shape in ((1,), (), (4,), (4,), (2,))))
+    made = HeadOutputs(*(torch.zeros(1, 3, *shape) for shape in ((1,), (), (4,), (4,), (2,))))
     for tensor in made:
         tensor.requires_grad_(requires_grad)
     return made
@@ -107,7 +107,7 @@ def test_nothing_positive_is_zero_with_gradients_everywhere():
 
 def test_statistics_of_an_uneven_assignment_by_hand():
     """Two images, three instances and one place that is padding: 2, 1 and 0 positives."""
-    pred = Predictions(*(tensor.expand(2, *tensor.shape[1:]) for tensor in predictions()))
+    pred = HeadOutputs(*(tensor.expand(2, *tensor.shape[1:]) for tensor in predictions()))
     one = targets()
     valid = torch.tensor([[True, True], [True, False]])
     two = {

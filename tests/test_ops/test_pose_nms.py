@@ -107,7 +107,7 @@ def test_soft_scores_by_hand():
     assert linear[0].tolist() == pytest.approx([0.9, 0.4, 0.5])
     gaussian = suppress_poses(boxes, scores, soft="gaussian", soft_sigma=0.5, **common)
     assert gaussian[0].tolist() == pytest.approx([0.9, 0.8 * np.exp(-0.5), 0.5])
-    dropped = suppress_poses(boxes, scores, soft="linear", score_threshold=0.45, **common)
+    dropped = suppress_poses(boxes, scores, soft="linear", score_thr=0.45, **common)
     assert (dropped > -torch.inf).tolist() == [[True, False, True]]
     assert (suppress_poses(boxes, scores, soft="linear", max_count=1, **common) > -torch.inf).sum() == 1
 

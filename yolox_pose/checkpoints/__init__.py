@@ -10,15 +10,15 @@ compat.install()
 import yolox_pose.checkpoints.mmengine_inferencers  # noqa: E402, F401  (registers itself)
 from yolox_pose.checkpoints.files import Checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
 from yolox_pose.checkpoints.layouts import LAYOUTS, Layout, find_layout, from_own, to_own  # noqa: E402
-from yolox_pose.checkpoints.matching import Fit, fit_weights  # noqa: E402
+from yolox_pose.checkpoints.matching import WeightMatch, match_weights  # noqa: E402
 
 __all__ = [
     "LAYOUTS",
     "Checkpoint",
-    "Fit",
+    "WeightMatch",
     "Layout",
     "find_layout",
-    "fit_weights",
+    "match_weights",
     "from_own",
     "read_checkpoint",
     "to_own",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from yolox_pose.checkpoints.files import Checkpoint, read_content
-from yolox_pose.checkpoints.matching import check_start, fit_weights
+from yolox_pose.checkpoints.matching import check_start, match_weights
 from yolox_pose.checkpoints.preprocessing import plain
 from yolox_pose.errors import DataError
 
@@ -65,7 +65,7 @@ def move_toward(checkpoint: Checkpoint, detector: Checkpoint, share: float) -> d
     """
     names = detector.dataset_meta.get("classes"), checkpoint.dataset_meta.get("classes")
     own = {key: value.float() if value.is_floating_point() else value for key, value in checkpoint.weights.items()}
-    fit = fit_weights(detector.weights, own, source_classes=names[0], target_classes=names[1])
+    fit = match_weights(detector.weights, own, source_classes=names[0], target_classes=names[1])
     check_start(fit, own, detector.weights, detector.name)
     wants, has = (one.dataset_meta.get("preprocessing") or {} for one in (detector, checkpoint))
     if any(wants[key] != has[key] for key in NORMALIZATION if key in wants and key in has):

@@ -17,12 +17,19 @@ from yolox_pose.checkpoints.averaging import average_weights, halve, move_toward
 from yolox_pose.checkpoints.calibration import calibrate_norms, measure_norms
 from yolox_pose.checkpoints.files import SAFETENSORS, Checkpoint, read_checkpoint, write_checkpoint
 from yolox_pose.checkpoints.layouts import HEAD, LAYOUTS, OWN, Layout, from_own
-from yolox_pose.checkpoints.matching import SIZES_BY_STEM, Fit, check_start, fit_table, fit_weights, model_size
+from yolox_pose.checkpoints.matching import (
+    SIZES_BY_STEM,
+    WeightMatch,
+    check_start,
+    fit_table,
+    match_weights,
+    model_size,
+)
 from yolox_pose.checkpoints.model_info import find_classes, find_preprocessing
 from yolox_pose.checkpoints.onnx_import import OnnxModel, graph_size, read_onnx, unfold
 from yolox_pose.checkpoints.preprocessing import (
     adopt_normalization,
-    describe_origin,
+    describe_preprocessing,
     number_of_classes,
     stored_preprocessing,
 )
@@ -62,7 +69,7 @@ class Conversion(NamedTuple):
 
     source: Checkpoint
     layout: Layout
-    fit: Fit
+    fit: WeightMatch
     own: dict[str, Tensor]
     meta: dict[str, Any]
     measured: int | None = None
@@ -79,7 +86,7 @@ class Conversion(NamedTuple):
             lines.append(f"mean of {files} files")
         if self.moved is not None:
             lines.append(f"moved by {self.moved[1]:g} of the way to {self.moved[0]}")
-        facts = [*describe_preprocessing(meta.get("preprocessing") or {})]
+        facts = [*preprocessing_in_words(meta.get("preprocessing") or {})]
         if "score_thr" in meta:
             facts.append(f"score threshold {meta['score_thr']}")
         if facts:
@@ -142,7 +149,7 @@ def convert(
     meta = dict(checkpoint.dataset_meta)
     if config is None:
         own = checkpoint.weights
-        fit = Fit(own, (), {}, checkpoint.constants)
+        fit = WeightMatch(own, (), {}, checkpoint.constants)
     else:
         model, fit, meta["classes"] = _fit_config(checkpoint, config)
         own = model.state_dict()
@@ -167,7 +174,9 @@ def convert(
     return Conversion(checkpoint, layout, fit, own, content, measured, moved)
 
 
-def _name(own: dict[str, Tensor], fit: Fit, layout: Layout) -> tuple[dict[str, Tensor], dict[str, Tensor], Fit]:
+def _name(
+    own: dict[str, Tensor], fit: WeightMatch, layout: Layout
+) -> tuple[dict[str, Tensor], dict[str, Tensor], WeightMatch]:
     """Weights under the names of a layout, and what was wanted and taken without what has no name there."""
     names = {key: from_own(key, layout) for key in fit.weights}
     unnamed = tuple(key for key, name in names.items() if name is None)
@@ -214,7 +223,7 @@ def _check_calibration(images: Any, config: str | None, mixed: bool) -> None:
         raise UsageError("--calibrate needs --config C: the model whose batch norms are measured")
 
 
-def _fit_config(checkpoint: Checkpoint, name: str) -> tuple[Any, Fit, list[str]]:
+def _fit_config(checkpoint: Checkpoint, name: str) -> tuple[Any, WeightMatch, list[str]]:
     """A config's model, what it takes of a checkpoint, and its classes."""
     config = load_config(name)
     if "model" not in config:
@@ -224,7 +233,7 @@ def _fit_config(checkpoint: Checkpoint, name: str) -> tuple[Any, Fit, list[str]]
     model: Any = MODELS.build(config.model)
     model.cfg, model.dataset_meta = config, {}
     own, classes = model.state_dict(), find_classes(model)
-    fit = fit_weights(
+    fit = match_weights(
         checkpoint.weights, own, source_classes=checkpoint.dataset_meta.get("classes"), target_classes=classes
     )
     check_start(fit, own, checkpoint.weights, checkpoint.name)
@@ -256,7 +265,7 @@ def describe_weights(weights: dict[str, Tensor]) -> str:
     return ", ".join(words)
 
 
-def describe_preprocessing(stored: dict[str, Any]) -> Iterator[str]:
+def preprocessing_in_words(stored: dict[str, Any]) -> Iterator[str]:
     """What weights assume of their input, in words."""
     if "centered" in stored:
         yield f"padding {'centred' if stored['centered'] else 'right and bottom'}"
@@ -290,7 +299,7 @@ def import_onnx(
     model = _detector(graph, name)
     weights = unfold(model.state_dict(), graph, name)
     layout = LAYOUTS["megvii"]._replace(title="an ONNX graph of YOLOX")
-    meta = describe_origin(layout, weights, {}, legacy)
+    meta = describe_preprocessing(layout, weights, {}, legacy)
     measured = None
     if sources is None:
         logger.warning("%s: without --calibrate DIR the weights can predict, but no training can start from them", name)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from yolox_pose.checkpoints.layouts import Layout, find_layout, to_own
-from yolox_pose.checkpoints.preprocessing import describe_origin
+from yolox_pose.checkpoints.preprocessing import describe_preprocessing
 from yolox_pose.compat.torch_load import load
 from yolox_pose.errors import DataError, UsageError
 
@@ -79,7 +79,7 @@ def parse_checkpoint(content: Any, name: str, *, legacy: bool = False) -> Checkp
     constants = tuple(key for key, own in names.items() if own is None)
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
-    return Checkpoint(name, weights, layout, describe_origin(layout, weights, meta, legacy), constants)
+    return Checkpoint(name, weights, layout, describe_preprocessing(layout, weights, meta, legacy), constants)
 
 
 def _find_weights(content: Any) -> dict[str, Tensor] | None:

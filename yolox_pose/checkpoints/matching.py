@@ -30,7 +30,7 @@ SIZES_BY_STEM = {16: "nano", 24: "tiny", 32: "s", 48: "m", 64: "l", 80: "x"}
 """Model sizes by the channels of the stem."""
 
 
-class Fit(NamedTuple):
+class WeightMatch(NamedTuple):
     """Weights as a model can take them.
 
     Attributes:
@@ -82,14 +82,14 @@ def match_classes(
     return list(range(target)) if source == target else None
 
 
-def fit_weights(
+def match_weights(
     weights: Mapping[str, Tensor],
     own: Mapping[str, Tensor],
     *,
     remap: bool = True,
     source_classes: Sequence[str] | None = None,
     target_classes: Sequence[str] | None = None,
-) -> Fit:
+) -> WeightMatch:
     """Select what a model can take.
 
     Args:
@@ -116,7 +116,7 @@ def fit_weights(
         else:
             misshapen[key] = (tuple(value.shape), tuple(target.shape))
     missing = tuple(key for key in own if key not in weights and not key.endswith(COUNTER))
-    return Fit(taken, missing, misshapen, tuple(key for key in weights if key not in own), words)
+    return WeightMatch(taken, missing, misshapen, tuple(key for key in weights if key not in own), words)
 
 
 def _select_rows(value: Tensor, target: Tensor, rows: Sequence[int | None]) -> Tensor:
@@ -143,7 +143,7 @@ def _describe_rows(
     return f"{taken} of {target} classes by name, out of the {source} of the file; {target - taken} are new"
 
 
-def check_complete(fit: Fit, own: Mapping[str, Tensor], weights: Mapping[str, Tensor], name: str) -> None:
+def check_complete(fit: WeightMatch, own: Mapping[str, Tensor], weights: Mapping[str, Tensor], name: str) -> None:
     """Refuse weights that do not fill a model.
 
     Raises:
@@ -153,7 +153,7 @@ def check_complete(fit: Fit, own: Mapping[str, Tensor], weights: Mapping[str, Te
         raise DataError(_complaint(fit.missing, fit.misshapen, own, weights, name))
 
 
-def check_start(fit: Fit, own: Mapping[str, Tensor], weights: Mapping[str, Tensor], name: str) -> None:
+def check_start(fit: WeightMatch, own: Mapping[str, Tensor], weights: Mapping[str, Tensor], name: str) -> None:
     """Refuse weights that a training cannot start from.
 
     New may be: the outputs for other classes or keypoints, a keypoint branch that the file does not have at all or has
@@ -223,7 +223,7 @@ def model_size(weights: Mapping[str, Tensor]) -> str | None:
     return None if stem is None else SIZES_BY_STEM.get(len(stem))
 
 
-def fit_table(fit: Fit, own: Mapping[str, Tensor]) -> str:
+def fit_table(fit: WeightMatch, own: Mapping[str, Tensor]) -> str:
     """What was taken, what is new and what was dropped, as a short table; counts are tensors."""
     taken = _count(fit.weights)
     new = _count(key for key in own if key not in fit.weights)
@@ -258,12 +258,12 @@ def adapt_state_dict(state_dict: dict[str, Any], own: Mapping[str, Tensor], pref
         return
     values = {to_own(name, layout): state_dict.pop(key) for key, name in names.items()}
     values.pop(None, None)
-    fit = fit_weights(values, own)
+    fit = match_weights(values, own)
     state_dict.update({prefix + key: value for key, value in fit.weights.items()})
     if fit.missing or fit.misshapen or fit.unused or fit.classes:
         log_fit(fit, own, layout.title)
 
 
-def log_fit(fit: Fit, own: Mapping[str, Tensor], title: str) -> None:
+def log_fit(fit: WeightMatch, own: Mapping[str, Tensor], title: str) -> None:
     """Log :func:`fit_table` where MMEngine's run logs."""
     print_log(f"Weights of {title}:\n{fit_table(fit, own)}", logger="current", level=logging.INFO)

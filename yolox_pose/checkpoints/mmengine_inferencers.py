@@ -25,7 +25,7 @@ def complete_config(cfg: Any, model: Any, device: str) -> None:
     if not any(preprocessing.letterboxes(cfg)):
         return
     before = copy.deepcopy(cfg["model"].get("data_preprocessor"))
-    preprocessing.apply_origin(cfg, getattr(model, "dataset_meta", None) or {}, threshold=False)
+    preprocessing.apply_preprocessing(cfg, getattr(model, "dataset_meta", None) or {}, threshold=False)
     preprocessing.name_input_sizes(cfg)
     if cfg["model"].get("data_preprocessor") != before:
         model.data_preprocessor = MODELS.build(cfg["model"]["data_preprocessor"]).to(device)

@@ -44,7 +44,7 @@ LEGACY = {"channel_order": "rgb", "mean": [123.675, 116.28, 103.53], "std": [58.
 _THRESHOLD = re.compile(r"\bscore_thr\s*=\s*([0-9.]+(?:e-?\d+)?)")
 
 
-def describe_origin(
+def describe_preprocessing(
     layout: Layout, weights: Mapping[str, Any], meta: Mapping[str, Any], legacy: bool = False
 ) -> dict[str, Any]:
     """The ``dataset_meta`` of a file, with what its layout implies where it says nothing itself.
@@ -118,7 +118,9 @@ def _three_numbers(value: Any) -> bool:
     )
 
 
-def apply_origin(config: MutableMapping[str, Any], dataset_meta: Mapping[str, Any], *, threshold: bool = True) -> None:
+def apply_preprocessing(
+    config: MutableMapping[str, Any], dataset_meta: Mapping[str, Any], *, threshold: bool = True
+) -> None:
     """Make a config test as a checkpoint was trained: padding, channels, normalisation, score threshold.
 
     Args:

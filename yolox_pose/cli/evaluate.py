@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yolox_pose.coco.ground_truth import GroundTruth
-from yolox_pose.coco.results import Predictions, figures_table, write_metrics
+from yolox_pose.coco.results import Predictions, metrics_table, write_metrics
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.evaluation.coco_eval import evaluate_boxes, evaluate_keypoints, keypoint_sigmas
 
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
     metrics = {f"coco/{name}": value for name, value in figures.items()}
-    print(figures_table(metrics))
+    print(metrics_table(metrics))
     if args.json is not None:
         print(f"written: {write_metrics(args.json, metrics)}")
     return 0

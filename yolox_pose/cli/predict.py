@@ -103,7 +103,7 @@ def _add_thresholds(found: argparse._ArgumentGroup) -> None:
         "--score-thr", type=float, default=0.3, metavar="S", help="lowest score of a person (default: 0.3)"
     )
     found.add_argument("--nms-thr", type=float, metavar="IOU", help="overlap above which the lower of two boxes goes")
-    found.add_argument("--max-persons", type=int, metavar="N", help="most persons an image")
+    found.add_argument("--max-per-img", type=int, metavar="N", help="most persons an image")
     found.add_argument(
         "--classes", nargs="+", metavar="NAME", help="names or numbers of the classes that are looked for"
     )
@@ -267,9 +267,9 @@ def _predict(
         args.config if args.model is None else args.model,
         args.checkpoint,
         args.device,
-        score_threshold=args.score_thr,
-        nms_threshold=args.nms_thr,
-        max_persons=args.max_persons,
+        score_thr=args.score_thr,
+        nms_thr=args.nms_thr,
+        max_per_img=args.max_per_img,
         batch_size=args.batch_size,
         classes=args.classes,
         half=args.half,
@@ -283,7 +283,7 @@ def _predict(
     processes = plot_processes(total) if elsewhere else 0
     tally = _Tally(time.perf_counter())
     with (
-        Plotter(processes, keypoint_threshold=args.kpt_thr, zoom=args.zoom) as plotter,
+        Plotter(processes, kpt_thr=args.kpt_thr, zoom=args.zoom) as plotter,
         _Writers(args, outputs, truth, pose, plotter) as writers,
     ):
         results = pose(sources, track=args.track, smooth=args.smooth)

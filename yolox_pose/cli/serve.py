@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from yolox_pose.serve.server import Limits, PoseServer, describe_model, is_loopback
 
     config, checkpoint = choose_model(args.config, args.checkpoint)
-    pose = PoseInferencer(config, checkpoint, args.device, score_threshold=args.score_thr, batch_size=1)
+    pose = PoseInferencer(config, checkpoint, args.device, score_thr=args.score_thr, batch_size=1)
     limits = Limits(bytes=round(args.max_mb * 1e6), pixels=round(args.max_megapixels * 1e6))
     model = describe_model(pose.skeleton, pose.classes)
     try:

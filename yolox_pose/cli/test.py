@@ -19,7 +19,7 @@ from yolox_pose.coco.results import (
     METRICS_FILE,
     PREDICTIONS_PREFIX,
     check_output_folder,
-    figures_table,
+    metrics_table,
     write_metrics,
 )
 from yolox_pose.config import load_config, use_data
@@ -29,7 +29,7 @@ from yolox_pose.weights import find_weights
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from yolox_pose.engine.tta import Views
+    from yolox_pose.engine.tta import TTASettings
 
 EXAMPLES = """examples:
   python tools/test.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py work_dirs/s/epoch_300.pth --out results
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = build_parser().parse_args(argv)
     _check_options(args)
-    from yolox_pose.engine.tta import Views
+    from yolox_pose.engine.tta import TTASettings
 
     out = None if args.out is None else check_output_folder(args.out, overwrite=args.overwrite)
     device = check_device(args.device)
@@ -100,13 +100,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     setup_launcher(config, args.launcher, args.local_rank, device)
     if args.streaming is not None:
         return _stream(config, args, out)
-    views = Views(tuple(args.tta_scales), not args.no_tta_flip) if args.tta else None
+    views = TTASettings(tuple(args.tta_scales), not args.no_tta_flip) if args.tta else None
     chosen = any(option.startswith("model.test_cfg.score_thr=") for option in args.cfg_options)
     metrics = evaluate(config, out, keep_threshold=chosen, views=views)
     from mmengine.dist import is_main_process
 
     if is_main_process():
-        print(figures_table(metrics))
+        print(metrics_table(metrics))
         if out is not None:
             print(f"written: {write_metrics(out / METRICS_FILE, metrics)}")
     leave_processes()
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def evaluate(
-    config: Config, out: Path | None = None, *, keep_threshold: bool = False, views: Views | None = None
+    config: Config, out: Path | None = None, *, keep_threshold: bool = False, views: TTASettings | None = None
 ) -> Mapping[str, Any]:
     """Evaluate what ``config.load_from`` names on the test data of a config.
 
@@ -136,9 +136,9 @@ def evaluate(
     from mmengine.runner import Runner
 
     from yolox_pose.checkpoints.files import read_checkpoint
-    from yolox_pose.checkpoints.preprocessing import apply_origin
+    from yolox_pose.checkpoints.preprocessing import apply_preprocessing
     from yolox_pose.engine.run import model_of
-    from yolox_pose.engine.tta import use_views
+    from yolox_pose.engine.tta import apply_tta
     from yolox_pose.models.loading import load_weights
 
     absent = [key for key in ("test_dataloader", "test_evaluator") if not config.get(key)]
@@ -154,9 +154,9 @@ def evaluate(
             metric.outfile_prefix = str(out / PREDICTIONS_PREFIX)
     checkpoint = read_checkpoint(config.load_from)
     config.load_from = None
-    apply_origin(config, checkpoint.dataset_meta, threshold=not keep_threshold)
+    apply_preprocessing(config, checkpoint.dataset_meta, threshold=not keep_threshold)
     if views is not None:
-        use_views(config, views)
+        apply_tta(config, views)
     runner = Runner.from_cfg(config)
     model = model_of(runner)
     load_weights(model if views is None else model.module, checkpoint)
@@ -190,7 +190,7 @@ def _stream(config: Config, args: argparse.Namespace, out: Path | None) -> int:
         device=args.device,
         out=out,
     )
-    print(figures_table(report.metrics))
+    print(metrics_table(report.metrics))
     how = "given" if report.latency.given else "measured, median"
     print(f"{report.frames} frames at {args.streaming:g} a second, {1000 * report.latency.median:.1f} ms each ({how})")
     if out is not None:

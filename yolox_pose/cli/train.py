@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 TENSORBOARD = "TensorboardVisBackend"
-KEEP_HOOK = "yolox_pose.KeepDetectorHook"
+DISTILLATION_HOOK = "yolox_pose.DistillationHook"
 
 EXAMPLES = """examples:
   python tools/train.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py --amp
   python tools/train.py configs/yolox-pose/yolox-pose_tiny_8xb32-300e_coco.py --resume
   python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from bundled
-  python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth --keep-detector
+  python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth --distill
   python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth --freeze-detector
   torchrun --nproc_per_node 4 tools/train.py CONFIG --launcher pytorch --auto-scale-lr
 """
@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     detector = parser.add_mutually_exclusive_group()
     detector.add_argument(
-        "--keep-detector",
+        "--distill",
         nargs="?",
         const="",
         metavar="PATH",
@@ -108,8 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     setup_launcher(config, args.launcher, args.local_rank, device)
     check_sync_bn(config, args.launcher, device)
     _set_start(config, args.resume, args.load_from)
-    if args.keep_detector is not None:
-        keep_detector(config, args.keep_detector)
+    if args.distill is not None:
+        distill(config, args.distill)
     if args.freeze_detector:
         freeze_detector(config)
     if args.amp:
@@ -153,17 +153,17 @@ def _set_start(config: Config, resume: str | None, load_from: str | None) -> Non
     config.load_from = str(check_file(resume, "checkpoint")) if resume != "auto" else find_latest(config.work_dir)
 
 
-def keep_detector(config: Config, path: str) -> None:
+def distill(config: Config, path: str) -> None:
     """Add the hook that holds a model near a detector; an empty path stands for the weights that the run starts from.
 
     Raises:
         UsageError: If there is no such file, or no start.
     """
     if not path and not config.get("load_from"):
-        raise UsageError("--keep-detector keeps what the training starts from: add --load-from W, or name a detector")
+        raise UsageError("--distill keeps what the training starts from: add --load-from W, or name a detector")
     checkpoint = str(find_weights(path)) if path else None
-    hooks = [hook for hook in config.get("custom_hooks") or [] if hook.get("type") != KEEP_HOOK]
-    config.custom_hooks = [*hooks, {"type": KEEP_HOOK, "checkpoint": checkpoint}]
+    hooks = [hook for hook in config.get("custom_hooks") or [] if hook.get("type") != DISTILLATION_HOOK]
+    config.custom_hooks = [*hooks, {"type": DISTILLATION_HOOK, "checkpoint": checkpoint}]
 
 
 def freeze_detector(config: Config) -> None:

@@ -178,7 +178,7 @@ def check_output_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     return folder
 
 
-def figures_table(metrics: Mapping[str, float]) -> str:
+def metrics_table(metrics: Mapping[str, float]) -> str:
     """Lines of name and figure, aligned; -1 is shown as a dash, because there was nothing to be found."""
     width = max((len(name) for name in metrics), default=0)
     shown = {name: "     -" if value == -1 else f"{value:6.4f}" for name, value in metrics.items()}

@@ -101,7 +101,7 @@ def evaluate_streaming(
     images = [image for image in read_json(data.ann_file, "annotation file")["images"] if image["id"] in usable]
     sequences = find_sequences(images, fps, data.ann_file)
     score = float((config.model.get("test_cfg") or {}).get("score_thr", 0.01))
-    pose = PoseInferencer(config, checkpoint, device, score_threshold=score, batch_size=1)
+    pose = PoseInferencer(config, checkpoint, device, score_thr=score, batch_size=1)
     metric = _build_metric(config, pose.skeleton is not None)
     metric.dataset_meta = {**data.metainfo, "classes": pose.classes}
     results, seconds = _predict_all(pose, data, sequences)

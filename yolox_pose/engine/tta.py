@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from yolox_pose.errors import UsageError
 
 
-class Views(NamedTuple):
+class TTASettings(NamedTuple):
     """What test-time augmentation looks at.
 
     Attributes:
@@ -20,7 +20,7 @@ class Views(NamedTuple):
     flip: bool = True
 
 
-def use_views(config: Any, views: Views) -> None:
+def apply_tta(config: Any, views: TTASettings) -> None:
     """Let the test pipeline of a config give several views and its model merge what it finds in them, in place.
 
     Args:
@@ -36,7 +36,7 @@ def use_views(config: Any, views: Views) -> None:
     pipeline = list(dataset.get("pipeline", ()))
     if [_name(transform) for transform in pipeline[-2:]] != ["LetterboxResize", "PackYOLOXPoseInputs"]:
         raise UsageError("--tta needs a test pipeline that ends with LetterboxResize and PackYOLOXPoseInputs")
-    letterbox = {"type": "yolox_pose.MultiViewLetterbox", "scales": views.scales, "flip": views.flip}
+    letterbox = {"type": "yolox_pose.TTALetterbox", "scales": views.scales, "flip": views.flip}
     dataset.pipeline = [*pipeline[:-2], {**pipeline[-2], **letterbox}]
     config.model = {"type": "yolox_pose.YOLOXPoseTTA", "module": config.model}
 

@@ -24,8 +24,8 @@ from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.utils.dependencies import TRAINING, require
 from yolox_pose.utils.json_files import paused_gc
 
-KEYPOINT_FIGURES = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
-BOX_FIGURES = ("bbox_mAP", "bbox_mAP_50", "bbox_mAP_75", "bbox_mAP_s", "bbox_mAP_m", "bbox_mAP_l")
+KEYPOINT_METRICS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
+BOX_METRICS = ("bbox_mAP", "bbox_mAP_50", "bbox_mAP_75", "bbox_mAP_s", "bbox_mAP_m", "bbox_mAP_l")
 MAX_KEYPOINT_DETECTIONS, MAX_BOX_DETECTIONS = 20, 100
 """Detections of one image and category that COCO evaluation takes into account, best scores first."""
 FOUND = 0.5
@@ -54,7 +54,7 @@ def evaluate_keypoints(
             are somebody, and how many people are among them (OKS of :data:`FOUND`, all sizes and categories together).
 
     Returns:
-        The figures :data:`KEYPOINT_FIGURES`, and those of ``at``. Without any detection every figure is 0 (-1 where there is nothing to be
+        The figures :data:`KEYPOINT_METRICS`, and those of ``at``. Without any detection every figure is 0 (-1 where there is nothing to be
         found), with a warning.
 
     Raises:
@@ -70,7 +70,7 @@ def evaluate_keypoints(
     annotations = _keypoint_annotations(truth, len(sigmas), images, categories)
     if not any(a["num_keypoints"] and not a["iscrowd"] for a in annotations):
         _warn(f"{truth.name}: no person with labelled keypoints on the {len(images)} images evaluated")
-        return dict.fromkeys([*KEYPOINT_FIGURES, *_point_names(at)], -1.0)
+        return dict.fromkeys([*KEYPOINT_METRICS, *_point_names(at)], -1.0)
     detections = _usable(detections, "keypoints", truth, images, categories)
     keypoints = detections.keypoints
     if keypoints is not None and len(keypoints):
@@ -81,7 +81,7 @@ def evaluate_keypoints(
         detections = _best_per_image(detections, MAX_KEYPOINT_DETECTIONS)
     evaluation = _match_keypoints(annotations, detections, sigmas, images, categories)
     precision, recall = _tables(evaluation)
-    return dict(zip(KEYPOINT_FIGURES, _averages(precision) + _averages(recall))) | _points(evaluation, at)
+    return dict(zip(KEYPOINT_METRICS, _averages(precision) + _averages(recall))) | _points(evaluation, at)
 
 
 def evaluate_boxes(
@@ -102,7 +102,7 @@ def evaluate_boxes(
         at: As for :func:`evaluate_keypoints`, by IoU.
 
     Returns:
-        The figures :data:`BOX_FIGURES`, and those of ``at``; 0 and -1 as for :func:`evaluate_keypoints`. An absent area of
+        The figures :data:`BOX_METRICS`, and those of ``at``; 0 and -1 as for :func:`evaluate_keypoints`. An absent area of
         an annotation is that of its box.
 
     Raises:
@@ -113,10 +113,10 @@ def evaluate_boxes(
     categories = _chosen(list(truth.categories), category_ids, f"{truth.name}: no category with id")
     if truth.iscrowd[truth.rows(images, categories)].all():
         _warn(f"{truth.name}: no annotated object on the {len(images)} images evaluated")
-        return dict.fromkeys([*BOX_FIGURES, *_point_names(at)], -1.0)
+        return dict.fromkeys([*BOX_METRICS, *_point_names(at)], -1.0)
     detections = _usable(detections, "boxes", truth, images, categories)
     evaluation = _match_boxes(truth, _best_per_image(detections, MAX_BOX_DETECTIONS), images, categories)
-    return dict(zip(BOX_FIGURES, _averages(_tables(evaluation)[0]))) | _points(evaluation, at)
+    return dict(zip(BOX_METRICS, _averages(_tables(evaluation)[0]))) | _points(evaluation, at)
 
 
 def keypoint_sigmas(truth: GroundTruth, sigmas: Sequence[float] | None = None) -> list[float]:

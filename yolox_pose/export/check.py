@@ -119,7 +119,7 @@ def check_export(
     if not any(len(wanted.scores) for wanted, _ in pairs):
         score, most = (base, most) if baked else (0.0, min(MOST, most))
         pairs = _both(reference, exported, preprocessing, pictures, score, most)
-    figures: dict[str, Any] = {"pictures": len(pictures), "score_threshold": score}
+    figures: dict[str, Any] = {"pictures": len(pictures), "score_thr": score}
     if precision == "int8":
         found, wanted = (sum(counts) for counts in zip(*(found_again(*pair) for pair in pairs)))
         figures |= {"sure_detections": wanted, "found_again": found}

@@ -32,7 +32,7 @@ from yolox_pose.inference.exported.description import (
 from yolox_pose.inference.exported.network import ExportedNetwork
 from yolox_pose.inference.torch_network import TorchNetwork
 from yolox_pose.io.sources import list_sources
-from yolox_pose.models.postprocess import TestSettings
+from yolox_pose.models.postprocess import PostprocessSettings
 from yolox_pose.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def describe(reference: TorchNetwork, options: ExportOptions) -> ModelDescriptio
         )
     head, settings = (
         model.head,
-        TestSettings(**{key: value for key, value in reference.test_cfg.items() if key != "type"}),
+        PostprocessSettings(**{key: value for key, value in reference.test_cfg.items() if key != "type"}),
     )
     return ModelDescription(
         target="onnx" if options.format == "tensorrt" else options.format,

@@ -16,7 +16,7 @@ from mmdet.models.backbones.csp_darknet import Focus
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from yolox_pose.ops import Predictions, decode_boxes, decode_keypoints
+from yolox_pose.ops import HeadOutputs, decode_boxes, decode_keypoints
 
 FOCUS_PATCHES = ((0, 0), (1, 0), (0, 1), (1, 1))
 """(row, column) of the pixel of each 2x2 block in the order in which mmdet's ``Focus`` stacks them."""
@@ -115,10 +115,10 @@ class RawGraph(nn.Module):
     @property
     def output_names(self) -> tuple[str, ...]:
         """Names of what :meth:`forward` returns."""
-        names = Predictions._fields
+        names = HeadOutputs._fields
         return names if self.head.num_keypoints else names[:3]
 
-    def predict(self, images: Tensor) -> tuple[Predictions, Tensor]:
+    def predict(self, images: Tensor) -> tuple[HeadOutputs, Tensor]:
         """Raw outputs and (N, 3) priors."""
         if self.flips:
             images = images.flip(1)

@@ -166,7 +166,7 @@ def _plugin_nodes(node: onnx.NodeProto, thresholds: Thresholds) -> list[onnx.Nod
         ["chosen_int32"],
         domain=PLUGIN_DOMAIN,
         plugin_version="1",
-        score_threshold=float(thresholds.score_thr),
+        score_thr=float(thresholds.score_thr),
         iou_threshold=min(float(thresholds.nms_thr), 1.0),
         max_output_boxes_per_class=thresholds.max_per_img,
         center_point_box=0,

@@ -55,7 +55,7 @@ class Suppression(NamedTuple):
         soft: ``'none'`` drops the worse one; ``'linear'`` and ``'gaussian'`` lower its score (Bodla et al., Soft-NMS, ICCV
             2017).
         soft_sigma: Of ``'gaussian'``.
-        score_threshold: With soft suppression, what does not stay above it is dropped.
+        score_thr: With soft suppression, what does not stay above it is dropped.
         max_count: With soft suppression, most detections; None for all.
     """
 
@@ -64,7 +64,7 @@ class Suppression(NamedTuple):
     oks_threshold: float = 0.5
     soft: str = "none"
     soft_sigma: float = 0.5
-    score_threshold: float = 0.0
+    score_thr: float = 0.0
     max_count: int | None = None
 
 
@@ -164,7 +164,7 @@ def _soften(left: np.ndarray, compare: Compare, settings: Suppression) -> tuple[
     final: list[float] = []
     for _ in range(min(len(left), settings.max_count or len(left))):
         best = int(left.argmax())
-        if not left[best] > settings.score_threshold:
+        if not left[best] > settings.score_thr:
             break
         kept.append(best)
         final.append(float(left[best]))

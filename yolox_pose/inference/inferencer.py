@@ -79,15 +79,15 @@ class PoseInferencer:
         checkpoint: Its weights. None leaves those of a config random. An exported model has its own.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Exported models run where
             their runtime does.
-        score_threshold: Lowest score of a person.
-        nms_threshold: IoU above which the less certain of two boxes is dropped; None takes the config's.
-        max_persons: Most persons an image; None takes the config's.
+        score_thr: Lowest score of a person.
+        nms_thr: IoU above which the less certain of two boxes is dropped; None takes the config's.
+        max_per_img: Most persons an image; None takes the config's.
         batch_size: Images that go through the network together.
         classes: Names or labels of the classes that are looked for; None for all.
         half: Compute the network in half precision: float16 on a GPU, bfloat16, which has 8
             bits, on a CPU.
         nms: What suppression of doubles compares, ``'box'``, ``'oks'`` or ``'box_oks'``, or a mapping of fields of
-            :class:`yolox_pose.models.postprocess.TestSettings` (:data:`NMS_SETTINGS`); None takes the config's.
+            :class:`yolox_pose.models.postprocess.PostprocessSettings` (:data:`NMS_SETTINGS`); None takes the config's.
         keep_images: Whether results of files hold the decoded image; else it is read again when it is asked for.
         backend: What runs an exported model; see :func:`yolox_pose.runtime.load`.
         input_size: (H, W) of the input of an exported model with a dynamic size.
@@ -116,9 +116,9 @@ class PoseInferencer:
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
         *,
-        score_threshold: float = 0.3,
-        nms_threshold: float | None = None,
-        max_persons: int | None = None,
+        score_thr: float = 0.3,
+        nms_thr: float | None = None,
+        max_per_img: int | None = None,
         batch_size: int = 8,
         classes: Sequence[str | int] | None = None,
         half: bool = False,
@@ -128,7 +128,7 @@ class PoseInferencer:
         input_size: tuple[int, int] | None = None,
         threads: int | None = None,
     ) -> None:
-        settings = _test_settings(score_threshold, nms_threshold, max_persons) | _nms_settings(nms)
+        settings = _test_settings(score_thr, nms_thr, max_per_img) | _nms_settings(nms)
         self.batch_size = _checked_batch_size(batch_size)
         if config is None:
             if checkpoint is not None:
@@ -285,14 +285,14 @@ def find_labels(wanted: Sequence[str | int], classes: Sequence[str]) -> tuple[in
     return tuple(sorted(set(labels)))
 
 
-def _test_settings(score: float, nms: float | None, max_persons: int | None) -> dict[str, Any]:
+def _test_settings(score: float, nms: float | None, max_per_img: int | None) -> dict[str, Any]:
     """Entries of the model's ``test_cfg``."""
-    for name, value in (("score_threshold", score), ("nms_threshold", nms)):
+    for name, value in (("score_thr", score), ("nms_thr", nms)):
         if value is not None and not 0 <= value <= 1:
             raise UsageError(f"{name} must be between 0 and 1, not {value}")
-    if max_persons is not None and max_persons < 1:
-        raise UsageError(f"max_persons must be at least 1, not {max_persons}")
-    settings = {"score_thr": score, "nms_thr": nms, "max_per_img": max_persons}
+    if max_per_img is not None and max_per_img < 1:
+        raise UsageError(f"max_per_img must be at least 1, not {max_per_img}")
+    settings = {"score_thr": score, "nms_thr": nms, "max_per_img": max_per_img}
     return {key: value for key, value in settings.items() if value is not None}
 
 

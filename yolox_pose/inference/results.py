@@ -128,7 +128,7 @@ class PoseResult:
         """Draw the result into a copy of its image.
 
         Args:
-            **options: Of :func:`yolox_pose.visualization.drawing.draw_poses`, such as ``keypoint_threshold`` or ``zoom``.
+            **options: Of :func:`yolox_pose.visualization.drawing.draw_poses`, such as ``kpt_thr`` or ``zoom``.
 
         Returns:
             (H, W, 3) uint8 BGR.

@@ -14,10 +14,10 @@ from torch import Tensor
 from yolox_pose.checkpoints.model_info import find_classes, find_preprocessing, find_skeleton
 from yolox_pose.geometry.letterbox import Fitted, Letterbox
 from yolox_pose.inference.exported.decoding import Found, make_found, to_source
-from yolox_pose.models.head import as_test_settings
+from yolox_pose.models.head import as_postprocess_settings
 from yolox_pose.models.loading import load_model
-from yolox_pose.models.postprocess import TestSettings, detect
-from yolox_pose.ops import Predictions
+from yolox_pose.models.postprocess import PostprocessSettings, detect
+from yolox_pose.ops import HeadOutputs
 
 from mmcv.cnn import fuse_conv_bn  # isort: skip  (after the registry, which fills gaps of the stack)
 from mmengine.config import Config  # isort: skip
@@ -35,7 +35,7 @@ class _Raw(NamedTuple):
         finished: What tells that they are there; None where they are already.
     """
 
-    predictions: Predictions
+    predictions: HeadOutputs
     priors: Tensor
     finished: Any = None
 
@@ -89,7 +89,7 @@ class TorchNetwork:
             batch: Images in canvases of one size.
             settings: Entries of the model's ``test_cfg`` that differ from the config's.
         """
-        chosen = as_test_settings({**self.test_cfg, **(settings or {})})
+        chosen = as_postprocess_settings({**self.test_cfg, **(settings or {})})
         raw = self._forward([image.canvas for image in batch])
         return partial(self._finish, raw, [image.letterbox for image in batch], chosen)
 
@@ -116,7 +116,7 @@ class TorchNetwork:
         return inputs
 
     @torch.inference_mode()
-    def _finish(self, raw: _Raw, letterboxes: Sequence[Letterbox], settings: TestSettings) -> list[Found]:
+    def _finish(self, raw: _Raw, letterboxes: Sequence[Letterbox], settings: PostprocessSettings) -> list[Found]:
         """Detections, chosen beside the batch that came after, if there is one."""
         head = self.model.head
         with torch.cuda.stream(self._choosing):  # None: where we are

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from yolox_pose.checkpoints.layouts import KEYPOINT_LAYERS
 from yolox_pose.checkpoints.matching import adapt_state_dict
 from yolox_pose.models.micro_batch import in_parts, keep_statistics
-from yolox_pose.ops import KeepWeights, Predictions
+from yolox_pose.ops import DistillationWeights, HeadOutputs
 from yolox_pose.registry import MODELS
 
 
@@ -28,7 +28,7 @@ class YOLOXPoseEstimator(BasePoseEstimator):
         backbone: Config of the backbone.
         neck: Config of the neck.
         head: Config of the head.
-        test_cfg: Fields of :class:`yolox_pose.models.postprocess.TestSettings`.
+        test_cfg: Fields of :class:`yolox_pose.models.postprocess.PostprocessSettings`.
         channels_last: Whether weights are laid out channels-last.
         compile: Whether ``torch.compile`` makes one program of the network (backbone, neck, head convolutions) for
             training, for batches of any size; or the arguments of ``torch.compile``.
@@ -64,7 +64,7 @@ class YOLOXPoseEstimator(BasePoseEstimator):
                 raise ValueError("freeze_detector leaves a model without keypoints nothing to learn")
             for part in self._detector():
                 part.requires_grad_(False)
-        self._kept: tuple[YOLOXPoseEstimator, KeepWeights] | None = None
+        self._kept: tuple[YOLOXPoseEstimator, DistillationWeights] | None = None
         self._train_network = self._network
         if compile:
             options = {"dynamic": True} if compile is True else dict(compile)
@@ -84,7 +84,7 @@ class YOLOXPoseEstimator(BasePoseEstimator):
         return self
 
     def _network(self, inputs: Tensor) -> tuple[Tensor | None, ...]:
-        """Raw outputs of (B, 3, H, W) images, a plain tuple of the fields of ``Predictions``."""
+        """Raw outputs of (B, 3, H, W) images, a plain tuple of the fields of ``HeadOutputs``."""
         return tuple(self.head(self.extract_feat(inputs)))
 
     def loss(self, inputs: Tensor, data_samples: Sequence) -> dict[str, Tensor]:
@@ -94,17 +94,17 @@ class YOLOXPoseEstimator(BasePoseEstimator):
             outputs = self._train_network(inputs)
         else:
             outputs = in_parts(self._train_network, inputs, size, contexts=lambda: keep_statistics(self))
-        predictions, shape = Predictions(*outputs), inputs.shape[-2:]
+        predictions, shape = HeadOutputs(*outputs), inputs.shape[-2:]
         losses = self.head.loss_of(predictions, shape, data_samples)
         if self._kept is not None:
             detector, weights = self._kept
             with torch.no_grad():
-                wanted = Predictions(*detector._network(inputs))
-            losses |= self.head.keep_losses(predictions, wanted, shape, weights)
+                wanted = HeadOutputs(*detector._network(inputs))
+            losses |= self.head.distillation_losses(predictions, wanted, shape, weights)
         return losses
 
-    def keep_detector(self, detector: YOLOXPoseEstimator, weights: KeepWeights = KeepWeights()) -> None:
-        """Add to the losses how far this model's detections are from a detector's (:func:`yolox_pose.ops.keep_losses`).
+    def distill(self, detector: YOLOXPoseEstimator, weights: DistillationWeights = DistillationWeights()) -> None:
+        """Add to the losses how far this model's detections are from a detector's (:func:`yolox_pose.ops.distillation_losses`).
 
         Args:
             detector: Of as many classes and the same strides. It is no part of this model: it does not learn and is not

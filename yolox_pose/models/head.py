@@ -14,18 +14,18 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from yolox_pose.errors import DataError
-from yolox_pose.models.postprocess import Detections, TestSettings, detect
+from yolox_pose.models.postprocess import Detections, PostprocessSettings, detect
 from yolox_pose.models.targets import collect_targets
 from yolox_pose.ops import (
-    KeepWeights,
+    DistillationWeights,
+    HeadOutputs,
     LossWeights,
-    Predictions,
     SimOTASettings,
     Targets,
     decode_boxes,
     decode_keypoints,
+    distillation_losses,
     grid_priors,
-    keep_losses,
     simota,
     yolox_losses,
 )
@@ -107,7 +107,7 @@ class YOLOXHeadModule(BaseModule):
         for layer in (*self.out_cls, *self.out_obj):
             nn.init.constant_(layer.bias, bias_init_with_prob(SCORE_PRIOR))
 
-    def forward(self, features: Sequence[Tensor]) -> Predictions:
+    def forward(self, features: Sequence[Tensor]) -> HeadOutputs:
         """Raw outputs of all levels.
 
         Args:
@@ -117,7 +117,7 @@ class YOLOXHeadModule(BaseModule):
             Flattened predictions, levels one after the other, each row by row.
         """
         levels = [self._level(index, feature) for index, feature in enumerate(features)]
-        flat = Predictions(*(None if parts[0] is None else _flatten(parts) for parts in zip(*levels)))
+        flat = HeadOutputs(*(None if parts[0] is None else _flatten(parts) for parts in zip(*levels)))
         return flat._replace(objectness=flat.objectness[..., 0])
 
     def _level(self, index: int, feature: Tensor) -> tuple[Tensor | None, ...]:
@@ -211,7 +211,7 @@ class YOLOXPoseDecoupledHead(BaseModule):
         power = 1.0 - 0.5 * posed if class_target_power is None else torch.full((num_classes,), class_target_power)
         self.register_buffer("class_target_power", power, persistent=False)
 
-    def forward(self, features: Sequence[Tensor]) -> Predictions:
+    def forward(self, features: Sequence[Tensor]) -> HeadOutputs:
         """Raw flattened outputs."""
         return self.head_module(features)
 
@@ -233,23 +233,23 @@ class YOLOXPoseDecoupledHead(BaseModule):
         """
         return self._losses(self.forward(features), self.priors(features), data_samples)
 
-    def loss_of(self, predictions: Predictions, size: tuple[int, int], data_samples: Sequence) -> dict:
+    def loss_of(self, predictions: HeadOutputs, size: tuple[int, int], data_samples: Sequence) -> dict:
         """As :meth:`loss`, from raw outputs for images of ``size`` (height, width)."""
         return self._losses(predictions, self._priors_of(predictions, size), data_samples)
 
-    def keep_losses(
-        self, predictions: Predictions, wanted: Predictions, size: tuple[int, int], weights: KeepWeights
+    def distillation_losses(
+        self, predictions: HeadOutputs, wanted: HeadOutputs, size: tuple[int, int], weights: DistillationWeights
     ) -> dict[str, Tensor]:
-        """How far raw outputs for images of ``size`` are from those of a detector: :func:`yolox_pose.ops.keep_losses`."""
+        """How far raw outputs for images of ``size`` are from those of a detector: :func:`yolox_pose.ops.distillation_losses`."""
         priors = self._priors_of(predictions, size)
         with torch.autocast(device_type=priors.device.type, enabled=False):
-            return keep_losses(predictions, wanted, priors, weights, reduce=mean_counts)
+            return distillation_losses(predictions, wanted, priors, weights, reduce=mean_counts)
 
-    def _priors_of(self, predictions: Predictions, size: tuple[int, int]) -> Tensor:
+    def _priors_of(self, predictions: HeadOutputs, size: tuple[int, int]) -> Tensor:
         grids = [tuple(math.ceil(side / stride) for side in size) for stride in self.strides]
         return grid_priors(grids, self.strides, predictions.boxes.device)
 
-    def _losses(self, predictions: Predictions, priors: Tensor, data_samples: Sequence) -> dict:
+    def _losses(self, predictions: HeadOutputs, priors: Tensor, data_samples: Sequence) -> dict:
         self._check(data_samples)
         targets = collect_targets(data_samples, priors, self.num_keypoints, self.has_keypoints)
         with torch.autocast(device_type=priors.device.type, enabled=False):
@@ -269,7 +269,7 @@ class YOLOXPoseDecoupledHead(BaseModule):
             )
 
     @torch.no_grad()
-    def assign(self, predictions: Predictions, priors: Tensor, targets: Targets):
+    def assign(self, predictions: HeadOutputs, priors: Tensor, targets: Targets):
         """Assignment of the priors to the instances of the batch (:func:`yolox_pose.ops.simota`)."""
         pose: dict[str, Any] = {}
         if self.num_keypoints:
@@ -298,12 +298,12 @@ class YOLOXPoseDecoupledHead(BaseModule):
         Args:
             features: Feature maps.
             data_samples: Not used; MMPose's estimators pass it.
-            test_cfg: Fields of :class:`yolox_pose.models.postprocess.TestSettings`.
+            test_cfg: Fields of :class:`yolox_pose.models.postprocess.PostprocessSettings`.
 
         Returns:
             One ``InstanceData`` an image, sorted by score.
         """
-        settings = as_test_settings(test_cfg)
+        settings = as_postprocess_settings(test_cfg)
         detections = detect(self.forward(features), self.priors(features), settings, self.has_keypoints, self.sigmas)
         return [to_instances(found) for found in detections]
 
@@ -350,14 +350,14 @@ def _settings(kind: type, values: Mapping | None, name: str) -> Any:
     return kind(**values)
 
 
-def as_test_settings(test_cfg: Mapping | None) -> TestSettings:
+def as_postprocess_settings(test_cfg: Mapping | None) -> PostprocessSettings:
     """Settings from a model's ``test_cfg``.
 
     Raises:
         ValueError: If a field is not known.
     """
     known = {key: value for key, value in (test_cfg or {}).items() if key not in FOREIGN_TEST_SETTINGS}
-    return _settings(TestSettings, known, "test_cfg")
+    return _settings(PostprocessSettings, known, "test_cfg")
 
 
 def to_instances(found: Detections) -> InstanceData:

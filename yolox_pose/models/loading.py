@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from yolox_pose.checkpoints.files import Checkpoint, read_checkpoint
-from yolox_pose.checkpoints.matching import check_complete, fit_weights
+from yolox_pose.checkpoints.matching import check_complete, match_weights
 from yolox_pose.checkpoints.preprocessing import adopt_normalization, stored_preprocessing
 from yolox_pose.config import load_config
 from yolox_pose.errors import UsageError
@@ -91,7 +91,7 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
         DataError: If the checkpoint does not hold all weights of the model.
     """
     own = model.state_dict()
-    fit = fit_weights(checkpoint.weights, own, remap=False)
+    fit = match_weights(checkpoint.weights, own, remap=False)
     check_complete(fit, own, checkpoint.weights, checkpoint.name)
     model.load_state_dict(fit.weights, strict=False)
     if fit.unused:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from yolox_pose.geometry.nms import nms
-from yolox_pose.ops import Predictions, batched_nms, decode_boxes, decode_keypoints, suppress_poses
+from yolox_pose.ops import HeadOutputs, batched_nms, decode_boxes, decode_keypoints, suppress_poses
 
 
-class TestSettings(NamedTuple):
+class PostprocessSettings(NamedTuple):
     """Which detections are kept.
 
     Attributes:
@@ -60,9 +60,9 @@ class Detections(NamedTuple):
 
 @torch.no_grad()
 def detect(
-    predictions: Predictions,
+    predictions: HeadOutputs,
     priors: Tensor,
-    settings: TestSettings = TestSettings(),
+    settings: PostprocessSettings = PostprocessSettings(),
     has_keypoints: Tensor | None = None,
     sigmas: Tensor | None = None,
 ) -> list[Detections]:
@@ -95,7 +95,7 @@ def detect(
 
 
 def _candidates(
-    predictions: Predictions, priors: Tensor, settings: TestSettings, has_keypoints: Tensor | None
+    predictions: HeadOutputs, priors: Tensor, settings: PostprocessSettings, has_keypoints: Tensor | None
 ) -> Detections:
     """The best M priors of each image, decoded and sorted: (B, M, ...); scores are ``-inf`` where there are fewer."""
     probability = predictions.classes.float().sigmoid() * predictions.objectness.float().sigmoid()[..., None]
@@ -119,7 +119,7 @@ def _candidates(
     return found._replace(keypoints=keypoints, keypoint_scores=keypoint_scores)
 
 
-def _suppressed(candidates: Detections, settings: TestSettings, sigmas: Tensor | None) -> Tensor:
+def _suppressed(candidates: Detections, settings: PostprocessSettings, sigmas: Tensor | None) -> Tensor:
     """(B, M) scores after suppression, ``-inf`` for what goes."""
     if settings.nms_thr >= 1 and settings.nms_type != "oks":
         return candidates.scores
@@ -132,7 +132,7 @@ def _suppressed(candidates: Detections, settings: TestSettings, sigmas: Tensor |
         candidates.labels,
         soft=settings.soft_nms,
         soft_sigma=settings.soft_sigma,
-        score_threshold=settings.score_thr,
+        score_thr=settings.score_thr,
         max_count=settings.max_per_img,
         criterion=settings.nms_type,
         iou_threshold=settings.nms_thr,

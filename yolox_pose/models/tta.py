@@ -10,7 +10,7 @@ from mmengine.model import BaseTTAModel
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from yolox_pose.models.head import as_test_settings, to_instances
+from yolox_pose.models.head import as_postprocess_settings, to_instances
 from yolox_pose.models.postprocess import Detections
 from yolox_pose.ops import compare_detections
 from yolox_pose.ops.fusion import flip_boxes, flip_keypoints, merge_views
@@ -19,7 +19,7 @@ from yolox_pose.registry import MODELS
 
 @MODELS.register_module()
 class YOLOXPoseTTA(BaseTTAModel):
-    """Wraps an estimator; samples come from :class:`yolox_pose.datasets.transforms.tta.MultiViewLetterbox`.
+    """Wraps an estimator; samples come from :class:`yolox_pose.datasets.transforms.tta.TTALetterbox`.
 
     Works for pose, detection and joint models. Which detections of different views are one object is decided as the
     estimator's ``test_cfg`` decides it inside a view, by boxes, poses or both.
@@ -41,7 +41,7 @@ class YOLOXPoseTTA(BaseTTAModel):
         return [self._merge(samples) for samples in data_samples_list]
 
     def _merge(self, samples: Sequence[Any]) -> Any:
-        head, settings = self.module.head, as_test_settings(self.module.test_cfg)
+        head, settings = self.module.head, as_postprocess_settings(self.module.test_cfg)
         flip_indices = None
         if head.skeleton is not None:
             flip_indices = torch.as_tensor(head.skeleton.flip_indices)

@@ -9,9 +9,9 @@ Conventions: boxes are ``(x1, y1, x2, y2)`` in pixels of the network's input, in
 """
 
 from yolox_pose.ops.boxes import aligned_iou, decode_boxes, encode_boxes, grid_priors, pairwise_iou
-from yolox_pose.ops.distillation import KeepWeights, keep_losses
+from yolox_pose.ops.distillation import DistillationWeights, distillation_losses
 from yolox_pose.ops.keypoints import decode_keypoints, encode_keypoints
-from yolox_pose.ops.losses import LossWeights, Predictions, Targets, yolox_losses
+from yolox_pose.ops.losses import HeadOutputs, LossWeights, Targets, yolox_losses
 from yolox_pose.ops.nms import batched_nms
 from yolox_pose.ops.oks import keypoint_oks, pairwise_oks
 from yolox_pose.ops.pose_nms import compare_detections, suppress_poses
@@ -19,9 +19,9 @@ from yolox_pose.ops.simota import Assignment, SimOTASettings, simota
 
 __all__ = [
     "Assignment",
-    "KeepWeights",
+    "DistillationWeights",
     "LossWeights",
-    "Predictions",
+    "HeadOutputs",
     "SimOTASettings",
     "Targets",
     "aligned_iou",
@@ -32,7 +32,7 @@ __all__ = [
     "encode_boxes",
     "encode_keypoints",
     "grid_priors",
-    "keep_losses",
+    "distillation_losses",
     "keypoint_oks",
     "pairwise_iou",
     "pairwise_oks",

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from yolox_pose.ops.boxes import aligned_iou, decode_boxes
-from yolox_pose.ops.losses import Predictions, at_least_one
+from yolox_pose.ops.losses import HeadOutputs, at_least_one
 
 SEEN_SCORE = 0.05
 """Boxes of priors that the detector gives a lower score are left out: they are of nothing."""
 
 
-class KeepWeights(NamedTuple):
+class DistillationWeights(NamedTuple):
     """Weights of the terms that hold a model at what a detector says.
 
     Attributes:
@@ -28,11 +28,11 @@ class KeepWeights(NamedTuple):
     box: float = 2.5
 
 
-def keep_losses(
-    predictions: Predictions,
-    wanted: Predictions,
+def distillation_losses(
+    predictions: HeadOutputs,
+    wanted: HeadOutputs,
     priors: Tensor,
-    weights: KeepWeights = KeepWeights(),
+    weights: DistillationWeights = DistillationWeights(),
     reduce: Callable[[Tensor], Tensor] = at_least_one,
 ) -> dict[str, Tensor]:
     """How far the detections of a model are from those of a detector on the same images.
@@ -50,7 +50,7 @@ def keep_losses(
             :func:`yolox_pose.ops.yolox_losses`.
 
     Returns:
-        Scalars ``loss_keep_score`` and ``loss_keep_box``, 0 where the model is the detector.
+        Scalars ``loss_distill_score`` and ``loss_distill_box``, 0 where the model is the detector.
 
     Source: Li and Hoiem, Learning without Forgetting (ECCV 2016), for scores; Shmelkov et al., Incremental Learning of
     Object Detectors without Catastrophic Forgetting (ICCV 2017), for boxes.
@@ -63,12 +63,12 @@ def keep_losses(
     iou = aligned_iou(decode_boxes(predictions.boxes, priors), decode_boxes(wanted.boxes, priors))
     total = reduce(score.sum())
     return {
-        "loss_keep_score": weights.score * divergence.sum() / total,
-        "loss_keep_box": weights.box * (score * (1 - iou.square())).sum() / total,
+        "loss_distill_score": weights.score * divergence.sum() / total,
+        "loss_distill_box": weights.box * (score * (1 - iou.square())).sum() / total,
     }
 
 
-def log_scores(predictions: Predictions) -> tuple[Tensor, Tensor]:
+def log_scores(predictions: HeadOutputs) -> tuple[Tensor, Tensor]:
     """Logarithms of ``class * objectness`` and of what is missing to 1, (B, N, C) each, exact also near 0 and 1.
 
     With logits a and b, ``1 - s(a) s(b) = s(a) s(b) (exp(-a) + exp(-b) + exp(-a - b))``.

@@ -38,7 +38,7 @@ class LossWeights(NamedTuple):
     keypoint_l1: float = 0.0
 
 
-class Predictions(NamedTuple):
+class HeadOutputs(NamedTuple):
     """Raw outputs of the head, flattened over levels, in any float type.
 
     Attributes:
@@ -55,9 +55,9 @@ class Predictions(NamedTuple):
     keypoints: Tensor | None = None
     visibility: Tensor | None = None
 
-    def float(self) -> Predictions:
+    def float(self) -> HeadOutputs:
         """The same in float32."""
-        return Predictions(*(None if t is None else t.float() for t in self))
+        return HeadOutputs(*(None if t is None else t.float() for t in self))
 
 
 class Targets(NamedTuple):
@@ -122,7 +122,7 @@ class _Positives(NamedTuple):
         return cls(positive.gather(1, order), order, assignment.instance.gather(1, order).clamp(min=0), priors[order])
 
     def of(self, predictions: Tensor) -> Tensor:
-        """Predictions (B, N, ...) of the places."""
+        """HeadOutputs (B, N, ...) of the places."""
         taken = predictions[self._rows(), self.prior]
         return taken.where(self.used.view(*self.used.shape, *[1] * (taken.dim() - 2)), 0)
 
@@ -176,7 +176,7 @@ def at_least_one(counts: Tensor) -> Tensor:
 
 
 def yolox_losses(
-    predictions: Predictions,
+    predictions: HeadOutputs,
     targets: Targets,
     assignment: Assignment,
     priors: Tensor,

@@ -100,7 +100,7 @@ def soft_scores(
     *,
     method: str = "gaussian",
     sigma: float = 0.5,
-    score_threshold: float = 0.0,
+    score_thr: float = 0.0,
     max_count: int | None = None,
 ) -> Tensor:
     """Soft-NMS: lower the scores of what resembles a better detection instead of dropping it.
@@ -111,7 +111,7 @@ def soft_scores(
         scores: (B, M), ``-inf`` for no candidate.
         method: ``'linear'``: times ``1 - similarity`` where ``same``; ``'gaussian'``: times ``exp(-similarity^2 / sigma)``.
         sigma: Of ``'gaussian'``.
-        score_threshold: What does not stay above it is dropped.
+        score_thr: What does not stay above it is dropped.
         max_count: Most detections an image; None for all.
 
     Returns:
@@ -129,7 +129,7 @@ def soft_scores(
     left, final = scores.clone(), torch.full_like(scores, -torch.inf)
     for _ in range(min(scores.shape[-1], max_count or scores.shape[-1])):
         value, best = left.max(-1)
-        going = value > score_threshold
+        going = value > score_thr
         if not going.any():
             break
         final[rows, best] = torch.where(going, value, final[rows, best])
@@ -145,7 +145,7 @@ def suppress_poses(
     *,
     soft: str = "none",
     soft_sigma: float = 0.5,
-    score_threshold: float = 0.0,
+    score_thr: float = 0.0,
     max_count: int | None = None,
     **criterion: Any,
 ) -> Tensor:
@@ -156,8 +156,8 @@ def suppress_poses(
         scores: (B, M) descending; ``-inf`` for no candidate.
         groups: (B, M) integers; detections of different groups (classes) do not compete.
         soft: ``'none'``, or a method of :func:`soft_scores`.
-        soft_sigma: See there, as ``score_threshold`` and ``max_count``.
-        score_threshold: Used by soft suppression alone.
+        soft_sigma: See there, as ``score_thr`` and ``max_count``.
+        score_thr: Used by soft suppression alone.
         max_count: Likewise.
         **criterion: Arguments of :func:`compare_detections`.
 
@@ -171,5 +171,5 @@ def suppress_poses(
     if soft == "none":
         return scores.masked_fill(~greedy_survivors(same, scores > -torch.inf), -torch.inf)
     return soft_scores(
-        similarity, same, scores, method=soft, sigma=soft_sigma, score_threshold=score_threshold, max_count=max_count
+        similarity, same, scores, method=soft, sigma=soft_sigma, score_thr=score_thr, max_count=max_count
     )

@@ -171,7 +171,7 @@ class PoseHandler(BaseHTTPRequestHandler):
 
     def _answer(self, serve: Callable[[], tuple[str, bytes]]) -> None:
         try:
-            self._check_origin()
+            self._check_preprocessing()
             kind, body = serve()
             self._send(HTTPStatus.OK, kind, body)
         except Refusal as refusal:
@@ -186,7 +186,7 @@ class PoseHandler(BaseHTTPRequestHandler):
                 HTTPStatus.INTERNAL_SERVER_ERROR, "the image could not be processed; the server's log says why"
             )
 
-    def _check_origin(self) -> None:
+    def _check_preprocessing(self) -> None:
         """Refuse what another web site sends through the user's browser, also under a name that it points here.
 
         Raises:

@@ -133,7 +133,7 @@ def draw_poses(
     track_ids: np.ndarray | None = None,
     classes: Sequence[str] | None = None,
     keypoints_visible: np.ndarray | None = None,
-    keypoint_threshold: float = 0.3,
+    kpt_thr: float = 0.3,
     show_boxes: bool = True,
     show_tags: bool = True,
     zoom: float = 1.0,
@@ -153,7 +153,7 @@ def draw_poses(
         track_ids: (n,) shown in the tags; they fix the colours.
         classes: Class names.
         keypoints_visible: (n, K) codes of ground truth: 0 is left out, 1 (hidden) is drawn hollow, 2 filled.
-        keypoint_threshold: Keypoints with a lower score are left out.
+        kpt_thr: Keypoints with a lower score are left out.
         show_boxes: Draw the boxes.
         show_tags: Draw the tags.
         zoom: Enlarge the image by this factor first, which gives finer lines on small images.
@@ -167,7 +167,7 @@ def draw_poses(
     if img.ndim != 3 or img.shape[2] != 3 or img.dtype != np.uint8:
         raise ValueError(f"draw_poses takes (H, W, 3) uint8 BGR images, got {img.shape} {img.dtype}")
     canvas, factor = _enlarged(img, zoom)
-    points, opacity, hollow = _keypoint_looks(keypoints, keypoint_scores, keypoints_visible, keypoint_threshold)
+    points, opacity, hollow = _keypoint_looks(keypoints, keypoint_scores, keypoints_visible, kpt_thr)
     _check_lengths(points, boxes, skeleton)
     points = points * factor
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * np.tile(factor, 2)

@@ -18,13 +18,13 @@ from yolox_pose.datasets.transforms.loading import LoadBGRImage
 from yolox_pose.datasets.transforms.mixup import YOLOXPoseMixUp
 from yolox_pose.datasets.transforms.mosaic import YOLOXPoseMosaic
 from yolox_pose.datasets.transforms.packing import PackYOLOXPoseInputs
-from yolox_pose.datasets.transforms.tta import MultiViewLetterbox
+from yolox_pose.datasets.transforms.tta import TTALetterbox
 
 __all__ = [
     "DropTinyInstances",
     "LetterboxResize",
     "LoadBGRImage",
-    "MultiViewLetterbox",
+    "TTALetterbox",
     "PackYOLOXPoseInputs",
     "YOLOXPoseAffine",
     "YOLOXPoseFlip",

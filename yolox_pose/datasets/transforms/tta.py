@@ -1,4 +1,4 @@
-"""Views of an image for test-time augmentation: several sizes, as it is and mirrored."""
+"""TTASettings of an image for test-time augmentation: several sizes, as it is and mirrored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yolox_pose.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
-class MultiViewLetterbox(LetterboxResize):
+class TTALetterbox(LetterboxResize):
     """Letterbox the image at several sizes, as it is and mirrored; takes the place of ``LetterboxResize`` and packing.
 
     The source image itself is mirrored and resized once for each view, so that a larger view shows more detail and

@@ -3,7 +3,7 @@
 from yolox_pose.engine.hooks.checkpoint import AtomicCheckpointHook
 from yolox_pose.engine.hooks.checks import TrainingChecksHook
 from yolox_pose.engine.hooks.curves import CurvesHook
-from yolox_pose.engine.hooks.distillation import KeepDetectorHook
+from yolox_pose.engine.hooks.distillation import DistillationHook
 from yolox_pose.engine.hooks.guard import NonFiniteLossGuard
 from yolox_pose.engine.hooks.phase import TrainingPhaseHook
 from yolox_pose.engine.hooks.progress import ProgressBarHook
@@ -15,7 +15,7 @@ __all__ = [
     "AtomicCheckpointHook",
     "BufferedRuntimeInfoHook",
     "CurvesHook",
-    "KeepDetectorHook",
+    "DistillationHook",
     "NonFiniteLossGuard",
     "ProgressBarHook",
     "StartWeightsHook",

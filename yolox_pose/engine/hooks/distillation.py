@@ -9,11 +9,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from yolox_pose.checkpoints.files import read_checkpoint
-from yolox_pose.checkpoints.matching import check_complete, fit_weights
+from yolox_pose.checkpoints.matching import check_complete, match_weights
 from yolox_pose.checkpoints.preprocessing import adopt_normalization, stored_preprocessing
 from yolox_pose.engine.run import classes_of, model_of
 from yolox_pose.errors import DataError
-from yolox_pose.ops import KeepWeights
+from yolox_pose.ops import DistillationWeights
 from yolox_pose.registry import HOOKS, MODELS
 from yolox_pose.weights import find_weights
 
@@ -22,7 +22,7 @@ KEPT = "kept_detector"
 
 
 @HOOKS.register_module()
-class KeepDetectorHook(Hook):
+class DistillationHook(Hook):
     """Holds a model near the detections of a detector while it learns from few images, which would make it forget.
 
     The detector computes every batch once more, without gradients and without keypoints: a quarter more time.
@@ -30,7 +30,7 @@ class KeepDetectorHook(Hook):
     Args:
         checkpoint: Weights of the detector, in any known layout, of this model's size; ``'bundled'`` is possible. None
             takes those that the training starts from.
-        score: Weight of the scores (:class:`yolox_pose.ops.KeepWeights`).
+        score: Weight of the scores (:class:`yolox_pose.ops.DistillationWeights`).
         box: Weight of the boxes.
 
     Raises:
@@ -38,9 +38,12 @@ class KeepDetectorHook(Hook):
     """
 
     def __init__(
-        self, checkpoint: str | None = None, score: float = KeepWeights().score, box: float = KeepWeights().box
+        self,
+        checkpoint: str | None = None,
+        score: float = DistillationWeights().score,
+        box: float = DistillationWeights().box,
     ) -> None:
-        self.checkpoint, self.weights = checkpoint, KeepWeights(score, box)
+        self.checkpoint, self.weights = checkpoint, DistillationWeights(score, box)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the detector of a run that is resumed."""
@@ -53,11 +56,11 @@ class KeepDetectorHook(Hook):
             self.checkpoint = None if runner._resume else runner._load_from
         if self.checkpoint is None:
             raise DataError(
-                "KeepDetectorHook has no detector to keep: start with --load-from, or give its 'checkpoint'"
+                "DistillationHook has no detector to keep: start with --load-from, or give its 'checkpoint'"
             )
         model = model_of(runner)
         detector = read_detector(self.checkpoint, runner.cfg.model, model, classes_of(runner))
-        model.keep_detector(detector, self.weights)
+        model.distill(detector, self.weights)
         runner.logger.info(f"the detections of {self.checkpoint} are kept ({self.weights})")
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -69,7 +72,7 @@ def read_detector(path: str, config: Any, model: Any, classes: Any = None) -> An
     """A model of a config without its keypoints, with the weights of a file.
 
     Raises:
-        DataError: As :class:`KeepDetectorHook`.
+        DataError: As :class:`DistillationHook`.
     """
     config = copy.deepcopy(config)
     config.update(compile=False, micro_batch=None)
@@ -78,7 +81,7 @@ def read_detector(path: str, config: Any, model: Any, classes: Any = None) -> An
     detector = MODELS.build(config)
     found = read_checkpoint(find_weights(path))
     own = detector.state_dict()
-    fit = fit_weights(found.weights, own, source_classes=found.dataset_meta.get("classes"), target_classes=classes)
+    fit = match_weights(found.weights, own, source_classes=found.dataset_meta.get("classes"), target_classes=classes)
     check_complete(fit, own, found.weights, path)
     wanted = dict(model.data_preprocessor.normalization)
     adopt_normalization(wanted, stored_preprocessing(found.dataset_meta))

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from yolox_pose.checkpoints.files import SAFETENSORS, parse_checkpoint, read_content
-from yolox_pose.checkpoints.matching import COUNTER, Fit, check_start, fit_weights, log_fit, part_of
+from yolox_pose.checkpoints.matching import COUNTER, WeightMatch, check_start, log_fit, match_weights, part_of
 from yolox_pose.checkpoints.preprocessing import adopt_normalization, stored_preprocessing
 from yolox_pose.engine.run import classes_of, model_of
 from yolox_pose.registry import HOOKS
@@ -46,7 +46,7 @@ class StartWeightsHook(Hook):
         found = parse_checkpoint(checkpoint, name)
         own = model.state_dict()
         names = found.dataset_meta.get("classes")
-        fit = fit_weights(found.weights, own, source_classes=names, target_classes=classes_of(runner))
+        fit = match_weights(found.weights, own, source_classes=names, target_classes=classes_of(runner))
         check_start(fit, own, found.weights, name)
         log_fit(fit, own, f"{name} ({found.layout.title})")
         _warn_of_rate(runner, fit, own)
@@ -74,7 +74,7 @@ class StartWeightsHook(Hook):
             preprocessor.set_normalization(**settings)
 
 
-def _warn_of_rate(runner: Runner, fit: Fit, own: Mapping[str, Any]) -> None:
+def _warn_of_rate(runner: Runner, fit: WeightMatch, own: Mapping[str, Any]) -> None:
     """Say so where a keypoint branch that has learned already is given the rate of a new one."""
     wrapper = runner.cfg.get("optim_wrapper") or {}
     factor = (wrapper.get("paramwise_cfg") or {}).get("pose_lr_mult", 1)

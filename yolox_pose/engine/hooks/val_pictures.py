@@ -26,7 +26,7 @@ class ValPicturesHook(Hook):
 
     Args:
         num: Images, evenly spread over the validation data.
-        score_threshold: Lowest score of a person that is drawn.
+        score_thr: Lowest score of a person that is drawn.
 
     Raises:
         UsageError: If ``num`` is not positive, or the validation data are of another kind than this package's.
@@ -34,10 +34,10 @@ class ValPicturesHook(Hook):
 
     priority = "LOW"
 
-    def __init__(self, num: int = 8, score_threshold: float = 0.3) -> None:
+    def __init__(self, num: int = 8, score_thr: float = 0.3) -> None:
         if num < 1:
             raise UsageError(f"pictures of the validation: their number must be at least 1, not {num}")
-        self.num, self.score_threshold = num, score_threshold
+        self.num, self.score_thr = num, score_thr
         self.chosen: dict[int, int] = {}
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -64,7 +64,7 @@ class ValPicturesHook(Hook):
         img = dataset.load_image(place)
         common = {"skeleton": dataset.skeleton, "classes": dataset.records.classes}
         left = draw_poses(img, **annotated(dataset.records, place), **common)
-        right = draw_poses(img, **predicted(sample.pred_instances, self.score_threshold), **common)
+        right = draw_poses(img, **predicted(sample.pred_instances, self.score_thr), **common)
         name = f"{sample.metainfo['img_id']}.jpg"
         cv2.imwrite(str(folder / name), side_by_side(left, right, ("annotated", f"epoch {runner.epoch}")))
 

@@ -18,7 +18,7 @@ from yolox_pose.inference.exported.description import ModelDescription
 
 
 class Thresholds(NamedTuple):
-    """Which detections are kept; see :class:`yolox_pose.models.postprocess.TestSettings`.
+    """Which detections are kept; see :class:`yolox_pose.models.postprocess.PostprocessSettings`.
 
     In a graph that holds NMS each prior has chosen its class before ``classes`` leaves some out.
     """
