@@ -83,10 +83,16 @@ def _packages(layer: Layer) -> str:
 
 
 def between(text: str) -> str:
-    """Return what stands between the marks of the guide."""
+    """Return the text between the two marks of the guide."""
     return text.split(BEGIN)[1].split(END)[0].strip()
 
 
+def with_table(text: str) -> str:
+    """Return the guide with the table of today between its two marks."""
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
 if __name__ == "__main__":
-    guide = DESIGN.read_text(encoding="utf-8")
-    DESIGN.write_text(guide.replace(between(guide), table()), encoding="utf-8")
+    DESIGN.write_text(with_table(DESIGN.read_text(encoding="utf-8")), encoding="utf-8")

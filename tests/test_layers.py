@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.layers import ANY, DESIGN, EXCEPTIONS, LAYERS, between, table
+from tests.layers import ANY, BEGIN, DESIGN, END, EXCEPTIONS, LAYERS, between, table, with_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "yolox_pose"
@@ -104,6 +104,10 @@ def _resolve(module, names):
 
 def test_the_guide_shows_the_table():
     assert between(DESIGN.read_text(encoding="utf-8")) == table(), "run: python -m tests.layers"
+
+
+def test_writing_the_table_changes_nothing_else_in_the_guide():
+    assert with_table(f"a box\n{BEGIN}\nx\n{END}\nexport\n") == f"a box\n{BEGIN}\n{table()}\n{END}\nexport\n"
 
 
 def test_commands_import_nothing_heavy_before_they_run():
