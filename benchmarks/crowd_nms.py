@@ -23,8 +23,9 @@ from common import add_json_option, case, progress, report
 
 from yolox_pose.coco.results import Predictions
 from yolox_pose.evaluation.coco_eval import evaluate_keypoints
-from yolox_pose.geometry.pose_nms import AREA_PER_BOX, Poses, Suppression, mutual_oks, suppress_poses
+from yolox_pose.geometry.pose_nms import Poses, Suppression, mutual_oks, suppress_poses
 from yolox_pose.geometry.similarity import oks, pairwise_iou
+from yolox_pose.structures.constants import AREA_PER_BOX
 from yolox_pose.structures.skeleton import COCO_PERSON
 
 CROWDED, CLOSE = 0.1, 0.3

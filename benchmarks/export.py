@@ -259,7 +259,7 @@ def measure_rtmlib(folder: Path, args: argparse.Namespace) -> list[dict[str, Any
     picture = read_image(args.picture) if args.picture else _picture(416)
     done = export_model(config, checkpoint, folder / "detector", ExportOptions("onnx", "raw"))
     ours = load(done.model, threads=args.threads, score_thr=SCORE)
-    nms = done.description.nms_thr
+    nms = done.description.postprocess.nms_thr
     with contextlib.redirect_stdout(io.StringIO()):
         peer = YOLOX(str(_for_rtmlib(done.model)), (416, 416), "multiclass", nms_thr=nms, score_thr=SCORE)
     result, (boxes, labels) = next(ours(picture)), peer(picture)
@@ -288,7 +288,7 @@ def _after_the_network(network: Any, peer: Any, picture: np.ndarray) -> dict[str
     outputs = network.backend(letterbox_image(picture, letterbox).transpose(2, 0, 1)[None].astype(np.float32))
     padded, ratio = peer.preprocess(picture)
     theirs = peer.inference(padded)[0]
-    thresholds = network.thresholds({"score_thr": SCORE})
+    thresholds = network.postprocess_settings({"score_thr": SCORE})
     priors = grid_priors((416, 416), (8, 16, 32))
 
     def ours() -> Any:

@@ -100,7 +100,7 @@ def compare(args: argparse.Namespace, wanted: Sequence[str]) -> list[dict[str, A
     with tempfile.TemporaryDirectory() as folder:
         for name in progress(wanted):
             done = export_model(args.config, args.checkpoint, Path(folder) / name, read_export(name, args.calibrate))
-            threshold, limit = done.description.score_thr, LIMITS[done.description.precision]
+            threshold, limit = done.description.postprocess.score_thr, LIMITS[done.description.precision]
             model = load(done.model, score_thr=threshold, threads=args.threads, batch_size=1)
             found = average_precision(model, args.annotations, args.images)
             label = f"{kind} of {Path(args.config).stem}, {name}"

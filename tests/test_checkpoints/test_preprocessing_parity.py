@@ -11,9 +11,9 @@ from mmengine.registry import init_default_scope
 from tests.test_checkpoints.checkpoint_models import DETECTOR, POSE, build, pixels, randomize
 from yolox_pose.checkpoints import read_checkpoint  # noqa: E402
 from yolox_pose.models.loading import load_weights  # noqa: E402
-from yolox_pose.models.postprocess import PostprocessSettings as Settings  # noqa: E402
 from yolox_pose.models.postprocess import detect  # noqa: E402
 from yolox_pose.registry import MODELS  # noqa: E402
+from yolox_pose.structures.settings import PostprocessSettings as Settings  # noqa: E402
 
 MMPOSE_CONFIGS = {
     "tiny": "yoloxpose_tiny_4xb64-300e_coco-416.py",

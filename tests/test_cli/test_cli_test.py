@@ -102,7 +102,7 @@ def test_two_processes_count_every_image_once(results, crowd, checkpoint, tmp_pa
 
 @pytest.mark.slow
 def test_no_detection_is_a_figure(crowd, checkpoint, tmp_path):
-    done = evaluate(crowd, checkpoint, tmp_path / "out", options=["model.test_cfg.score_thr=2"])
+    done = evaluate(crowd, checkpoint, tmp_path / "out", options=["model.test_cfg.score_thr=1"])
     assert done.returncode == 0, done.stderr[-3000:]
     assert read(tmp_path / "out" / "metrics.json")["coco/AP"] == 0
     assert read(tmp_path / "out" / "predictions.json") == []

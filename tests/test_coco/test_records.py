@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from yolox_pose.coco.annotations import find_problems, load_records
-from yolox_pose.coco.records import DEFAULT_AREA_SHARE, PackedBytes
+from yolox_pose.coco.records import PackedBytes
 from yolox_pose.errors import DataError
+from yolox_pose.structures.constants import AREA_PER_BOX
 
 
 def load(folder, **options):
@@ -25,7 +26,7 @@ def test_reads_boxes_keypoints_and_ids(coco_folder):
         rtol=1e-6,
     )
     assert (records.visible == 2).all()
-    np.testing.assert_allclose(records.areas, [300.5] + [DEFAULT_AREA_SHARE * 24 * 30] * 3)
+    np.testing.assert_allclose(records.areas, [300.5] + [AREA_PER_BOX * 24 * 30] * 3)
     assert records.file_name(2) == "3.png"
 
 

@@ -13,11 +13,11 @@ from yolox_pose.export.check import TOLERANCES, Comparison, check_export, compar
 from yolox_pose.export.exporting import describe
 from yolox_pose.export.graph import DecodedGraph, RawGraph, is_half
 from yolox_pose.export.options import ExportOptions
-from yolox_pose.inference.exported.decoding import Found
 from yolox_pose.inference.exported.network import ExportedNetwork
 from yolox_pose.inference.torch_network import TorchNetwork
 from yolox_pose.models.loading import load_model
 from yolox_pose.ops import decode_boxes, decode_keypoints
+from yolox_pose.structures.detections import Detections
 
 
 @pytest.fixture(scope="module", params=["pose", "detection", "joint"])
@@ -124,7 +124,7 @@ def test_check_agrees_with_a_faithful_graph_and_not_with_another(files, layout, 
 def found(boxes, scores, labels=None, shift=0.0):
     boxes = np.asarray(boxes, np.float32) + shift
     labels = np.zeros(len(boxes), int) if labels is None else np.asarray(labels)
-    return Found(
+    return Detections(
         boxes, np.asarray(scores, np.float32), labels, boxes.reshape(-1, 2, 2), np.ones((len(boxes), 2), np.float32)
     )
 
@@ -139,7 +139,7 @@ def outcome(wanted, got, kind="fp32", **options):
 def test_comparison_counts_pairs():
     one = found(BOXES, [0.9, 0.8, 0.7])
     assert outcome(one, one) == Comparison(1, 3, 3, 0, 0, 0.0, 0.0)
-    other_order = Found(*(values[::-1] for values in one))
+    other_order = Detections(*(values[::-1] for values in one))
     assert outcome(one, other_order).matched == 3
     near, far = (
         outcome(one, found(BOXES, [0.9, 0.8, 0.7], shift=0.04)),
@@ -162,7 +162,7 @@ def test_comparison_excuses_what_rounding_decides():
     overlapping = found([[0, 0, 10, 10], [0, 0, 10, 6.5]], [0.9, 0.8])  # IoU 0.65
     assert outcome(overlapping, found([[0, 0, 10, 10]], [0.9])) == Comparison(1, 2, 1, 1, 0, 0.0, 0.0)
     last = found(BOXES, [0.9, 0.8, 0.8])
-    first_two, others = Found(*(v[:2] for v in last)), Found(*(v[[0, 2]] for v in last))
+    first_two, others = Detections(*(v[:2] for v in last)), Detections(*(v[[0, 2]] for v in last))
     assert outcome(first_two, others, most=2).unmatched == 0 and outcome(first_two, others).unmatched == 2
 
 

@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from yolox_pose.geometry.nms import nms
-from yolox_pose.inference.exported.decoding import Thresholds
-from yolox_pose.models.postprocess import PostprocessSettings as Settings
 from yolox_pose.models.postprocess import detect
 from yolox_pose.ops import HeadOutputs, decode_boxes, decode_keypoints, grid_priors
+from yolox_pose.structures.settings import PostprocessSettings as Settings
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -19,7 +18,7 @@ from yolox_pose.export.nms_graph import OUTPUTS, PLUGIN, PLUGIN_DOMAIN, POSE_OUT
 def run_graph(raw, priors, keypoint_classes, settings):
     """Outputs of the graph by name for raw predictions."""
     classes, keypoints = raw.classes.shape[-1], 0 if raw.visibility is None else raw.visibility.shape[-1]
-    model = nms_graph(classes, keypoints, keypoint_classes, Thresholds(*settings[:4]), opset=18, ir_version=10)
+    model = nms_graph(classes, keypoints, keypoint_classes, settings, opset=18, ir_version=10)
     onnx.checker.check_model(model, full_check=True)
     scores = raw.classes.sigmoid() * raw.objectness.sigmoid()[..., None]
     dense = {"dense_boxes": decode_boxes(raw.boxes, priors), "dense_scores": scores}
@@ -131,7 +130,7 @@ def operators():
 def test_the_form_with_the_plugin_of_tensorrt_finds_the_same(score_thr):
     from onnx.reference import ReferenceEvaluator
 
-    thresholds = Thresholds(score_thr, 40, 0.5, 9)
+    thresholds = Settings(score_thr, 40, 0.5, 9)
     standard = nms_graph(3, 4, (0, 2), thresholds, opset=18, ir_version=10)
     changed = with_plugin(standard, thresholds)
     onnx.checker.check_model(changed)

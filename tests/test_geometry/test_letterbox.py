@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolox_pose.geometry.letterbox import PAD_VALUE, Letterbox, fit_letterbox, letterbox_image
+from yolox_pose.geometry.letterbox import Letterbox, fit_letterbox, letterbox_image
+from yolox_pose.structures.constants import PAD_VALUE
 
 SIDES = st.integers(1, 20_000)
 CANVAS_SIDES = st.integers(32, 1536)

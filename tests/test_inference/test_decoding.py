@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from yolox_pose import ops
-from yolox_pose.inference.exported.decoding import Thresholds, detections, grid_priors
+from yolox_pose.inference.exported.decoding import detections, grid_priors
 from yolox_pose.inference.exported.description import ModelDescription
-from yolox_pose.models.postprocess import PostprocessSettings as Settings
 from yolox_pose.models.postprocess import detect
+from yolox_pose.structures.settings import PostprocessSettings as Settings
 from yolox_pose.structures.skeleton import Skeleton
 
 SIZE = (96, 160)
@@ -67,7 +67,7 @@ def test_detections_are_those_of_the_model(layout, classes, keypoints, keypoint_
     wanted = detect(raw, tensor_priors, settings, posed)
     for image, one in enumerate(wanted):
         description = describe(layout, classes, keypoints, keypoint_classes)
-        found = detections(outputs, image, priors, description, Thresholds(*settings[:4]))
+        found = detections(outputs, image, priors, description, settings)
         np.testing.assert_allclose(found.scores, one.scores, atol=1e-6)
         np.testing.assert_array_equal(found.labels, one.labels)
         np.testing.assert_allclose(found.boxes, one.boxes, atol=1e-4)
@@ -91,6 +91,6 @@ def test_extreme_logits_give_no_warning():
             0,
             grid_priors((32, 32), (32,)).repeat(2, 0),
             describe("raw", 1, 0, ()),
-            Thresholds(0.01, 9, 0.65, 9),
+            Settings(0.01, 9, 0.65, 9),
         )
     assert found.scores.tolist() == [1.0]

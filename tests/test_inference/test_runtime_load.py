@@ -116,7 +116,7 @@ def test_description_round_trip(model_file):
         ({"layout": "cooked"}, "layout 'cooked' is not one of raw, decode, nms"),
         ({"size": [1]}, "'size' cannot be used"),
         ({"size": None}, "'size' cannot be used"),
-        ({"score_thr": "high"}, "'score_thr' cannot be used"),
+        ({"score_thr": "high"}, "score_thr must be between 0 and 1, not 'high'"),
         ({"skeleton": {"names": ["a"], "links": [[0, 5]]}}, "'skeleton' cannot be used"),
     ],
 )

@@ -10,8 +10,9 @@ from yolox_pose.checkpoints.matching import adapt_state_dict  # noqa: E402
 from yolox_pose.compat.torch_load import load  # noqa: E402
 from yolox_pose.geometry.letterbox import fit_letterbox  # noqa: E402
 from yolox_pose.models.estimator import to_source  # noqa: E402
-from yolox_pose.models.postprocess import PostprocessSettings, detect  # noqa: E402
+from yolox_pose.models.postprocess import detect  # noqa: E402
 from yolox_pose.ops import HeadOutputs, grid_priors  # noqa: E402
+from yolox_pose.structures.settings import PostprocessSettings  # noqa: E402
 
 
 @pytest.fixture(scope="module")

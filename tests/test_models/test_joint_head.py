@@ -12,9 +12,10 @@ from tests.test_ops.simota_reference import simota_one_image
 from yolox_pose.config import find_config  # noqa: E402
 from yolox_pose.models import YOLOXPoseDecoupledHead  # noqa: E402
 from yolox_pose.models.estimator import to_source  # noqa: E402
-from yolox_pose.models.postprocess import PostprocessSettings, detect  # noqa: E402
+from yolox_pose.models.postprocess import detect  # noqa: E402
 from yolox_pose.models.targets import collect_targets  # noqa: E402
 from yolox_pose.ops import HeadOutputs, decode_boxes, decode_keypoints, grid_priors  # noqa: E402
+from yolox_pose.structures.settings import PostprocessSettings  # noqa: E402
 from yolox_pose.structures.skeleton import COCO_PERSON  # noqa: E402
 
 CLASSES, POSED = 3, (1,)

@@ -13,8 +13,9 @@ from yolox_pose.checkpoints.preprocessing import (
     stored_preprocessing,
 )
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.geometry.letterbox import PAD_VALUE, Preprocessing
+from yolox_pose.geometry.letterbox import Preprocessing
 from yolox_pose.structures.classes import CLASS_LISTS
+from yolox_pose.structures.constants import PAD_VALUE
 from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 
 INPUT_SIZE = (640, 640)

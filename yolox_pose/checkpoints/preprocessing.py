@@ -20,8 +20,8 @@ from typing import Any
 
 from yolox_pose.checkpoints.layouts import HEAD, Layout
 from yolox_pose.errors import DataError
-from yolox_pose.geometry.letterbox import PAD_VALUE
 from yolox_pose.structures.classes import COCO_CLASSES
+from yolox_pose.structures.constants import PAD_VALUE
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yolox_pose.errors import DataError
+from yolox_pose.structures.constants import DEFAULT_FPS
 
 _TASKS = "yolox_pose.cli.dataset_tasks"
 """Module of the functions that do the work, imported when one runs."""
@@ -55,7 +56,9 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="make sequences of N pictures in which people move; --train and --val then count sequences",
     )
-    parser.add_argument("--fps", type=float, default=25.0, help="pictures a second of a sequence (default: 25)")
+    parser.add_argument(
+        "--fps", type=float, default=DEFAULT_FPS, help="pictures a second of a sequence (default: %(default)g)"
+    )
     group = parser.add_argument_group("what pictures are like (defaults: CrowdOptions in yolox_pose.synthetic.dataset)")
     group.add_argument(
         "--heights", type=float, nargs=2, metavar=("MIN", "MAX"), help="people's heights, as shares of the picture's"

@@ -18,9 +18,6 @@ import numpy as np
 from yolox_pose.errors import DataError
 from yolox_pose.utils.json_files import read_json
 
-AREA_PER_BOX = 0.53
-"""Area of a person over that of its box, where the annotation has no area (MMPose, xtcocotools ``use_area=False``)."""
-
 
 @dataclass(frozen=True)
 class GroundTruth:

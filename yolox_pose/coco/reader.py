@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from yolox_pose.coco.columns import Bad, integer_column, number_column, number_rows, show
-from yolox_pose.coco.records import DEFAULT_AREA_SHARE, PackedBytes, PoseRecords, Problem, ReadOptions
+from yolox_pose.coco.records import PackedBytes, PoseRecords, Problem, ReadOptions
 from yolox_pose.coco.rle import crowd_rle, merge_rles
 from yolox_pose.errors import DataError
+from yolox_pose.structures.constants import AREA_PER_BOX
 from yolox_pose.utils.json_files import read_json
 
 BOX_ROUNDING = 0.01
@@ -390,7 +391,7 @@ def _check_areas(annotations: list[dict], rows: np.ndarray, boxes: np.ndarray, r
         report.annotation(int(rows[i]), "area", f"area {areas[i]:g} is negative")
     sides = boxes[:, 2:] - boxes[:, :2]
     report.counts["areas estimated from the box"] += int(((areas == 0) & report.good[rows]).sum())
-    return np.where(areas > 0, areas, DEFAULT_AREA_SHARE * sides[:, 0] * sides[:, 1])
+    return np.where(areas > 0, areas, AREA_PER_BOX * sides[:, 0] * sides[:, 1])
 
 
 def _check_crowds(

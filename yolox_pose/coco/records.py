@@ -19,8 +19,6 @@ import numpy as np
 
 from yolox_pose.coco.rle import decode_rle
 
-DEFAULT_AREA_SHARE = 0.53
-"""Part of its box that a person covers where the file has no area (mmpose's ``base_coco_style_dataset.py``)."""
 BOX_TOLERANCE = 2.0
 """Pixels by which a box may reach beyond its image: rounding in real files. It is clipped and counted."""
 MERGE_IOU = 0.7

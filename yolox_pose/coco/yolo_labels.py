@@ -17,9 +17,9 @@ import numpy as np
 
 from yolox_pose.coco.records import PoseRecords
 from yolox_pose.errors import DataError
+from yolox_pose.structures.constants import IMAGE_SUFFIXES
 from yolox_pose.structures.skeleton import COCO_PERSON
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 Progress = Callable[[Sequence[Any]], Iterator[Any]]
 
 
@@ -95,7 +95,7 @@ def coco_from_folder(
     """
     files = sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
-        raise DataError(f"{images}: no images ({', '.join(IMAGE_SUFFIXES)})")
+        raise DataError(f"{images}: no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     texts = {path.relative_to(labels).with_suffix("") for path in labels.rglob("*.txt")}
     orphans = sorted(texts - {path.relative_to(images).with_suffix("") for path in files})
     if orphans:

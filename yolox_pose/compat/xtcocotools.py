@@ -22,6 +22,8 @@ from pycocotools import coco as _coco
 from pycocotools import cocoeval as _cocoeval
 from pycocotools import mask
 
+from yolox_pose.structures.constants import AREA_PER_BOX
+
 __all__ = ["COCO", "COCOeval", "Params", "mask"]
 
 _WHOLE_BODY = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
@@ -37,8 +39,6 @@ _PARTS: dict[str, tuple[tuple[str, ...], str]] = {
 """Evaluation type to the annotation fields that are joined, and the field of a detection's score."""
 
 _COCO_SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
-_BOX_TO_AREA = 0.53
-"""Area of a person over the area of the box, for data without areas (xtcocotools)."""
 
 _CROWD_LEVELS = (0.2, 0.8)
 """CrowdPose's limits of ``crowdIndex`` between easy, medium and hard images."""
@@ -244,7 +244,7 @@ class COCOeval(_cocoeval.COCOeval):
     def _truth(self, ann: dict[str, Any]) -> dict[str, Any]:
         keypoints = self._keypoints(ann)
         crowd = self.params.iouType == "keypoints_crowd"
-        box_area = ann["bbox"][2] * ann["bbox"][3] * _BOX_TO_AREA
+        box_area = ann["bbox"][2] * ann["bbox"][3] * AREA_PER_BOX
         return {
             "image_id": ann["image_id"],
             "category_id": ann["category_id"],

@@ -17,17 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from yolox_pose.coco.ground_truth import AREA_PER_BOX, GroundTruth, GroundTruthSource
+from yolox_pose.coco.ground_truth import GroundTruth, GroundTruthSource
 from yolox_pose.coco.results import Predictions, PredictionsSource, to_xywh
 from yolox_pose.errors import DataError
+from yolox_pose.structures.constants import AREA_PER_BOX, MAX_BOX_DETECTIONS, MAX_KEYPOINT_DETECTIONS
 from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.utils.dependencies import TRAINING, require
 from yolox_pose.utils.json_files import paused_gc
 
 KEYPOINT_METRICS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
 BOX_METRICS = ("bbox_mAP", "bbox_mAP_50", "bbox_mAP_75", "bbox_mAP_s", "bbox_mAP_m", "bbox_mAP_l")
-MAX_KEYPOINT_DETECTIONS, MAX_BOX_DETECTIONS = 20, 100
-"""Detections of one image and category that COCO evaluation takes into account, best scores first."""
 FOUND = 0.5
 """OKS, or IoU of boxes, from which somebody counts as found in precision and recall at a score."""
 

@@ -14,8 +14,8 @@ import numpy as np
 from yolox_pose.errors import DataError
 from yolox_pose.geometry.letterbox import Preprocessing, fit_image
 from yolox_pose.geometry.nms import overlaps_above
-from yolox_pose.inference.exported.decoding import Found
 from yolox_pose.inference.exported.network import ExportedNetwork
+from yolox_pose.structures.detections import Detections
 from yolox_pose.synthetic.dataset import render_crowd
 
 logger = logging.getLogger(__name__)
@@ -112,9 +112,9 @@ def check_export(
     Raises:
         DataError: If they do not agree as far as the precision lets them; one line with the figures.
     """
-    precision, base = exported.description.precision, exported.description.score_thr
+    precision, base = exported.description.precision, exported.description.postprocess.score_thr
     baked = exported.description.layout == "nms"
-    score, most = max(SCORE, base), exported.description.max_per_img
+    score, most = max(SCORE, base), exported.description.postprocess.max_per_img
     pairs = _both(reference, exported, preprocessing, pictures, score, most)
     if not any(len(wanted.scores) for wanted, _ in pairs):
         score, most = (base, most) if baked else (0.0, min(MOST, most))
@@ -137,7 +137,7 @@ def check_export(
             )
         return figures
     tolerance = TOLERANCES[precision]
-    nms_thr = exported.description.nms_thr
+    nms_thr = exported.description.postprocess.nms_thr
     total = Comparison()
     for wanted, got in pairs:
         total += compare(wanted, got, tolerance, score_thr=score, nms_thr=nms_thr, most=most)
@@ -156,11 +156,11 @@ def _both(
     pictures: Sequence[np.ndarray],
     score: float,
     most: int,
-) -> list[tuple[Found, Found]]:
+) -> list[tuple[Detections, Detections]]:
     """Detections of both networks on every picture, with the same thresholds."""
     settings = {"score_thr": score, "max_per_img": most}
     step = exported.description.batch or 2
-    pairs: list[tuple[Found, Found]] = []
+    pairs: list[tuple[Detections, Detections]] = []
     for start in range(0, len(pictures), step):
         batch = [fit_image(picture, preprocessing) for picture in pictures[start : start + step]]
         pairs += zip(*(network.begin(batch, settings)() for network in (reference, exported)))
@@ -168,7 +168,7 @@ def _both(
 
 
 def compare(
-    wanted: Found, got: Found, tolerance: Tolerance, *, score_thr: float, nms_thr: float, most: int
+    wanted: Detections, got: Detections, tolerance: Tolerance, *, score_thr: float, nms_thr: float, most: int
 ) -> Comparison:
     """Pair the detections of one image one to one.
 
@@ -200,7 +200,7 @@ def compare(
     )
 
 
-def _partners(wanted: Found, got: Found) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _partners(wanted: Detections, got: Detections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nearest detection of the same class to each reference, best first, each taken once: index, pixels and score apart."""
     n, m = len(wanted.scores), len(got.scores)
     apart = np.abs(wanted.boxes[:, None] - got.boxes[None]).max(-1, initial=0)
@@ -218,7 +218,9 @@ def _partners(wanted: Found, got: Found) -> tuple[np.ndarray, np.ndarray, np.nda
     return indices, pixels, scores
 
 
-def _on_the_edge(found: Found, other: Found, margin: float, score_thr: float, nms_thr: float, most: int) -> np.ndarray:
+def _on_the_edge(
+    found: Detections, other: Detections, margin: float, score_thr: float, nms_thr: float, most: int
+) -> np.ndarray:
     """Whether rounding decides if a detection is there.
 
     Its score is near the threshold, or that of the last one; or an overlap is near the threshold of NMS.
@@ -239,7 +241,7 @@ def _overlap(first: np.ndarray, second: np.ndarray, threshold: float) -> np.ndar
     return overlaps_above(first.repeat(m, axis=0), np.tile(second, (n, 1)), threshold).reshape(n, m)
 
 
-def found_again(wanted: Found, got: Found) -> tuple[int, int]:
+def found_again(wanted: Detections, got: Detections) -> tuple[int, int]:
     """How many sure detections of the reference have one of the same class that overlaps them, and how many there are."""
     sure = wanted.scores >= SURE
     again = _overlap(wanted.boxes[sure], got.boxes, OVERLAP)

@@ -24,7 +24,7 @@ from yolox_pose.geometry.letterbox import Preprocessing, fit_image
 from yolox_pose.inference.exported.backends import choose_backend, open_backend
 from yolox_pose.inference.exported.description import (
     FILE_NAME,
-    SIZE_DIVISOR,
+    POSTPROCESS_FIELDS,
     ModelDescription,
     file_digest,
     write_description,
@@ -32,7 +32,9 @@ from yolox_pose.inference.exported.description import (
 from yolox_pose.inference.exported.network import ExportedNetwork
 from yolox_pose.inference.torch_network import TorchNetwork
 from yolox_pose.io.sources import list_sources
-from yolox_pose.models.postprocess import PostprocessSettings
+from yolox_pose.models.head import as_postprocess_settings
+from yolox_pose.structures.constants import SIZE_DIVISOR
+from yolox_pose.structures.settings import PostprocessSettings
 from yolox_pose.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -120,10 +122,7 @@ def describe(reference: TorchNetwork, options: ExportOptions) -> ModelDescriptio
         raise UsageError(
             f"the config's input of {size[0]}x{size[1]} px (height x width) is no multiple of {SIZE_DIVISOR}; give --size H W"
         )
-    head, settings = (
-        model.head,
-        PostprocessSettings(**{key: value for key, value in reference.test_cfg.items() if key != "type"}),
-    )
+    head, settings = model.head, as_postprocess_settings(reference.test_cfg)
     return ModelDescription(
         target="onnx" if options.format == "tensorrt" else options.format,
         layout=str(options.layout),
@@ -138,10 +137,7 @@ def describe(reference: TorchNetwork, options: ExportOptions) -> ModelDescriptio
         pad_value=found.pad_value,
         keypoint_classes=head.keypoint_classes,
         skeleton=reference.skeleton,
-        score_thr=settings.score_thr,
-        nms_thr=settings.nms_thr,
-        nms_pre=settings.nms_pre,
-        max_per_img=settings.max_per_img,
+        postprocess=PostprocessSettings()._replace(**{name: getattr(settings, name) for name in POSTPROCESS_FIELDS}),
         versions={"yolox_pose": __version__, **_versions()},
     )
 

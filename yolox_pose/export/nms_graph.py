@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import onnx
 from onnx import compose, helper, parser
 
-from yolox_pose.inference.exported.decoding import Thresholds
+from yolox_pose.structures.settings import PostprocessSettings
 
 OUTPUTS = ("boxes", "scores", "labels", "batch_index")
 """(R, 4) xyxy, (R,), (R,) int64, (R,) int64 index of the image; sorted by image, then best first."""
@@ -75,7 +75,7 @@ def nms_graph(
     num_classes: int,
     num_keypoints: int,
     keypoint_classes: Sequence[int],
-    thresholds: Thresholds,
+    settings: PostprocessSettings,
     *,
     opset: int,
     ir_version: int,
@@ -86,7 +86,7 @@ def nms_graph(
         num_classes: C.
         num_keypoints: K.
         keypoint_classes: Labels of the classes that have keypoints; scores of the others' become 0.
-        thresholds: What is kept; they become constants of the graph.
+        settings: What is kept; they become constants of the graph.
         opset: Version of the operators, at least 18.
         ir_version: Of the file.
     """
@@ -104,10 +104,10 @@ def nms_graph(
         opset=opset,
         pose_inputs=pose_inputs,
         outputs=", ".join(outputs),
-        score_thr=float(thresholds.score_thr),
-        nms_thr=min(float(thresholds.nms_thr), 1.0),
-        max_per_img=thresholds.max_per_img,
-        nms_pre=thresholds.nms_pre,
+        score_thr=float(settings.score_thr),
+        nms_thr=min(float(settings.nms_thr), 1.0),
+        max_per_img=settings.max_per_img,
+        nms_pre=settings.nms_pre,
         num_classes=num_classes,
         classes=", ".join(map(str, range(num_classes))),
         posed=posed,
@@ -128,7 +128,7 @@ PLUGIN, PLUGIN_DOMAIN = "EfficientNMS_ONNX_TRT", "TRT"
 """TensorRT's NMS plugin that says which boxes it kept (``EfficientNMS_TRT`` does not, so that keypoints could not follow)."""
 
 
-def with_plugin(model: onnx.ModelProto, thresholds: Thresholds) -> onnx.ModelProto:
+def with_plugin(model: onnx.ModelProto, settings: PostprocessSettings) -> onnx.ModelProto:
     """A copy of a model that holds :func:`nms_graph`, with TensorRT's EfficientNMS plugin in place of the standard operator.
 
     The plugin's list of kept boxes has a fixed length: it is filled up with repetitions of its last row, and with zeros where
@@ -136,14 +136,14 @@ def with_plugin(model: onnx.ModelProto, thresholds: Thresholds) -> onnx.ModelPro
 
     Args:
         model: To read; only TensorRT runs the result.
-        thresholds: Of the graph; attributes of the plugin.
+        settings: Of the graph; attributes of the plugin.
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     nodes = []
     for node in model.graph.node:
         if node.op_type == "NonMaxSuppression":
-            nodes += _plugin_nodes(node, thresholds)
+            nodes += _plugin_nodes(node, settings)
         elif list(node.output) == ["is_kept"]:
             nodes += [
                 helper.make_node("Greater", node.input, ["is_marked"]),
@@ -158,7 +158,7 @@ def with_plugin(model: onnx.ModelProto, thresholds: Thresholds) -> onnx.ModelPro
     return changed
 
 
-def _plugin_nodes(node: onnx.NodeProto, thresholds: Thresholds) -> list[onnx.NodeProto]:
+def _plugin_nodes(node: onnx.NodeProto, settings: PostprocessSettings) -> list[onnx.NodeProto]:
     """The plugin takes classes as the last axis, and gives indices in int32."""
     plugin = helper.make_node(
         PLUGIN,
@@ -166,9 +166,9 @@ def _plugin_nodes(node: onnx.NodeProto, thresholds: Thresholds) -> list[onnx.Nod
         ["chosen_int32"],
         domain=PLUGIN_DOMAIN,
         plugin_version="1",
-        score_thr=float(thresholds.score_thr),
-        iou_threshold=min(float(thresholds.nms_thr), 1.0),
-        max_output_boxes_per_class=thresholds.max_per_img,
+        score_thr=float(settings.score_thr),
+        iou_threshold=min(float(settings.nms_thr), 1.0),
+        max_output_boxes_per_class=settings.max_per_img,
         center_point_box=0,
     )
     return [

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yolox_pose.errors import UsageError
-from yolox_pose.inference.exported.description import LAYOUTS, SIZE_DIVISOR
+from yolox_pose.inference.exported.description import LAYOUTS
+from yolox_pose.structures.constants import SIZE_DIVISOR
 from yolox_pose.utils.dependencies import MissingDependencyError
 
 

@@ -21,8 +21,8 @@ from onnx import helper, numpy_helper
 
 from yolox_pose.export.graph import RawGraph, is_half
 from yolox_pose.export.nms_graph import append_nms, nms_graph, with_plugin
-from yolox_pose.inference.exported.decoding import Thresholds
-from yolox_pose.inference.exported.description import SIZE_DIVISOR, ModelDescription
+from yolox_pose.inference.exported.description import ModelDescription
+from yolox_pose.structures.constants import SIZE_DIVISOR
 
 OPSET = 18
 """Newest version that OpenCV, OpenVINO, onnxruntime and TensorRT of 2023 and later all read; the exporter's lowest."""
@@ -44,12 +44,12 @@ def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
     if description.precision == "fp16":
         store_half(model.graph)
     if description.layout == "nms":
-        thresholds = _thresholds(description)
+        settings = description.postprocess
         tail = nms_graph(
             len(description.classes),
             description.num_keypoints,
             description.keypoint_classes,
-            thresholds,
+            settings,
             opset=OPSET,
             ir_version=model.ir_version,
         )
@@ -60,13 +60,9 @@ def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
 
 def write_plugin_form(path: Path, description: ModelDescription) -> None:
     """Write beside a model that holds NMS the one that uses TensorRT's plugin, as ``<name>-efficientnms.onnx``."""
-    model = with_plugin(onnx.load(str(path)), _thresholds(description))
+    model = with_plugin(onnx.load(str(path)), description.postprocess)
     onnx.checker.check_model(model)
     onnx.save(model, str(path.with_stem(f"{path.stem}-efficientnms")))
-
-
-def _thresholds(description: ModelDescription) -> Thresholds:
-    return Thresholds(*(getattr(description, name) for name in Thresholds._fields[:4]))
 
 
 def to_onnx(network: RawGraph, description: ModelDescription) -> onnx.ModelProto:

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-PAD_VALUE = 114
-"""Grey of the padding in Megvii YOLOX (``yolox/data/data_augment.py``)."""
+from yolox_pose.structures.constants import PAD_VALUE
+
 SHRINK_LIMIT = 0.5
 """Scale below which bilinear sampling would skip source pixels, so that the source is averaged first."""
 WHOLE = 1e-6

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-PAD_VALUE = 114
-"""Grey level of the padding, as in Megvii YOLOX (``yolox/data/data_augment.py``, ``preproc``)."""
+from yolox_pose.structures.constants import PAD_VALUE
+from yolox_pose.structures.detections import Detections
 
 
 class Preprocessing(NamedTuple):
@@ -74,6 +74,15 @@ class Letterbox(NamedTuple):
     def inverse_boxes(self, boxes: np.ndarray, clip: bool = False) -> np.ndarray:
         """Take canvas boxes (..., 4) xyxy back into the source image; ``clip`` cuts them to it."""
         return _map_boxes(self.inverse, boxes, self.source if clip else None)
+
+    def inverse_detections(self, detections: Detections) -> Detections:
+        """Map detections from the canvas to the source image.
+
+        Boxes are clipped to the image. Keypoints of a detection whose keypoint scores are all 0 become 0.
+        """
+        keypoints = self.inverse(detections.keypoints) if len(detections.scores) else detections.keypoints
+        keypoints[~(detections.keypoint_scores > 0).any(-1)] = 0
+        return detections._replace(boxes=self.inverse_boxes(detections.boxes, clip=True), keypoints=keypoints)
 
 
 class Fitted(NamedTuple):

@@ -12,9 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from yolox_pose.geometry.similarity import box_areas, oks, pairwise_iou
-
-AREA_PER_BOX = 0.53
-"""Area of a person as a share of its box, where nothing better is known (COCO's mean)."""
+from yolox_pose.structures.constants import AREA_PER_BOX
 
 CRITERIA = ("box", "oks", "box_oks")
 SOFT_METHODS = ("none", "linear", "gaussian")

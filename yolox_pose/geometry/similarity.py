@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-MIN_AREA = 1.0
-"""Square pixels; a smaller instance is measured as if it had this area, as in :mod:`yolox_pose.ops.oks`."""
+from yolox_pose.structures.constants import MIN_AREA
 
 
 def box_areas(boxes: np.ndarray) -> np.ndarray:

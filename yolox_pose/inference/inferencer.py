@@ -13,12 +13,13 @@ import numpy as np
 
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import Fitted, Preprocessing, fit_image
-from yolox_pose.geometry.pose_nms import CRITERIA, SOFT_METHODS
 from yolox_pose.inference.exported.backends import MODEL_SUFFIXES
-from yolox_pose.inference.exported.decoding import Found
 from yolox_pose.inference.results import PoseResult
 from yolox_pose.inference.sequence import follow
 from yolox_pose.io.sources import Frame, Source, list_sources, read_frames
+from yolox_pose.structures.constants import DEFAULT_FPS
+from yolox_pose.structures.detections import Detections
+from yolox_pose.structures.settings import settings_overrides
 from yolox_pose.structures.skeleton import Skeleton
 from yolox_pose.tracking import SmootherSettings, TrackerSettings
 from yolox_pose.utils.background import prefetch, usable_cores
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 logger = logging.getLogger(__name__)
-
-NMS_SETTINGS = ("nms_type", "nms_thr", "oks_thr", "soft_nms", "soft_sigma")
-"""Fields of the model's settings that ``nms`` may name."""
 
 READERS = max(1, min(8, usable_cores() // 2))
 """Threads that decode images; the network has the other cores, so that on two it is one."""
@@ -66,7 +64,9 @@ class Network(Protocol):
     ahead: int
     """Batches that are worth beginning, in a thread, before the one before is finished."""
 
-    def begin(self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None) -> Callable[[], list[Found]]:
+    def begin(
+        self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None
+    ) -> Callable[[], list[Detections]]:
         """Begin with a batch; what is returned gives its detections in pixels of the source images."""
 
 
@@ -87,7 +87,7 @@ class PoseInferencer:
         half: Compute the network in half precision: float16 on a GPU, bfloat16, which has 8
             bits, on a CPU.
         nms: What suppression of doubles compares, ``'box'``, ``'oks'`` or ``'box_oks'``, or a mapping of fields of
-            :class:`yolox_pose.models.postprocess.PostprocessSettings` (:data:`NMS_SETTINGS`); None takes the config's.
+            :class:`yolox_pose.structures.settings.PostprocessSettings` (its :data:`NMS_FIELDS`); None takes the config's.
         keep_images: Whether results of files hold the decoded image; else it is read again when it is asked for.
         backend: What runs an exported model; see :func:`yolox_pose.runtime.load`.
         input_size: (H, W) of the input of an exported model with a dynamic size.
@@ -128,7 +128,7 @@ class PoseInferencer:
         input_size: tuple[int, int] | None = None,
         threads: int | None = None,
     ) -> None:
-        settings = _test_settings(score_thr, nms_thr, max_per_img) | _nms_settings(nms)
+        settings = settings_overrides(score_thr=score_thr, nms_thr=nms_thr, max_per_img=max_per_img, nms=nms)
         self.batch_size = _checked_batch_size(batch_size)
         if config is None:
             if checkpoint is not None:
@@ -142,7 +142,7 @@ class PoseInferencer:
             from yolox_pose.inference.exported.network import ExportedNetwork
 
             exported = ExportedNetwork.load(config, backend=backend, size=input_size, threads=threads)
-            exported.thresholds(settings)  # refuses at once what does not go with the model
+            exported.postprocess_settings(settings)  # refuses at once what does not go with the model
             self.network: Network = exported
         else:
             if (backend, input_size, threads) != (None, None, None):
@@ -167,7 +167,7 @@ class PoseInferencer:
         skip_unreadable: bool | None = None,
         track: bool | TrackerSettings = False,
         smooth: bool | SmootherSettings = False,
-        fps: float = 25.0,
+        fps: float = DEFAULT_FPS,
     ) -> Iterator[PoseResult]:
         """Find the poses in images and videos.
 
@@ -243,7 +243,7 @@ class PoseInferencer:
         found = self.network.begin([image.fitted for image in batch], settings)
         return lambda: [self._result(image, detections) for image, detections in zip(batch, found())]
 
-    def _result(self, image: _Image, found: Found) -> PoseResult:
+    def _result(self, image: _Image, found: Detections) -> PoseResult:
         frame, source = image.frame, image.frame.source
         return PoseResult(
             **found._asdict(),
@@ -283,29 +283,6 @@ def find_labels(wanted: Sequence[str | int], classes: Sequence[str]) -> tuple[in
     if not labels:
         raise UsageError("classes names no class")
     return tuple(sorted(set(labels)))
-
-
-def _test_settings(score: float, nms: float | None, max_per_img: int | None) -> dict[str, Any]:
-    """Entries of the model's ``test_cfg``."""
-    for name, value in (("score_thr", score), ("nms_thr", nms)):
-        if value is not None and not 0 <= value <= 1:
-            raise UsageError(f"{name} must be between 0 and 1, not {value}")
-    if max_per_img is not None and max_per_img < 1:
-        raise UsageError(f"max_per_img must be at least 1, not {max_per_img}")
-    settings = {"score_thr": score, "nms_thr": nms, "max_per_img": max_per_img}
-    return {key: value for key, value in settings.items() if value is not None}
-
-
-def _nms_settings(nms: str | Mapping[str, Any] | None) -> dict[str, Any]:
-    """Entries of the model's ``test_cfg``."""
-    settings = {"nms_type": nms} if isinstance(nms, str) else dict(nms or {})
-    unknown = sorted(set(settings) - set(NMS_SETTINGS))
-    if unknown:
-        raise UsageError(f"nms: unknown settings {', '.join(unknown)}; known: {', '.join(NMS_SETTINGS)}")
-    for name, known in (("nms_type", CRITERIA), ("soft_nms", SOFT_METHODS)):
-        if settings.get(name, known[0]) not in known:
-            raise UsageError(f"nms: {name} must be one of {', '.join(known)}, not {settings[name]!r}")
-    return settings
 
 
 def _checked_batch_size(batch_size: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from yolox_pose.inference.results import PoseResult
+from yolox_pose.structures.constants import DEFAULT_FPS
 from yolox_pose.tracking import KeypointSmoother, SmootherSettings, Tracker, TrackerSettings
 
 
@@ -13,7 +14,7 @@ def follow(
     results: Iterable[PoseResult],
     settings: TrackerSettings = TrackerSettings(),
     smoothing: SmootherSettings | None = None,
-    fps: float = 25.0,
+    fps: float = DEFAULT_FPS,
 ) -> Iterator[PoseResult]:
     """Give the persons of consecutive results ids, and smooth their keypoints.
 

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from yolox_pose.checkpoints.model_info import find_classes, find_preprocessing, find_skeleton
 from yolox_pose.geometry.letterbox import Fitted, Letterbox
-from yolox_pose.inference.exported.decoding import Found, make_found, to_source
 from yolox_pose.models.head import as_postprocess_settings
 from yolox_pose.models.loading import load_model
-from yolox_pose.models.postprocess import PostprocessSettings, detect
+from yolox_pose.models.postprocess import detect
 from yolox_pose.ops import HeadOutputs
+from yolox_pose.structures.detections import Detections
+from yolox_pose.structures.settings import PostprocessSettings
 
 from mmcv.cnn import fuse_conv_bn  # isort: skip  (after the registry, which fills gaps of the stack)
 from mmengine.config import Config  # isort: skip
@@ -80,7 +81,9 @@ class TorchNetwork:
         self.ahead = int(self.device.type == "cuda")
         self._copying, self._choosing = (torch.cuda.Stream(self.device) if self.ahead else None for _ in range(2))
 
-    def begin(self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None) -> Callable[[], list[Found]]:
+    def begin(
+        self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None
+    ) -> Callable[[], list[Detections]]:
         """Begin with a batch; what is returned gives its detections in pixels of the source images, boxes cut to them.
 
         A GPU is only told what to do, and not waited for until the detections are asked for.
@@ -116,7 +119,7 @@ class TorchNetwork:
         return inputs
 
     @torch.inference_mode()
-    def _finish(self, raw: _Raw, letterboxes: Sequence[Letterbox], settings: PostprocessSettings) -> list[Found]:
+    def _finish(self, raw: _Raw, letterboxes: Sequence[Letterbox], settings: PostprocessSettings) -> list[Detections]:
         """Detections, chosen beside the batch that came after, if there is one."""
         head = self.model.head
         with torch.cuda.stream(self._choosing):  # None: where we are
@@ -124,4 +127,4 @@ class TorchNetwork:
                 self._choosing.wait_event(raw.finished)
             found = detect(raw.predictions, raw.priors, settings, head.has_keypoints, head.sigmas)
         arrays = ((None if values is None else values.numpy() for values in one) for one in found)
-        return [to_source(make_found(*one), letterbox) for one, letterbox in zip(arrays, letterboxes)]
+        return [letterbox.inverse_detections(Detections.create(*one)) for one, letterbox in zip(arrays, letterboxes)]

@@ -12,7 +12,8 @@ import numpy as np
 
 from yolox_pose.errors import DataError
 from yolox_pose.inference.results import COORDINATE_DIGITS, SCORE_DIGITS, PoseResult, encode_picture
-from yolox_pose.io.video import DEFAULT_FPS, VideoWriter
+from yolox_pose.io.video import VideoWriter
+from yolox_pose.structures.constants import DEFAULT_FPS
 
 
 class ResultFile:

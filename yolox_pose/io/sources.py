@@ -16,12 +16,10 @@ import numpy as np
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.images import decode_image, read_image, to_bgr
 from yolox_pose.io.video import VideoReader
+from yolox_pose.structures.constants import IMAGE_SUFFIXES
 from yolox_pose.utils.background import in_order
 
 T = TypeVar("T")
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".tif", ".tiff", ".webp"})
-"""Files of a folder that are taken for images. Single files and patterns are tried whatever their ending."""
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
 """Files and addresses that are taken for videos."""

@@ -17,11 +17,10 @@ import cv2
 import numpy as np
 
 from yolox_pose.errors import DataError
+from yolox_pose.structures.constants import DEFAULT_FPS
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_FPS = 25.0
-"""Frames per second of a video that does not say."""
 
 STREAM_SECONDS = 10.0
 """A camera or stream that gives no frame for so long has ended."""

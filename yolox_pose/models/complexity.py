@@ -11,11 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from yolox_pose.errors import UsageError
 from yolox_pose.registry import MODELS, SCOPE
+from yolox_pose.structures.constants import SIZE_DIVISOR
 
 from mmengine.registry import init_default_scope  # isort: skip  (after the registry, which fills gaps of the stack)
 
-SIZE_DIVISOR = 32
-"""Height and width of the network's input are multiples of its largest stride."""
 BRANCHES = {
     "conv_cls": "class branch",
     "out_cls": "class branch",

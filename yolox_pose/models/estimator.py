@@ -28,7 +28,7 @@ class YOLOXPoseEstimator(BasePoseEstimator):
         backbone: Config of the backbone.
         neck: Config of the neck.
         head: Config of the head.
-        test_cfg: Fields of :class:`yolox_pose.models.postprocess.PostprocessSettings`.
+        test_cfg: Fields of :class:`yolox_pose.structures.settings.PostprocessSettings`.
         channels_last: Whether weights are laid out channels-last.
         compile: Whether ``torch.compile`` makes one program of the network (backbone, neck, head convolutions) for
             training, for batches of any size; or the arguments of ``torch.compile``.

@@ -14,9 +14,10 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from yolox_pose.errors import DataError
-from yolox_pose.models.postprocess import Detections, PostprocessSettings, detect
+from yolox_pose.models.postprocess import detect
 from yolox_pose.models.targets import collect_targets
 from yolox_pose.ops import (
+    DetectionTensors,
     DistillationWeights,
     HeadOutputs,
     LossWeights,
@@ -30,6 +31,7 @@ from yolox_pose.ops import (
     yolox_losses,
 )
 from yolox_pose.registry import MODELS
+from yolox_pose.structures.settings import PostprocessSettings
 from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 
 SCORE_PRIOR = 0.01
@@ -298,7 +300,7 @@ class YOLOXPoseDecoupledHead(BaseModule):
         Args:
             features: Feature maps.
             data_samples: Not used; MMPose's estimators pass it.
-            test_cfg: Fields of :class:`yolox_pose.models.postprocess.PostprocessSettings`.
+            test_cfg: Fields of :class:`yolox_pose.structures.settings.PostprocessSettings`.
 
         Returns:
             One ``InstanceData`` an image, sorted by score.
@@ -354,13 +356,14 @@ def as_postprocess_settings(test_cfg: Mapping | None) -> PostprocessSettings:
     """Settings from a model's ``test_cfg``.
 
     Raises:
-        ValueError: If a field is not known.
+        UsageError: If a field is unknown or its value is out of range.
     """
-    known = {key: value for key, value in (test_cfg or {}).items() if key not in FOREIGN_TEST_SETTINGS}
-    return _settings(PostprocessSettings, known, "test_cfg")
+    ignored = ("type", *FOREIGN_TEST_SETTINGS)
+    values = {key: value for key, value in (test_cfg or {}).items() if key not in ignored}
+    return PostprocessSettings.from_dict(values, "test_cfg")
 
 
-def to_instances(found: Detections) -> InstanceData:
+def to_instances(found: DetectionTensors) -> InstanceData:
     """``InstanceData`` under the field names that MMPose and MMDetection use.
 
     ``bbox_scores`` is an array, as MMPose's inferencer writes single ones of it into JSON.

@@ -2,60 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from yolox_pose.geometry.nms import nms
-from yolox_pose.ops import HeadOutputs, batched_nms, decode_boxes, decode_keypoints, suppress_poses
-
-
-class PostprocessSettings(NamedTuple):
-    """Which detections are kept.
-
-    Attributes:
-        score_thr: Smallest ``class * objectness`` probability.
-        nms_pre: Most candidates an image that go into NMS, the best ones.
-        nms_thr: IoU above which the lower of two boxes of a class goes; 1 or more switches NMS by boxes off.
-        max_per_img: Most detections an image.
-        classes: Labels that are looked for; None for all.
-        nms_type: What is compared: ``'box'``, the boxes; ``'oks'``, the poses; ``'box_oks'``, both, and one goes only if
-            boxes and poses say so (:func:`yolox_pose.ops.compare_detections`).
-        oks_thr: OKS above which the lower of two poses goes.
-        soft_nms: ``'none'``, or ``'linear'`` or ``'gaussian'``: scores are lowered instead
-            (:func:`yolox_pose.ops.pose_nms.soft_scores`).
-        soft_sigma: Of ``'gaussian'``.
-    """
-
-    score_thr: float = 0.01
-    nms_pre: int = 3000
-    nms_thr: float = 0.65
-    max_per_img: int = 300
-    classes: tuple[int, ...] | None = None
-    nms_type: str = "box"
-    oks_thr: float = 0.5
-    soft_nms: str = "none"
-    soft_sigma: float = 0.5
-
-
-class Detections(NamedTuple):
-    """Detections of an image in pixels of the network's input, best first.
-
-    Attributes:
-        boxes: (n, 4) xyxy.
-        scores: (n,).
-        labels: (n,) int64.
-        keypoints: (n, K, 2), or None without the keypoint branch.
-        keypoint_scores: (n, K) visibility probabilities, 0 for classes without keypoints, or None.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-    keypoints: Tensor | None = None
-    keypoint_scores: Tensor | None = None
+from yolox_pose.ops import DetectionTensors, HeadOutputs, batched_nms, decode_boxes, decode_keypoints, suppress_poses
+from yolox_pose.structures.settings import PostprocessSettings
 
 
 @torch.no_grad()
@@ -65,7 +18,7 @@ def detect(
     settings: PostprocessSettings = PostprocessSettings(),
     has_keypoints: Tensor | None = None,
     sigmas: Tensor | None = None,
-) -> list[Detections]:
+) -> list[DetectionTensors]:
     """Score, select, decode and suppress.
 
     Each prior stands for its best class; boxes of different classes do not suppress each other.
@@ -86,17 +39,17 @@ def detect(
     counts = (scores > -torch.inf).sum(-1).clamp(max=settings.max_per_img).tolist()
     most = max(counts)
     rows, order = torch.arange(len(order), device=order.device)[:, None], order[:, :most]
-    best = Detections(*(None if column is None else column[rows, order].cpu() for column in candidates))
+    best = DetectionTensors(*(None if column is None else column[rows, order].cpu() for column in candidates))
     best = best._replace(scores=scores[:, :most].cpu())
     return [
-        Detections(*(None if column is None else column[image, :count] for column in best))
+        DetectionTensors(*(None if column is None else column[image, :count] for column in best))
         for image, count in enumerate(counts)
     ]
 
 
 def _candidates(
     predictions: HeadOutputs, priors: Tensor, settings: PostprocessSettings, has_keypoints: Tensor | None
-) -> Detections:
+) -> DetectionTensors:
     """The best M priors of each image, decoded and sorted: (B, M, ...); scores are ``-inf`` where there are fewer."""
     probability = predictions.classes.float().sigmoid() * predictions.objectness.float().sigmoid()[..., None]
     if settings.classes is not None:
@@ -109,7 +62,7 @@ def _candidates(
     scores, index = scores.masked_fill(~above, -torch.inf).topk(count, dim=-1)  # sorted
     rows = torch.arange(len(scores), device=scores.device)[:, None]
     chosen = priors[index]
-    found = Detections(decode_boxes(predictions.boxes[rows, index], chosen), scores, labels[rows, index])
+    found = DetectionTensors(decode_boxes(predictions.boxes[rows, index], chosen), scores, labels[rows, index])
     if predictions.keypoints is None:
         return found
     keypoint_scores = predictions.visibility[rows, index].float().sigmoid()
@@ -119,7 +72,7 @@ def _candidates(
     return found._replace(keypoints=keypoints, keypoint_scores=keypoint_scores)
 
 
-def _suppressed(candidates: Detections, settings: PostprocessSettings, sigmas: Tensor | None) -> Tensor:
+def _suppressed(candidates: DetectionTensors, settings: PostprocessSettings, sigmas: Tensor | None) -> Tensor:
     """(B, M) scores after suppression, ``-inf`` for what goes."""
     if settings.nms_thr >= 1 and settings.nms_type != "oks":
         return candidates.scores

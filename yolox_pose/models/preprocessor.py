@@ -14,13 +14,11 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from yolox_pose.registry import MODELS
-
-PAD_VALUE = 114
-"""Grey level of padding, as in YOLOX."""
+from yolox_pose.structures.constants import PAD_VALUE, SIZE_DIVISOR
 
 
 def random_batch_size(
-    seed: int, iteration: int, size_range: tuple[int, int], divisor: int = 32, interval: int = 1
+    seed: int, iteration: int, size_range: tuple[int, int], divisor: int = SIZE_DIVISOR, interval: int = 1
 ) -> int:
     """Side length of the batches around an iteration, a pure function of its arguments.
 
@@ -87,7 +85,7 @@ class YOLOXPoseDataPreprocessor(BaseDataPreprocessor):
 
     def __init__(
         self,
-        size_divisor: int = 32,
+        size_divisor: int = SIZE_DIVISOR,
         random_size: tuple[int, int] | None = None,
         random_size_interval: int = 1,
         channels_last: bool = True,

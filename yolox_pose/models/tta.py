@@ -11,8 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from yolox_pose.models.head import as_postprocess_settings, to_instances
-from yolox_pose.models.postprocess import Detections
-from yolox_pose.ops import compare_detections
+from yolox_pose.ops import DetectionTensors, compare_detections
 from yolox_pose.ops.fusion import flip_boxes, flip_keypoints, merge_views
 from yolox_pose.registry import MODELS
 
@@ -47,7 +46,7 @@ class YOLOXPoseTTA(BaseTTAModel):
             flip_indices = torch.as_tensor(head.skeleton.flip_indices)
         found = [unflip(s.pred_instances, s.metainfo, flip_indices) for s in samples]
         views = torch.cat([torch.full_like(part.labels, view) for view, part in enumerate(found)])
-        together = Detections(*(None if column[0] is None else torch.cat(column) for column in zip(*found)))
+        together = DetectionTensors(*(None if column[0] is None else torch.cat(column) for column in zip(*found)))
         _, same = compare_detections(
             together.boxes,
             criterion=settings.nms_type,
@@ -66,12 +65,12 @@ class YOLOXPoseTTA(BaseTTAModel):
             keypoint_scores=together.keypoint_scores,
         )
         count = min(int((merged.scores > settings.score_thr).sum()), settings.max_per_img)
-        best = Detections(*(None if column is None else column[:count] for column in merged))
+        best = DetectionTensors(*(None if column is None else column[:count] for column in merged))
         samples[0].pred_instances = to_instances(best)
         return samples[0]
 
 
-def unflip(instances: InstanceData, metainfo: dict[str, Any], flip_indices: Tensor | None) -> Detections:
+def unflip(instances: InstanceData, metainfo: dict[str, Any], flip_indices: Tensor | None) -> DetectionTensors:
     """Detections of a view in the image as it is.
 
     Args:
@@ -87,4 +86,4 @@ def unflip(instances: InstanceData, metainfo: dict[str, Any], flip_indices: Tens
         if keypoints is not None:
             keypoints = flip_keypoints(keypoints, width, flip_indices)
             keypoint_scores = keypoint_scores[..., flip_indices]
-    return Detections(boxes, instances.scores, instances.labels, keypoints, keypoint_scores)
+    return DetectionTensors(boxes, instances.scores, instances.labels, keypoints, keypoint_scores)

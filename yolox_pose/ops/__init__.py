@@ -9,6 +9,7 @@ Conventions: boxes are ``(x1, y1, x2, y2)`` in pixels of the network's input, in
 """
 
 from yolox_pose.ops.boxes import aligned_iou, decode_boxes, encode_boxes, grid_priors, pairwise_iou
+from yolox_pose.ops.detections import DetectionTensors
 from yolox_pose.ops.distillation import DistillationWeights, distillation_losses
 from yolox_pose.ops.keypoints import decode_keypoints, encode_keypoints
 from yolox_pose.ops.losses import HeadOutputs, LossWeights, Targets, yolox_losses
@@ -19,6 +20,7 @@ from yolox_pose.ops.simota import Assignment, SimOTASettings, simota
 
 __all__ = [
     "Assignment",
+    "DetectionTensors",
     "DistillationWeights",
     "LossWeights",
     "HeadOutputs",

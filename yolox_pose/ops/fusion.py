@@ -5,30 +5,11 @@ M detections of all views together, V views, H merged detections.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
+from yolox_pose.ops.detections import DetectionTensors
 from yolox_pose.ops.nms import greedy_survivors
-
-
-class Merged(NamedTuple):
-    """Detections of all views together, best first.
-
-    Attributes:
-        boxes: (H, 4).
-        scores: (H,).
-        labels: (H,).
-        keypoints: (H, K, 2), or None.
-        keypoint_scores: (H, K), or None.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-    keypoints: Tensor | None = None
-    keypoint_scores: Tensor | None = None
 
 
 def flip_boxes(boxes: Tensor, width: float) -> Tensor:
@@ -52,7 +33,7 @@ def merge_views(
     num_views: int,
     keypoints: Tensor | None = None,
     keypoint_scores: Tensor | None = None,
-) -> Merged:
+) -> DetectionTensors:
     """Average what several views say of one object.
 
     Greedy suppression over all views finds the objects; each view then gives at most its best detection of an object.
@@ -76,13 +57,13 @@ def merge_views(
     Source: Solovyev et al., Weighted boxes fusion, Image and Vision Computing 2021, adapted to poses.
     """
     if not len(scores):
-        return Merged(boxes, scores, labels, keypoints, keypoint_scores)
+        return DetectionTensors(boxes, scores, labels, keypoints, keypoint_scores)
     order = scores.argsort(descending=True, stable=True)
     boxes, scores, labels, views = boxes[order], scores[order], labels[order], views[order]
     same = same[order][:, order] & (labels[:, None] == labels)
     heads = greedy_survivors(same, torch.ones_like(scores, dtype=torch.bool)).nonzero()[:, 0]
     weights = _memberships(same, heads, views, num_views) * scores  # (H, M)
-    found = Merged(_average(boxes, weights, heads), weights.sum(-1) / num_views, labels[heads])
+    found = DetectionTensors(_average(boxes, weights, heads), weights.sum(-1) / num_views, labels[heads])
     if keypoints is not None:
         keypoints, keypoint_scores = keypoints[order], keypoint_scores[order]
         by_keypoint = weights[..., None] * keypoint_scores  # (H, M, K)
@@ -92,7 +73,7 @@ def merge_views(
             keypoint_scores=_average(keypoint_scores, weights, heads),
         )
     rank = found.scores.argsort(descending=True, stable=True)
-    return Merged(*(None if column is None else column[rank] for column in found))
+    return DetectionTensors(*(None if column is None else column[rank] for column in found))
 
 
 def _memberships(same: Tensor, heads: Tensor, views: Tensor, num_views: int) -> Tensor:

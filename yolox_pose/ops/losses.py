@@ -11,8 +11,9 @@ from torch import Tensor
 
 from yolox_pose.ops.boxes import aligned_iou, decode_boxes, encode_boxes
 from yolox_pose.ops.keypoints import decode_keypoints
-from yolox_pose.ops.oks import MIN_AREA, keypoint_oks
+from yolox_pose.ops.oks import keypoint_oks
 from yolox_pose.ops.simota import Assignment
+from yolox_pose.structures.constants import MIN_AREA
 
 
 class LossWeights(NamedTuple):

@@ -11,8 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-MIN_AREA = 1.0
-"""Square pixels; a smaller instance is measured as if it had this area."""
+from yolox_pose.structures.constants import MIN_AREA
 
 
 def _variances(areas: Tensor, sigmas: Tensor) -> Tensor:

@@ -13,10 +13,7 @@ from torch import Tensor
 
 from yolox_pose.ops.boxes import pairwise_iou
 from yolox_pose.ops.nms import greedy_survivors
-from yolox_pose.ops.oks import MIN_AREA
-
-AREA_PER_BOX = 0.53
-"""Area of a person as a share of its box, where nothing better is known (COCO's mean)."""
+from yolox_pose.structures.constants import AREA_PER_BOX, MIN_AREA
 
 CRITERIA = ("box", "oks", "box_oks")
 SOFT_METHODS = ("none", "linear", "gaussian")

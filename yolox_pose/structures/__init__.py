@@ -1,1 +1,1 @@
-"""Plain data that travels between the packages: skeletons, classes."""
+"""Plain data that travels between the packages: skeletons, classes, settings, detections, constants."""

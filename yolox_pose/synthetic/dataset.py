@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 
 from yolox_pose.errors import UsageError
+from yolox_pose.structures.constants import DEFAULT_FPS
 from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.synthetic import scene as scenes
 from yolox_pose.synthetic.figure import PARTS_PER_PERSON, Part, paint_figure
@@ -369,7 +370,7 @@ def synthesize_crowd(
     people: tuple[int, int] = (2, 8),
     workers: int = 1,
     frames: int = 0,
-    fps: float = 25.0,
+    fps: float = DEFAULT_FPS,
     progress: bool = True,
     **options: Any,
 ) -> Synthesis:

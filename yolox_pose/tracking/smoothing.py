@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from yolox_pose.structures.constants import DEFAULT_FPS
+
 
 class SmootherSettings(NamedTuple):
     """Settings of the filter.
@@ -42,7 +44,7 @@ class KeypointSmoother:
         fps: Frames per second of the video, where :meth:`update` is not told times.
     """
 
-    def __init__(self, settings: SmootherSettings = SmootherSettings(), *, fps: float = 30.0) -> None:
+    def __init__(self, settings: SmootherSettings = SmootherSettings(), *, fps: float = DEFAULT_FPS) -> None:
         if not fps > 0:
             raise ValueError(f"fps must be above 0, not {fps}")
         self.settings, self.fps = settings, fps

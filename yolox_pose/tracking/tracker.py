@@ -18,6 +18,7 @@ import numpy as np
 
 from yolox_pose.geometry.pose_nms import greedy_survivors
 from yolox_pose.geometry.similarity import box_areas, oks, pairwise_iou, pairwise_touching
+from yolox_pose.structures.constants import DEFAULT_FPS
 from yolox_pose.tracking import motion
 from yolox_pose.tracking.assignment import best_pairs, exclusive_pairs
 from yolox_pose.tracking.motion import Motion
@@ -125,7 +126,11 @@ class Tracker:
     """
 
     def __init__(
-        self, settings: TrackerSettings = TrackerSettings(), *, fps: float = 30.0, sigmas: np.ndarray | None = None
+        self,
+        settings: TrackerSettings = TrackerSettings(),
+        *,
+        fps: float = DEFAULT_FPS,
+        sigmas: np.ndarray | None = None,
     ) -> None:
         if not fps > 0:
             raise ValueError(f"fps must be above 0, not {fps}")

@@ -58,7 +58,7 @@ TRAINING = (
 """What training, evaluation and inference with PyTorch import, in the order in which it is reported."""
 
 
-class Found(NamedTuple):
+class Installed(NamedTuple):
     """What is installed of a dependency; ``version`` is None where the module is absent, "" where it is unknown."""
 
     dependency: Dependency
@@ -76,15 +76,15 @@ class Found(NamedTuple):
         return ""
 
 
-def look_up(dependency: Dependency) -> Found:
+def look_up(dependency: Dependency) -> Installed:
     """Return what is installed of ``dependency``, without importing it."""
     for name in dependency.distributions:
         try:
-            return Found(dependency, name, metadata.version(name))
+            return Installed(dependency, name, metadata.version(name))
         except metadata.PackageNotFoundError:
             continue
     present = find_spec(dependency.module) is not None
-    return Found(dependency, dependency.distributions[0], "" if present else None)
+    return Installed(dependency, dependency.distributions[0], "" if present else None)
 
 
 def require(dependencies: Iterable[Dependency] = TRAINING) -> None:

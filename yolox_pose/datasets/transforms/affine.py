@@ -17,7 +17,6 @@ from yolox_pose.datasets.transforms.base import (
     set_instances,
 )
 from yolox_pose.geometry.affine import (
-    PAD_VALUE,
     Tile,
     TiledImage,
     affine_matrix,
@@ -27,6 +26,7 @@ from yolox_pose.geometry.affine import (
     warp_points,
 )
 from yolox_pose.registry import TRANSFORMS
+from yolox_pose.structures.constants import PAD_VALUE
 
 
 @TRANSFORMS.register_module()

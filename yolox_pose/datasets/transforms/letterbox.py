@@ -7,9 +7,10 @@ from typing import Any
 
 from yolox_pose.datasets import augment
 from yolox_pose.datasets.transforms.base import SampleTransform, as_size, get_instances, image_size, set_instances
-from yolox_pose.geometry.affine import PAD_VALUE, scaling, translation, warp_image
+from yolox_pose.geometry.affine import scaling, translation, warp_image
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
 from yolox_pose.registry import TRANSFORMS
+from yolox_pose.structures.constants import PAD_VALUE
 
 
 @TRANSFORMS.register_module()

@@ -16,8 +16,9 @@ from yolox_pose.datasets.transforms.base import (
     image_size,
     set_instances,
 )
-from yolox_pose.geometry.affine import PAD_VALUE, Tile, mix_tile
+from yolox_pose.geometry.affine import Tile, mix_tile
 from yolox_pose.registry import TRANSFORMS
+from yolox_pose.structures.constants import PAD_VALUE
 
 MIXUP_TRIES = 15
 """Draws of a MixUp partner until one has instances, as in mmdet's ``YOLOXMixUp`` (``max_iters``)."""

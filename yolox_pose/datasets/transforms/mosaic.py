@@ -7,8 +7,9 @@ from typing import Any
 
 from yolox_pose.datasets import augment
 from yolox_pose.datasets.transforms.base import SampleTransform, as_range, as_size, get_instances, set_instances
-from yolox_pose.geometry.affine import PAD_VALUE, Tile, TiledImage
+from yolox_pose.geometry.affine import Tile, TiledImage
 from yolox_pose.registry import TRANSFORMS
+from yolox_pose.structures.constants import PAD_VALUE
 
 
 @TRANSFORMS.register_module()

@@ -9,8 +9,8 @@ import cv2
 
 from yolox_pose.datasets.transforms.letterbox import LetterboxResize
 from yolox_pose.datasets.transforms.packing import PackYOLOXPoseInputs
-from yolox_pose.geometry.affine import PAD_VALUE
 from yolox_pose.registry import TRANSFORMS
+from yolox_pose.structures.constants import PAD_VALUE, SIZE_DIVISOR
 
 
 @TRANSFORMS.register_module()
@@ -39,7 +39,7 @@ class TTALetterbox(LetterboxResize):
         pad_value: int = PAD_VALUE,
         scales: Sequence[float] = (1.0,),
         flip: bool = True,
-        divisor: int = 32,
+        divisor: int = SIZE_DIVISOR,
     ) -> None:
         super().__init__(input_size, centered, pad_value)
         if not scales or min(scales) <= 0:

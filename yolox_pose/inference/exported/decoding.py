@@ -8,55 +8,13 @@ classes do not suppress each other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from yolox_pose.geometry.letterbox import Letterbox
 from yolox_pose.geometry.nms import nms
 from yolox_pose.inference.exported.description import ModelDescription
-
-
-class Thresholds(NamedTuple):
-    """Which detections are kept; see :class:`yolox_pose.models.postprocess.PostprocessSettings`.
-
-    In a graph that holds NMS each prior has chosen its class before ``classes`` leaves some out.
-    """
-
-    score_thr: float
-    nms_pre: int
-    nms_thr: float
-    max_per_img: int
-    classes: tuple[int, ...] | None = None
-
-
-class Found(NamedTuple):
-    """Detections of an image, best first, in pixels.
-
-    Attributes:
-        boxes: (n, 4) float32 xyxy.
-        scores: (n,) float32.
-        labels: (n,) int64.
-        keypoints: (n, K, 2) float32; zeros for classes without keypoints.
-        keypoint_scores: (n, K) float32, likewise.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    keypoints: np.ndarray
-    keypoint_scores: np.ndarray
-
-
-def to_source(found: Found, letterbox: Letterbox) -> Found:
-    """Detections of a letterboxed image in pixels of the source image, boxes cut to it.
-
-    Keypoints of a detection that has none (scores of 0) become 0.
-    """
-    keypoints = letterbox.inverse(found.keypoints) if len(found.scores) else found.keypoints
-    absent = ~(found.keypoint_scores > 0).any(-1)
-    keypoints[absent] = 0
-    return found._replace(boxes=letterbox.inverse_boxes(found.boxes, clip=True), keypoints=keypoints)
+from yolox_pose.structures.detections import Detections
+from yolox_pose.structures.settings import PostprocessSettings
 
 
 def grid_priors(size: tuple[int, int], strides: Sequence[int]) -> np.ndarray:
@@ -73,8 +31,8 @@ def detections(
     image: int,
     priors: np.ndarray,
     description: ModelDescription,
-    thresholds: Thresholds,
-) -> Found:
+    settings: PostprocessSettings,
+) -> Detections:
     """Detections of one image of a batch.
 
     Args:
@@ -82,29 +40,29 @@ def detections(
         image: Index in the batch.
         priors: (N, 3) of the network's input.
         description: Of the model; says what the outputs are.
-        thresholds: What is kept.
+        settings: What is kept.
     """
     if description.layout == "nms":
-        found = _finished(outputs, image, thresholds)
+        found = _finished(outputs, image, settings)
     elif description.layout == "decode":
-        found = _from_decoded({name: values[image] for name, values in outputs.items()}, thresholds)
+        found = _from_decoded({name: values[image] for name, values in outputs.items()}, settings)
     else:
-        found = _from_raw({name: values[image] for name, values in outputs.items()}, priors, thresholds)
+        found = _from_raw({name: values[image] for name, values in outputs.items()}, priors, settings)
     if len(description.keypoint_classes) == len(description.classes):
         return found
     posed = np.isin(found.labels, description.keypoint_classes)[:, None].astype(np.float32)
     return found._replace(keypoints=found.keypoints * posed[..., None], keypoint_scores=found.keypoint_scores * posed)
 
 
-def _finished(outputs: Mapping[str, np.ndarray], image: int, thresholds: Thresholds) -> Found:
+def _finished(outputs: Mapping[str, np.ndarray], image: int, settings: PostprocessSettings) -> Detections:
     """Detections of the ``nms`` layout: those of one image, above a threshold that may be higher than the graph's."""
-    wanted = (outputs["batch_index"] == image) & (outputs["scores"] > thresholds.score_thr)
-    if thresholds.classes is not None:
-        wanted &= np.isin(outputs["labels"], thresholds.classes)
+    wanted = (outputs["batch_index"] == image) & (outputs["scores"] > settings.score_thr)
+    if settings.classes is not None:
+        wanted &= np.isin(outputs["labels"], settings.classes)
     rows = np.flatnonzero(wanted)
-    rows = rows[: thresholds.max_per_img]
+    rows = rows[: settings.max_per_img]
     n = len(rows)
-    return Found(
+    return Detections.create(
         outputs["boxes"][rows],
         outputs["scores"][rows],
         outputs["labels"][rows].astype(np.int64),
@@ -113,34 +71,34 @@ def _finished(outputs: Mapping[str, np.ndarray], image: int, thresholds: Thresho
     )
 
 
-def _from_decoded(outputs: Mapping[str, np.ndarray], thresholds: Thresholds) -> Found:
+def _from_decoded(outputs: Mapping[str, np.ndarray], settings: PostprocessSettings) -> Detections:
     """Select and suppress among ``boxes`` (N, 4), ``scores`` (N, C) and keypoints in pixels."""
-    labels, scores = _best_class(outputs["scores"], thresholds.classes)
-    rows = _best(scores, thresholds)
-    rows = rows[_suppress(outputs["boxes"][rows], scores[rows], labels[rows], thresholds)]
+    labels, scores = _best_class(outputs["scores"], settings.classes)
+    rows = _best(scores, settings)
+    rows = rows[_suppress(outputs["boxes"][rows], scores[rows], labels[rows], settings)]
     keypoints = keypoint_scores = None
     if "keypoints" in outputs:
         keypoints, keypoint_scores = outputs["keypoints"][rows], outputs["keypoint_scores"][rows]
-    return make_found(outputs["boxes"][rows], scores[rows], labels[rows], keypoints, keypoint_scores)
+    return Detections.create(outputs["boxes"][rows], scores[rows], labels[rows], keypoints, keypoint_scores)
 
 
-def _from_raw(outputs: Mapping[str, np.ndarray], priors: np.ndarray, thresholds: Thresholds) -> Found:
+def _from_raw(outputs: Mapping[str, np.ndarray], priors: np.ndarray, settings: PostprocessSettings) -> Detections:
     """Score, select, decode and suppress. Only priors whose objectness alone is above the threshold are looked into."""
     objectness = _sigmoid(outputs["objectness"])
-    rows = np.flatnonzero(objectness > thresholds.score_thr)
-    labels, logits = _best_class(outputs["classes"][rows], thresholds.classes)
+    rows = np.flatnonzero(objectness > settings.score_thr)
+    labels, logits = _best_class(outputs["classes"][rows], settings.classes)
     scores = _sigmoid(logits) * objectness[rows]
-    best = _best(scores, thresholds)
+    best = _best(scores, settings)
     rows, scores, labels = rows[best], scores[best], labels[best]
     boxes = _decode_boxes(outputs["boxes"][rows], priors[rows])
-    kept = _suppress(boxes, scores, labels, thresholds)
+    kept = _suppress(boxes, scores, labels, settings)
     rows = rows[kept]
     keypoints = keypoint_scores = None
     if "keypoints" in outputs:
         offsets = outputs["keypoints"][rows].reshape(len(rows), outputs["visibility"].shape[-1], 2)
         keypoints = offsets * priors[rows, None, 2:] + priors[rows, None, :2]
         keypoint_scores = _sigmoid(outputs["visibility"][rows])
-    return make_found(boxes[kept], scores[kept], labels[kept], keypoints, keypoint_scores)
+    return Detections.create(boxes[kept], scores[kept], labels[kept], keypoints, keypoint_scores)
 
 
 def _best_class(values: np.ndarray, classes: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -151,31 +109,18 @@ def _best_class(values: np.ndarray, classes: tuple[int, ...] | None) -> tuple[np
     return best if known is None else known[best], np.take_along_axis(values, best[:, None], axis=-1)[:, 0]
 
 
-def _best(scores: np.ndarray, thresholds: Thresholds) -> np.ndarray:
+def _best(scores: np.ndarray, settings: PostprocessSettings) -> np.ndarray:
     """Indices of the scores above the threshold, at most ``nms_pre``, best first."""
-    rows = np.flatnonzero(scores > thresholds.score_thr)
-    return rows[np.argsort(-scores[rows], kind="stable")[: thresholds.nms_pre]]
+    rows = np.flatnonzero(scores > settings.score_thr)
+    return rows[np.argsort(-scores[rows], kind="stable")[: settings.nms_pre]]
 
 
-def _suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, thresholds: Thresholds) -> np.ndarray:
+def _suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, settings: PostprocessSettings) -> np.ndarray:
     """Indices that NMS leaves of candidates given best first."""
     kept = np.arange(len(scores))
-    if thresholds.nms_thr < 1:
-        kept = nms(boxes, scores, thresholds.nms_thr, labels)
-    return kept[: thresholds.max_per_img]
-
-
-def make_found(
-    boxes: np.ndarray,
-    scores: np.ndarray,
-    labels: np.ndarray,
-    keypoints: np.ndarray | None,
-    keypoint_scores: np.ndarray | None,
-) -> Found:
-    """Detections of an image; None stands for a model without keypoints."""
-    if keypoints is None or keypoint_scores is None:
-        keypoints, keypoint_scores = np.zeros((len(scores), 0, 2), np.float32), np.zeros((len(scores), 0), np.float32)
-    return Found(boxes, scores, labels.astype(np.int64), keypoints, keypoint_scores)
+    if settings.nms_thr < 1:
+        kept = nms(boxes, scores, settings.nms_thr, labels)
+    return kept[: settings.max_per_img]
 
 
 def _decode_boxes(encoded: np.ndarray, priors: np.ndarray) -> np.ndarray:

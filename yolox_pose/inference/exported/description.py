@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yolox_pose.errors import DataError
-from yolox_pose.geometry.letterbox import PAD_VALUE
+from yolox_pose.errors import DataError, UsageError
+from yolox_pose.structures.constants import PAD_VALUE
+from yolox_pose.structures.settings import PostprocessSettings
 from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 from yolox_pose.utils.json_files import read_json, write_json
 
@@ -23,8 +24,8 @@ FILE_NAME = "model.json"
 LAYOUTS = ("raw", "decode", "nms")
 """What the outputs are: those of the network, boxes and keypoints in pixels of its input, or final detections."""
 
-SIZE_DIVISOR = 32
-"""Height and width of the network's input are multiples of its largest stride."""
+POSTPROCESS_FIELDS = ("score_thr", "nms_thr", "nms_pre", "max_per_img")
+"""Fields of :class:`PostprocessSettings` that the file holds: exported models suppress boxes alone."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,8 @@ class ModelDescription:
         classes: Names in label order.
         keypoint_classes: Labels of the classes that have keypoints.
         skeleton: Of the keypoints; None for plain detection.
-        score_thr: Smallest score that the model was evaluated with; inside the graph for ``nms``.
-        nms_thr: IoU above which the lower of two boxes goes; likewise.
-        nms_pre: Most candidates that go into NMS; likewise.
-        max_per_img: Most detections an image; likewise.
+        postprocess: Settings that choose detections; part of the graph for the ``nms`` layout. The file holds the
+            :data:`POSTPROCESS_FIELDS` of them.
         files: Name of each file of the model and its SHA-256.
         versions: Of the packages that made it.
         check: What was measured against torch when it was exported.
@@ -68,10 +67,7 @@ class ModelDescription:
     pad_value: int = PAD_VALUE
     keypoint_classes: tuple[int, ...] = ()
     skeleton: Skeleton | None = None
-    score_thr: float = 0.01
-    nms_thr: float = 0.65
-    nms_pre: int = 3000
-    max_per_img: int = 300
+    postprocess: PostprocessSettings = PostprocessSettings()
     files: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     check: Mapping[str, Any] = field(default_factory=dict)
@@ -84,6 +80,8 @@ class ModelDescription:
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the colours of the skeleton for programs that draw without this package."""
         values = asdict(self)
+        settings = values.pop("postprocess")
+        values |= {name: getattr(settings, name) for name in POSTPROCESS_FIELDS}
         skeleton = self.skeleton
         if skeleton is not None:
             colors = {"keypoint_colors": skeleton.keypoint_colors, "link_colors": skeleton.link_colors}
@@ -126,7 +124,7 @@ def parse_description(content: Any, name: str) -> ModelDescription:
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, Mapping) else None
         raise DataError(f"{name} is not a model description that this version reads (format {FORMAT}, found {found})")
-    known = ModelDescription.__dataclass_fields__
+    known = set(ModelDescription.__dataclass_fields__) - {"postprocess"}
     values = {key: value for key, value in content.items() if key in known}
     for key in ("target", "layout", "size", "outputs", "classes"):
         if key not in values:
@@ -139,7 +137,11 @@ def parse_description(content: Any, name: str) -> ModelDescription:
             values[key] = _convert(key, value)
     except (TypeError, ValueError, LookupError) as error:
         raise DataError(f"{name}: '{key}' cannot be used: {error}") from None
-    return ModelDescription(**values)
+    try:
+        settings = {key: content[key] for key in POSTPROCESS_FIELDS if key in content}
+        return ModelDescription(**values, postprocess=PostprocessSettings.from_dict(settings))
+    except UsageError as error:
+        raise DataError(f"{name}: {error}") from None
 
 
 def _convert(key: str, value: Any) -> Any:
@@ -153,9 +155,7 @@ def _convert(key: str, value: Any) -> Any:
         return tuple(str(name) for name in value)
     if key == "skeleton" and value is not None:
         return get_skeleton({name: value[name] for name in Skeleton.__dataclass_fields__ if name in value})
-    if key in ("score_thr", "nms_thr"):
-        return float(value)
-    if key in ("nms_pre", "max_per_img", "pad_value"):
+    if key == "pad_value":
         return int(value)
     if key in ("files", "versions", "check"):
         return dict(value)

@@ -13,8 +13,11 @@ import numpy as np
 from yolox_pose.errors import UsageError
 from yolox_pose.geometry.letterbox import Fitted, Preprocessing
 from yolox_pose.inference.exported.backends import Backend, choose_backend, open_backend
-from yolox_pose.inference.exported.decoding import Found, Thresholds, detections, grid_priors, to_source
-from yolox_pose.inference.exported.description import SIZE_DIVISOR, ModelDescription, read_description
+from yolox_pose.inference.exported.decoding import detections, grid_priors
+from yolox_pose.inference.exported.description import ModelDescription, read_description
+from yolox_pose.structures.constants import SIZE_DIVISOR
+from yolox_pose.structures.detections import Detections
+from yolox_pose.structures.settings import PostprocessSettings
 
 
 class ExportedNetwork:
@@ -78,12 +81,14 @@ class ExportedNetwork:
         chosen = _checked_size(size, description)
         return cls(description, open_backend(name, file, description, chosen, threads), chosen)
 
-    def begin(self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None) -> Callable[[], list[Found]]:
+    def begin(
+        self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None
+    ) -> Callable[[], list[Detections]]:
         """Check a batch; what is returned computes its detections in pixels of the source images, boxes cut to them.
 
         Args:
             batch: Images in canvases of the size of the model's input.
-            settings: Entries of :class:`Thresholds` that differ from the description's; what else PyTorch's networks take
+            settings: Fields of :class:`PostprocessSettings` that differ from the description's; what else PyTorch's networks take
                 is refused where it would change the result.
 
         Raises:
@@ -93,44 +98,46 @@ class ExportedNetwork:
         wrong = [image.canvas.shape for image in batch if image.canvas.shape != expected]
         if wrong:
             raise UsageError(f"the model takes images of shape {expected}, not {wrong[0]}")
-        return partial(self._detect, batch, self.thresholds(settings or {}))
+        return partial(self._detect, batch, self.postprocess_settings(settings or {}))
 
-    def _detect(self, batch: Sequence[Fitted], thresholds: Thresholds) -> list[Found]:
-        found: list[Found] = []
+    def _detect(self, batch: Sequence[Fitted], settings: PostprocessSettings) -> list[Detections]:
+        found: list[Detections] = []
         step = self.description.batch or len(batch)
         for start in range(0, len(batch), step):
             part = batch[start : start + step]
             outputs = self.backend(_stack([image.canvas for image in part], step))
             for row, image in enumerate(part):
-                one = detections(outputs, row, self._priors, self.description, thresholds)
-                found.append(to_source(one, image.letterbox))
+                one = detections(outputs, row, self._priors, self.description, settings)
+                found.append(image.letterbox.inverse_detections(one))
         return found
 
-    def thresholds(self, settings: Mapping[str, Any]) -> Thresholds:
-        """Thresholds of the description with other settings.
+    def postprocess_settings(self, overrides: Mapping[str, Any]) -> PostprocessSettings:
+        """Return the settings of the description with overrides.
+
+        Args:
+            overrides: Fields of :class:`PostprocessSettings`.
 
         Raises:
-            UsageError: If one is inside the graph and cannot be undone.
+            UsageError: If a value is out of range, or the exported graph does not support it.
         """
-        own = Thresholds(*(getattr(self.description, name) for name in Thresholds._fields[:4]))
-        unknown = {"nms_type": "box", "soft_nms": "none"}
-        beyond = [name for name, plain in unknown.items() if settings.get(name, plain) != plain]
-        if beyond:
-            raise UsageError(
-                f"exported models suppress by boxes alone: {beyond[0]} '{settings[beyond[0]]}' needs the config"
-            )
-        chosen = own._replace(**{key: value for key, value in settings.items() if key in Thresholds._fields})
+        default = self.description.postprocess
+        for name, supported in (("nms_type", "box"), ("soft_nms", "none")):
+            if overrides.get(name, supported) != supported:
+                raise UsageError(
+                    f"exported models suppress by boxes alone: {name} '{overrides[name]}' needs the config"
+                )
+        settings = default.override(overrides)
         if self.description.layout != "nms":
-            return chosen
-        if chosen.nms_thr != own.nms_thr:
+            return settings
+        if settings.nms_thr != default.nms_thr:
             raise UsageError(
-                f"NMS with threshold {own.nms_thr} is inside this model; for others export it with --decode"
+                f"NMS with threshold {default.nms_thr} is inside this model; for others export it with --decode"
             )
-        if chosen.score_thr < own.score_thr:
-            raise UsageError(f"the smallest score inside this model is {own.score_thr}, not {chosen.score_thr}")
-        if chosen.max_per_img > own.max_per_img:
-            raise UsageError(f"this model finds at most {own.max_per_img} an image, not {chosen.max_per_img}")
-        return chosen
+        if settings.score_thr < default.score_thr:
+            raise UsageError(f"the smallest score inside this model is {default.score_thr}, not {settings.score_thr}")
+        if settings.max_per_img > default.max_per_img:
+            raise UsageError(f"this model finds at most {default.max_per_img} an image, not {settings.max_per_img}")
+        return settings
 
 
 def _stack(canvases: Sequence[np.ndarray], count: int) -> np.ndarray:
