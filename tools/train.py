@@ -8,4 +8,5 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from yolox_pose.cli import run  # noqa: E402
 from yolox_pose.cli.train import main  # noqa: E402
 
-raise SystemExit(run(main))
+if __name__ == "__main__":
+    raise SystemExit(run(main))

@@ -1,5 +1,6 @@
 """``tools/train.py`` as users run it: in processes of its own, on a small synthetic crowd."""
 
+import ast
 import json
 import os
 import re
@@ -173,6 +174,23 @@ def test_the_config_runs_from_mmpose_own_tool(crowd, tmp_path):
     tool = (str(Path(mmpose.__file__).parent / ".mim" / "tools" / "train.py"),)
     train(crowd, tmp_path, epochs=1, tool=tool)
     assert (tmp_path / "epoch_1.pth").is_file()
+
+
+@pytest.mark.slow
+def test_spawned_workers_do_not_start_the_training_again(crowd, tmp_path):
+    """Windows and macOS start workers this way: each imports the script that was run."""
+    spawn = ("env_cfg.mp_cfg.mp_start_method=spawn", "train_dataloader.num_workers=1")
+    train(crowd, tmp_path, *spawn, epochs=1)
+    assert (tmp_path / "epoch_1.pth").is_file()
+    assert len(list(tmp_path.glob("*/*.log"))) == 1
+
+
+@pytest.mark.parametrize(
+    "script", sorted([*ROOT.glob("tools/*.py"), *ROOT.glob("demo/*.py")]), ids=lambda path: path.name
+)
+def test_scripts_do_nothing_when_they_are_imported(script):
+    last = ast.parse(script.read_text()).body[-1]
+    assert isinstance(last, ast.If) and ast.unparse(last.test) == "__name__ == '__main__'"
 
 
 def log_of(work_dir):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from tests.test_models.models_common import build_model, losses_of, make_batch
+from tests.test_models.models_common import build_model, losses_of, make_batch, size_config
 from yolox_pose.checkpoints.matching import adapt_state_dict  # noqa: E402
 from yolox_pose.compat.torch_load import load  # noqa: E402
 from yolox_pose.geometry.letterbox import fit_letterbox  # noqa: E402
@@ -179,3 +179,12 @@ def test_a_frozen_detector_gives_the_keypoint_branch_the_gradients_that_it_has_a
 def test_a_detector_that_is_frozen_needs_something_that_learns():
     with pytest.raises(ValueError, match="without keypoints nothing to learn"):
         build_model("nano", name="yolox_{}_8xb8-300e_coco", estimator={"freeze_detector": True})
+
+
+@pytest.mark.parametrize("stages", [1, 4])
+def test_frozen_stages_are_frozen_from_the_start(stages):
+    """DDP registers the parameters that learn before training starts."""
+    config = {**size_config("nano").model.backbone, "frozen_stages": stages}
+    backbone = build_model("nano", estimator={"backbone": config}).backbone
+    learns = [any(p.requires_grad for p in getattr(backbone, name).parameters()) for name in backbone.layers]
+    assert learns == [stage > stages for stage in range(5)]

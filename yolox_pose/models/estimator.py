@@ -65,6 +65,7 @@ class YOLOXPoseEstimator(BasePoseEstimator):
             for part in self._detector():
                 part.requires_grad_(False)
         self._kept: tuple[YOLOXPoseEstimator, DistillationWeights] | None = None
+        self.train()  # backbones freeze their first stages here alone, and DDP has to see them frozen
         self._train_network = self._network
         if compile:
             options = {"dynamic": True} if compile is True else dict(compile)
