@@ -1,12 +1,17 @@
-# make quickstart   environment, then a small model trained, evaluated and drawn on synthetic data
-# make test         environment, then the whole test suite
-# make env          the environment alone
-# make lint         the checks that CI and pre-commit run
+# make quickstart   create the environment, then train, evaluate and draw a small model on synthetic data
+# make test         create the environment, then run the whole test suite
+# make env          create the environment only
+# make lint         run the checks of CI and pre-commit
+# make mutants      check the tests: each of a list of small changes must make a fast test fail
 # make env-classic, make test-classic   the same with numpy 1.26 and the real xtcocotools
 #
-# PYTHON: the interpreter to start from. VENV: where the environment goes. INSTALL: options of yolox-pose install
-# (--cpu, --cuda). ARGS: passed to pytest or quickstart. JOBS: processes of the tests, 0 for one that shows all as it comes;
-# a core each if none is given, 8 at most, since one can take 4 GB. Nothing is installed twice, and no compiler is needed.
+# PYTHON   interpreter that creates the environment
+# VENV     folder of the environment
+# INSTALL  options of yolox-pose install (--cpu, --cuda)
+# ARGS     arguments of pytest, quickstart or mutants
+# JOBS     test processes: one per core by default, 8 at most, because one can take 4 GB; 0 runs the tests in this process
+#
+# Nothing is installed twice, and no compiler is needed.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,7 +26,7 @@ DEV := $(VENV)/.dev
 OLD := error: yolox_pose needs Python 3.10 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: quickstart test env lint env-classic test-classic
+.PHONY: quickstart test env lint mutants env-classic test-classic
 
 quickstart: $(STACK)
 	$(BIN)/python tools/quickstart.py $(ARGS)
@@ -38,6 +43,9 @@ lint: $(DEV)
 	$(BIN)/codespell
 	$(BIN)/mypy
 
+mutants: $(DEV)
+	$(BIN)/python -m tests.mutants $(ARGS)
+
 env-classic:
 	$(MAKE) env VENV=$(VENV_CLASSIC) INSTALL="$(INSTALL) --classic"
 
@@ -52,6 +60,6 @@ $(STACK): setup.py requirements/modern.txt requirements/classic.txt requirements
 	touch $@
 
 $(DEV): $(STACK) requirements/dev.txt
-	$(BIN)/python -c 'import numpy; print(f"numpy=={numpy.__version__}")' > $(VENV)/.numpy  # no tool may exchange it
+	$(BIN)/python -c 'import numpy; print(f"numpy=={numpy.__version__}")' > $(VENV)/.numpy  # the tools keep this numpy
 	$(PIP) install --only-binary=:all: --requirement requirements/dev.txt --constraint $(VENV)/.numpy
 	touch $@

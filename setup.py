@@ -17,7 +17,7 @@ def requirements(name):
 
 
 class BuildWithResources(build_py):
-    """Puts ``configs/``, ``requirements/`` and the photos of ``demo/`` into the wheel as ``yolox_pose/_configs`` and so on."""
+    """Copy ``configs/``, ``requirements/`` and the photos of ``demo/`` into the wheel as ``yolox_pose/_configs`` etc."""
 
     def run(self):
         super().run()
@@ -40,8 +40,8 @@ EXTRAS = {
     "ncnn": ["ncnn"],
     "safetensors": ["safetensors"],
     "tensorboard": ["tensorboard"],
-    "track": [],  # the tracker needs nothing but numpy
-    "serve": [],  # the page needs nothing but the standard library
+    "track": [],  # the tracker needs numpy only
+    "serve": [],  # the page needs the standard library only
 }
 
 setup(
@@ -54,8 +54,16 @@ setup(
     keywords="pose estimation, keypoints, YOLOX, object detection, MMPose, OpenMMLab",
     classifiers=[
         "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: OS Independent",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     python_requires=">=3.10",

@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: threads, seeded random numbers, and where real data are."""
+"""Configure the whole suite: threads, time limits, random seeds and the folder of real data."""
 
 import os
 import random
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
-"""Of torch; tests that run beside each other, and the commands that they start, have one each."""
+"""Threads of torch. Tests that run in parallel, and the commands that they start, use one each."""
 
 if THREADS == 1:
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -29,6 +29,17 @@ DATA_VARIABLE = "YOLOX_POSE_TEST_DATA"
 torch.set_num_threads(THREADS)
 
 
+SLOW_TIMEOUT = 1800
+"""Seconds that a slow test may take; ``timeout`` in pyproject.toml is the limit of the others."""
+
+
+def pytest_collection_modifyitems(items):
+    """Give slow tests more time before the suite stops them and prints the stacks of all threads."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
+
+
 @pytest.fixture(autouse=True)
 def _seeds():
     random.seed(0)
@@ -38,7 +49,7 @@ def _seeds():
 
 @pytest.fixture(autouse=True)
 def _no_leftovers():
-    """Forget the scope, logger and message hub of a runner: MMEngine keeps them for the whole process."""
+    """Remove the scope, logger and message hub of a runner, which MMEngine keeps for the whole process."""
     yield
     for manager in (DefaultScope, MessageHub, MMLogger):
         manager._instance_dict.clear()
@@ -46,14 +57,14 @@ def _no_leftovers():
 
 @pytest.fixture(scope="session")
 def repo_root() -> Path:
-    """The checkout that the tests are in."""
+    """Return the checkout that holds the tests."""
     return ROOT
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets and weights, which the repository may not ship."""
+    """Return the folder of real data sets and weights, which the repository may not ship, or skip the test."""
     folder = Path(os.environ.get(DATA_VARIABLE) or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip(f"real data are not at {folder} (set {DATA_VARIABLE} to their folder)")
+        pytest.skip(f"no real data in {folder}; set {DATA_VARIABLE} to their folder")
     return folder

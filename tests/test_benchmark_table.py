@@ -1,13 +1,10 @@
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "table.py"
-SPEC = importlib.util.spec_from_file_location("benchmark_table", SCRIPT)
-table = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(table)
+from tests.benchmark_scripts import load_benchmark
+
+table = load_benchmark("table")
 
 
 @pytest.mark.parametrize("name", table.TABLES)

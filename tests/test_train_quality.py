@@ -2,20 +2,17 @@
 
 import argparse
 import json
-import sys
 
 import numpy as np
 import pytest
 from mmengine.config import ConfigDict
 
+from tests.benchmark_scripts import load_benchmark
 
-@pytest.fixture
-def quality(repo_root, monkeypatch):
-    """The benchmark as a module."""
-    monkeypatch.setattr(sys, "path", [str(repo_root / "benchmarks"), *sys.path])
-    import train_quality
 
-    return train_quality
+@pytest.fixture(scope="module")
+def quality():
+    return load_benchmark("train_quality")
 
 
 @pytest.mark.parametrize(("done", "last"), [(0, 8), (15, 8), (16, 7), (20, 3)])

@@ -1,16 +1,14 @@
 """Samples of mosaic, affine and mixup are distributed as those of mmpose's pipeline, by the comparison of the benchmark."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from tests.benchmark_scripts import load_benchmark
+
 pytestmark = pytest.mark.slow
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SIDE, SAMPLES = 128, 400
 BOUND = 0.1
 """Largest difference of deciles, in units of the spread between the first and the last. Two halves of mmpose's own samples
@@ -19,14 +17,9 @@ differ by up to 0.06, a range of scales that is off by a third by 0.27."""
 
 @pytest.fixture(scope="module")
 def benchmark():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        spec = importlib.util.spec_from_file_location("data_benchmark", BENCHMARKS / "data.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        patch.setattr(module, "SIZE", SIDE)
-        yield module
-    sys.modules.pop("common", None)
+    module = load_benchmark("data")
+    module.SIZE = SIDE
+    return module
 
 
 @pytest.fixture(scope="module")

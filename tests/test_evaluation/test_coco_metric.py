@@ -251,8 +251,7 @@ def test_wrong_samples(truth, ann_file):
 
 
 WORKER = """
-import json, os, sys
-sys.path.insert(0, {root!r})
+import json, os
 import torch.distributed as dist
 from tests.test_evaluation.coco_sets import noisy_predictions
 from tests.test_evaluation.test_coco_metric import samples
@@ -283,13 +282,12 @@ leave_processes()
 @pytest.mark.slow
 def test_two_processes_agree_with_one(truth, ann_file, tmp_path, repo_root):
     single = evaluate(CocoPoseMetric(ann_file), samples(truth, noisy_predictions(truth, 1)))
-    code = WORKER.format(
-        tests=str(repo_root / "tests" / "test_evaluation"), root=str(repo_root), ann=ann_file, out=str(tmp_path)
-    )
+    code = WORKER.format(ann=ann_file, out=str(tmp_path))
     environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(20000 + os.getpid() % 20000)}
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", code],
+            cwd=repo_root,
             env={**environment, "RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             text=True,

@@ -1,26 +1,16 @@
 """Hand-drawn boxes of people in a film, as the tracking benchmark reads them."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+from tests.benchmark_scripts import BENCHMARKS, load_benchmark
 
 
 @pytest.fixture(scope="module")
 def benchmark():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        spec = importlib.util.spec_from_file_location("tracking_benchmark", BENCHMARKS / "tracking.py")
-        module = importlib.util.module_from_spec(spec)
-        patch.setitem(sys.modules, "tracking_benchmark", module)
-        spec.loader.exec_module(module)
-        yield module
-    sys.modules.pop("common", None)
+    return load_benchmark("tracking")
 
 
 def test_boxes_are_interpolated_within_segments_alone(benchmark, tmp_path):
