@@ -39,6 +39,7 @@ EXTRAS = {
     "openvino": ["openvino"],
     "ncnn": ["ncnn"],
     "safetensors": ["safetensors"],
+    "hub": ["huggingface_hub"],
     "tensorboard": ["tensorboard"],
     "track": [],  # the tracker needs numpy only
     "serve": [],  # the page needs the standard library only
@@ -68,7 +69,7 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["yolox_pose", "yolox_pose.*"]),
-    package_data={"yolox_pose": ["py.typed", "serve/page/*", "weights/*.pth", "weights/README.md"]},
+    package_data={"yolox_pose": ["py.typed", "serve/page/*", "weights/*.pth", "weights/*.tsv", "weights/README.md"]},
     install_requires=["numpy>=1.23", "opencv-python-headless>=4.5"],
     extras_require={**EXTRAS, "dev": requirements("dev")},
     entry_points={"console_scripts": ["yolox-pose=yolox_pose.cli.main:entry"]},

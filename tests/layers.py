@@ -37,7 +37,11 @@ LAYERS = (
     Layer("version", "the version"),
     Layer("structures", "skeletons, classes, settings, detections, constants with their sources", NUMPY),
     Layer("utils", "progress, background work, threads, JSON files, optional dependencies", frozenset({"tqdm"})),
-    Layer("weights", "the model in the package"),
+    Layer(
+        "weights",
+        "the model in the package; published weights by name, their download and store",
+        frozenset({"huggingface_hub"}),
+    ),
     Layer(
         "ops",
         "tensor functions: boxes, keypoints, OKS, SimOTA, losses, distillation, NMS, fusion",
