@@ -30,7 +30,7 @@ class BuildWithResources(build_py):
 
 
 EXTRAS = {
-    "runtime": ["onnxruntime"],
+    "runtime": ["onnxruntime", "scipy"],  # scipy: track ids
     "export": ["onnx", "onnxscript", "onnxruntime"],
     "export-openvino": ["onnx", "onnxscript", "openvino"],
     "export-int8": ["onnx", "onnxscript", "openvino", "nncf"],
@@ -41,7 +41,7 @@ EXTRAS = {
     "safetensors": ["safetensors"],
     "hub": ["huggingface_hub"],
     "tensorboard": ["tensorboard"],
-    "track": [],  # the tracker needs numpy only
+    "track": ["scipy"],
     "serve": [],  # the page needs the standard library only
 }
 

@@ -31,7 +31,7 @@ from yolox_pose.geometry.similarity import pairwise_iou
 from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.synthetic.dataset import CrowdOptions, picture_rng, render_sequence
 from yolox_pose.tracking import Tracker, TrackerSettings
-from yolox_pose.tracking.metrics import SAME_PERSON, Identities, TrackedFrame, count_handovers, measure_identities
+from yolox_pose.tracking.metrics import SAME_PERSON, TrackedFrame, TrackingMetrics, count_handovers, tracking_metrics
 
 compat.install()
 
@@ -205,7 +205,7 @@ def synthetic_cases(
     figures: dict[str, dict[str, float]] = {}
     for name, make in sides.items():
         tracked = [track(clip, make()) for clip in clips]
-        total = [measure_identities(frames) for frames, _ in tracked]
+        total = [tracking_metrics(frames) for frames, _ in tracked]
         same, away = np.sum([bridged(clip, frames, fps) for clip, (frames, _) in zip(clips, tracked)], axis=0)
         figures[name] = _means(total) | {
             "share of people with the same id after 1 s away": same / max(away, 1),
@@ -222,7 +222,7 @@ def synthetic_cases(
     return lines
 
 
-def _means(total: Sequence[Identities]) -> dict[str, float]:
+def _means(total: Sequence[TrackingMetrics]) -> dict[str, float]:
     return {
         "IDF1": float(np.mean([one.idf1 for one in total])),
         "MOTA": float(np.mean([one.mota for one in total])),
@@ -257,8 +257,8 @@ def video_cases(args: argparse.Namespace, config: str, weights: str) -> list[dic
         figures[name] = {"ids": len(lasting[name]), "handovers": count_handovers(frames, round(fps))}
         if truth:
             known = [number for number in sorted(truth) if number < len(found)]
-            measured = measure_identities(TrackedFrame(*truth[number], *everybody[number]) for number in known)
-            large_ones = measure_identities(TrackedFrame(*truth[number], *frames[number]) for number in known)
+            measured = tracking_metrics(TrackedFrame(*truth[number], *everybody[number]) for number in known)
+            large_ones = tracking_metrics(TrackedFrame(*truth[number], *frames[number]) for number in known)
             figures[name] |= {"switches": measured.switches, "misses": measured.misses, "IDF1": large_ones.idf1}
     title = f"{args.video.name}, {len(found)} frames, {Path(weights).name}, people of at least {args.min_height:g} of its height"
     peer_name = "mmpose _track_by_oks" if poses else "mmpose _track_by_iou"

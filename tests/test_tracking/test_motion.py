@@ -1,4 +1,4 @@
-"""The filter of the tracker: what a detection is worth, against figures by hand."""
+"""The filter of the tracker: how much weight a detection gets, against values by hand."""
 
 import numpy as np
 import pytest
@@ -28,8 +28,8 @@ def test_the_extent_is_a_mean_at_first_and_follows_slowly_later():
     assert spread == pytest.approx((drift + np.sqrt(drift**2 + 4 * drift)) / 2, rel=1e-3)
 
 
-def test_of_who_is_half_hidden_the_centre_hardly_moves():
-    """The centre of the half box is 25 px off; its noise is taken as the half of the 50 px that are missing, and more."""
+def test_of_who_is_half_hidden_the_center_hardly_moves():
+    """The center of the half box is 25 px off; its noise is taken as the half of the 50 px that are missing, and more."""
     state = motion.predict(seen_for(50), 0.04)
     variance = state.covariance[0, 0]
     size = np.sqrt(100 * 200)

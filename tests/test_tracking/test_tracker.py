@@ -1,4 +1,4 @@
-"""Tracks of synthetic people whose ids are known: crossing, leaving, hidden for a second, unsure, of several classes."""
+"""Tracks of synthetic people whose ids are known: crossing, leaving, hidden for a second, with low scores, of several classes."""
 
 import numpy as np
 import pytest
@@ -13,15 +13,15 @@ BODY = np.random.default_rng(7).uniform(-0.45, 0.45, (2, 17, 2))  # two poses, i
 
 
 def boxes_at(centers):
-    """(n, 4) boxes of one size around (n, 2) centres."""
+    """(n, 4) boxes of one size around (n, 2) centers."""
     centers = np.asarray(centers, dtype=float).reshape(-1, 2)
     return np.concatenate([centers - SIZE / 2, centers + SIZE / 2], axis=1)
 
 
 def run(tracker, paths, hidden=None, noise=1.5, poses=False, seed=0):
-    """Feed (frames, people, 2) centres in shuffled order; returns the id of each person in each frame, 0 where hidden.
+    """Feed (frames, people, 2) centers in shuffled order; returns the id of each person in each frame, 0 where hidden.
 
-    A NaN centre is a person who is not there; ``hidden`` is a (frames, people) mask.
+    A NaN center is a person who is not there; ``hidden`` is a (frames, people) mask.
     """
     rng = np.random.default_rng(seed)
     found = np.zeros(paths.shape[:2], dtype=int)
@@ -117,7 +117,7 @@ def test_poses_part_people_whose_boxes_are_one():
     assert ids_of(run(Tracker(fps=FPS, sigmas=SIGMAS), paths, poses=True)) in ([{1}, {2}], [{2}, {1}])
 
 
-def test_unsure_detections_continue_a_track_but_start_none():
+def test_low_score_detections_continue_a_track_but_start_none():
     tracker = Tracker(TrackerSettings(high_score=0.5))
     box = boxes_at([100, 100])
     scores = [0.3, 0.9, 0.3, 0.2, 0.05]
@@ -202,7 +202,7 @@ def close_up(tracker, frames, **options):
 
 
 def test_of_a_person_who_fills_the_picture_one_box_is_taken():
-    """Whole, half and with the neighbour: whichever is surer in a frame, the person's own id stays."""
+    """Whole, half and with the neighbour: whichever scores higher in a frame, the person's own id stays."""
     frames = [[(LEFT, 0.8), (RIGHT, 0.8)]] * 10
     frames += [[(LEFT, 0.5), (RIGHT, 0.8), (HALF, 0.7), (BOTH, 0.8)], [(LEFT, 0.4), (RIGHT, 0.7), (BOTH, 0.9)]] * 10
     ids = close_up(Tracker(fps=FPS), frames, size=PICTURE)

@@ -1,51 +1,86 @@
-"""Who goes with whom: the largest total similarity (the linear assignment problem, without scipy), or the best pairs first."""
+"""Match rows with columns by similarity: optimal for the total, or greedy with columns that exclude each other.
+
+The linear assignment problem is solved by scipy, which is imported when it is first needed. There is no fallback without
+scipy, so that track ids do not depend on what is installed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import numpy as np
 
+from yolox_pose.utils.dependencies import MissingDependencyError
 
-def best_pairs(similarity: np.ndarray, minimum: float) -> np.ndarray:
-    """Choose pairs, each row and column at most once, so that their similarities have the largest sum.
+Solver = Callable[..., tuple[np.ndarray, np.ndarray]]
+"""From a matrix to the row and column indices of the optimal assignment."""
+
+
+@lru_cache(maxsize=1)
+def load_solver() -> Solver:
+    """Import ``scipy.optimize.linear_sum_assignment``.
+
+    Raises:
+        MissingDependencyError: If scipy is not installed.
+    """
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError:
+        raise MissingDependencyError("tracking needs scipy; install it with: pip install yolox-pose[track]") from None
+    return linear_sum_assignment
+
+
+def linear_assignment(similarity: np.ndarray, minimum: float) -> np.ndarray:
+    """Match each row with at most one column so that the sum of similarities is largest.
+
+    Equal sums are resolved deterministically; where all similarities are equal, row i is matched with column i.
 
     Args:
-        similarity: (m, n), not negative.
-        minimum: Pairs below this are never chosen, nor are pairs of similarity 0.
+        similarity: Non-negative similarities of shape (m, n).
+        minimum: Lowest similarity of a match. A similarity of 0 never matches.
 
     Returns:
-        (p, 2) int64 rows and columns, by rows.
+        Row and column indices of the p matches, (p, 2) int64, in ascending order of rows.
+
+    Raises:
+        MissingDependencyError: If two rows compete for a column and scipy is not installed.
     """
+    # Drop matches below the minimum, and rows and columns without any match
     gain = np.where(similarity >= minimum, similarity, 0).astype(np.float64)
-    if gain.size == 0:
+    rows, columns = np.flatnonzero(gain.any(axis=1)), np.flatnonzero(gain.any(axis=0))
+    if not len(rows):
         return np.zeros((0, 2), dtype=np.int64)
-    favourite = gain.argmax(axis=1)
-    rows = np.flatnonzero(gain[np.arange(len(gain)), favourite] > 0)
-    favourite = favourite[rows]
-    if len(set(favourite.tolist())) == len(rows):  # nobody gives way: no sum is larger than that of all maxima
-        return np.stack([rows, favourite], axis=1)
-    columns = np.flatnonzero(gain.any(axis=0))
-    part = gain[np.ix_(rows, columns)]  # the others have no pair to make
-    swapped = len(rows) > len(columns)
-    chosen = _shortest_paths(-(part.T if swapped else part))
-    pairs = np.stack([np.arange(len(chosen)), chosen], axis=1)
-    pairs = pairs[:, ::-1] if swapped else pairs
-    pairs = pairs[part[pairs[:, 0], pairs[:, 1]] > 0]
-    pairs = pairs[np.argsort(pairs[:, 0])]
-    return np.stack([rows[pairs[:, 0]], columns[pairs[:, 1]]], axis=1)
+    gain = gain[np.ix_(rows, columns)]
+
+    # The best column of each row is optimal if no two rows share one
+    best = gain.argmax(axis=1)
+    if len(set(best.tolist())) == len(rows):
+        return np.stack([rows, columns[best]], axis=1)
+
+    # Solve the linear assignment problem
+    row, column = load_solver()(gain, maximize=True)
+    matched = gain[row, column] > 0
+    return np.stack([rows[row[matched]], columns[column[matched]]], axis=1)
 
 
-def exclusive_pairs(gain: np.ndarray, same: np.ndarray) -> np.ndarray:
-    """Take the pair of the highest gain, again and again, each row once, and each column once with all that are the same.
+def greedy_assignment(gain: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Match the pair of the highest gain first, then the best of those that are left, and so on.
+
+    A match uses up its row, its column and all columns that are the same as its column.
 
     Args:
-        gain: (m, n), not negative; pairs without gain are never taken.
-        same: (n, n) bool, which columns exclude each other.
+        gain: Non-negative gains of shape (m, n). A gain of 0 never matches; of equal gains the first one matches.
+        same: Which columns exclude each other, (n, n) bool.
 
     Returns:
-        (p, 2) int64 rows and columns, best first.
+        Row and column indices of the p matches, (p, 2) int64, best first.
     """
+    # Sort the candidates, best first
     rows, columns = np.nonzero(gain)
     order = np.argsort(-gain[rows, columns], kind="stable")
+
+    # Accept each candidate whose row and column are both free
     free_rows, free_columns = np.ones(gain.shape[0], bool), np.ones(gain.shape[1], bool)
     pairs = []
     for row, column in zip(rows[order].tolist(), columns[order].tolist()):
@@ -54,39 +89,3 @@ def exclusive_pairs(gain: np.ndarray, same: np.ndarray) -> np.ndarray:
             free_rows[row] = free_columns[column] = False
             free_columns &= ~same[column]
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def _shortest_paths(cost: np.ndarray) -> np.ndarray:
-    """Column of each row, (m,), with the smallest total cost of an (m, n) matrix, m <= n.
-
-    Each row takes its cheapest column where no row before it has it. The others are joined by successive shortest
-    augmenting paths: the cheapest chain of reassignments, found by Dijkstra's algorithm on costs that potentials keep
-    non-negative (Crouse, On implementing 2D rectangular assignment algorithms, IEEE TAES 2016, algorithm 4 there).
-    """
-    rows, columns = cost.shape
-    row_potential, column_potential = cost.min(axis=1), np.zeros(columns)
-    owner = np.full(columns, -1)
-    taken, first = np.unique(cost.argmin(axis=1), return_index=True)
-    owner[taken] = first
-    for row in np.setdiff1d(np.arange(rows), first).tolist():
-        distance, previous = np.full(columns, np.inf), np.full(columns, -1)
-        done: np.ndarray = np.zeros(columns, dtype=bool)
-        current, column, reach = row, -1, 0.0
-        while current >= 0:
-            path = reach + cost[current] - row_potential[current] - column_potential
-            shorter = ~done & (path < distance)
-            distance[shorter], previous[shorter] = path[shorter], column
-            column = int(np.argmin(np.where(done, np.inf, distance)))
-            reach, done[column], current = distance[column], True, owner[column]
-        scanned = np.flatnonzero(done & (owner >= 0))
-        row_potential[row] += reach
-        row_potential[owner[scanned]] += reach - distance[scanned]
-        column_potential[done] -= reach - distance[done]
-        while column >= 0:
-            before = previous[column]
-            owner[column] = owner[before] if before >= 0 else row
-            column = before
-    taken = np.flatnonzero(owner >= 0)
-    assigned = np.empty(rows, dtype=np.int64)
-    assigned[owner[taken]] = taken
-    return assigned

@@ -1,7 +1,7 @@
-"""How well ids stay with people: against annotated ids, and by themselves where there is no annotation.
+"""Tracking metrics: identity switches, MOTA and IDF1 against annotated ids, and handovers without annotations.
 
-Letters: n true boxes and m found ones of a frame. Switches, misses and MOTA are those of Bernardin and Stiefelhagen (EURASIP
-JIVP 2008), IDF1 is that of Ristani et al. (ECCV 2016 workshops).
+Shape letters: n annotated boxes and m detected boxes of a frame. Switches, misses and MOTA follow Bernardin and Stiefelhagen
+(EURASIP JIVP 2008), IDF1 follows Ristani et al. (ECCV 2016 workshops).
 """
 
 from __future__ import annotations
@@ -13,33 +13,40 @@ from typing import NamedTuple
 import numpy as np
 
 from yolox_pose.geometry.similarity import pairwise_iou
-from yolox_pose.tracking.assignment import best_pairs
+from yolox_pose.tracking.assignment import linear_assignment
 
 SAME_PERSON = 0.5
-"""IoU from which a found box is a true one, or one of a later frame the same person's."""
+"""Lowest IoU of a detected box with the annotated box, or with an earlier box, of the same person."""
 
 
 class TrackedFrame(NamedTuple):
-    """Annotated and found persons of a frame."""
-
-    truth_ids: np.ndarray  # (n,)
-    truth_boxes: np.ndarray  # (n, 4) xyxy
-    ids: np.ndarray  # (m,)
-    boxes: np.ndarray  # (m, 4)
-
-
-class Identities(NamedTuple):
-    """Figures of a sequence.
+    """Annotated and detected persons of a frame.
 
     Attributes:
-        people: Annotated persons.
-        ids: Ids that were given.
-        switches: Times that a person was found under another id than the last time.
-        fragmentations: Times that a person was found again after frames in which it was missed.
-        misses: Annotated boxes that were not found.
-        false_alarms: Found boxes that are none.
+        truth_ids: Annotated ids of shape (n,).
+        truth_boxes: Annotated boxes of shape (n, 4), xyxy in pixels.
+        ids: Track ids of shape (m,).
+        boxes: Detected boxes of shape (m, 4), xyxy in pixels.
+    """
+
+    truth_ids: np.ndarray
+    truth_boxes: np.ndarray
+    ids: np.ndarray
+    boxes: np.ndarray
+
+
+class TrackingMetrics(NamedTuple):
+    """Metrics of a sequence.
+
+    Attributes:
+        people: Number of annotated persons.
+        ids: Number of track ids.
+        switches: How often a person was detected under another id than the last time.
+        fragmentations: How often a person was detected again after frames in which it was missed.
+        misses: Number of annotated boxes that were not detected.
+        false_alarms: Number of detected boxes without an annotated box.
         mota: 1 - (switches + misses + false alarms) / annotated boxes.
-        idf1: F1 score of boxes whose id is the one that fits their person best over the whole sequence.
+        idf1: F1 score of boxes whose id is the best id of their person over the whole sequence.
     """
 
     people: int
@@ -52,84 +59,95 @@ class Identities(NamedTuple):
     idf1: float
 
 
-def measure_identities(frames: Iterable[TrackedFrame], min_iou: float = SAME_PERSON) -> Identities:
-    """Compare found ids with annotated ones.
+def tracking_metrics(frames: Iterable[TrackedFrame], min_iou: float = SAME_PERSON) -> TrackingMetrics:
+    """Compute the metrics of track ids against annotated ids.
 
     Args:
-        frames: In order.
-        min_iou: IoU from which a found box is a true one. A pair of the frame before stays one while its IoU is enough.
+        frames: Frames of a sequence, in order.
+        min_iou: Lowest IoU of a match. A match of the previous frame is kept while its IoU stays above this.
     """
-    last: dict[int, int] = {}
+    last_ids: dict[int, int] = {}
     missed: set[int] = set()
     overlaps: Counter[tuple[int, int]] = Counter()
-    people, ids = set(), set()
-    truths = found = matches = switches = fragmentations = 0
+    people: set[int] = set()
+    ids: set[int] = set()
+    num_truths = num_detections = num_matches = switches = fragmentations = 0
     for frame in frames:
-        truth_ids, found_ids = frame.truth_ids.tolist(), frame.ids.tolist()
+        # Match the detected boxes with the annotated ones
+        truth_ids, track_ids = frame.truth_ids.tolist(), frame.ids.tolist()
         iou = pairwise_iou(frame.truth_boxes, frame.boxes)
-        overlaps.update((truth_ids[i], found_ids[j]) for i, j in np.argwhere(iou >= min_iou).tolist())
-        pairs = _pairs(iou, [last.get(person) for person in truth_ids], found_ids, min_iou)
-        for i, j in pairs:
+        overlaps.update((truth_ids[i], track_ids[j]) for i, j in np.argwhere(iou >= min_iou).tolist())
+        matches = _match(iou, [last_ids.get(person) for person in truth_ids], track_ids, min_iou)
+
+        # Count switches and fragmentations
+        for i, j in matches:
             person = truth_ids[i]
-            switches += last.get(person, found_ids[j]) != found_ids[j]
+            switches += last_ids.get(person, track_ids[j]) != track_ids[j]
             fragmentations += person in missed
-            last[person] = found_ids[j]
-        matched = {truth_ids[i] for i, _ in pairs}
-        missed = (missed - matched) | {person for person in truth_ids if person not in matched and person in last}
+            last_ids[person] = track_ids[j]
+        matched = {truth_ids[i] for i, _ in matches}
+        missed = (missed - matched) | {p for p in truth_ids if p not in matched and p in last_ids}
+
+        # Count boxes, persons and ids
         people.update(truth_ids)
-        ids.update(found_ids)
-        truths, found, matches = truths + len(truth_ids), found + len(found_ids), matches + len(pairs)
-    misses, alarms = truths - matches, found - matches
-    mota = 1 - (switches + misses + alarms) / max(truths, 1)
-    idf1 = 2 * _identity_matches(overlaps) / max(truths + found, 1)
-    return Identities(len(people), len(ids), switches, fragmentations, misses, alarms, mota, idf1)
+        ids.update(track_ids)
+        num_truths += len(truth_ids)
+        num_detections += len(track_ids)
+        num_matches += len(matches)
 
-
-def _pairs(iou: np.ndarray, before: Sequence[int | None], ids: Sequence[int], min_iou: float) -> list[list[int]]:
-    """Rows and columns that are one person: first those of one id, then those that overlap most.
-
-    Args:
-        iou: (n, m).
-        before: Last ids of the n rows, None where there is none.
-        ids: Of the m columns.
-        min_iou: Of a pair.
-    """
-    stays = np.array([[old == new for new in ids] for old in before]).reshape(iou.shape)
-    return best_pairs((iou >= min_iou) * (iou + stays * (1 + min(iou.shape))), min_iou).tolist()
-
-
-def _identity_matches(overlaps: Counter[tuple[int, int]]) -> int:
-    """Most boxes that can agree if each person is given one id for the whole sequence."""
-    if not overlaps:
-        return 0
-    rows, columns = (sorted({pair[side] for pair in overlaps}) for side in (0, 1))
-    counts = np.zeros((len(rows), len(columns)))
-    for (person, track), count in overlaps.items():
-        counts[rows.index(person), columns.index(track)] = count
-    chosen = best_pairs(counts, 1)
-    return int(counts[chosen[:, 0], chosen[:, 1]].sum())
+    # Combine the counts
+    misses, false_alarms = num_truths - num_matches, num_detections - num_matches
+    mota = 1 - (switches + misses + false_alarms) / max(num_truths, 1)
+    idf1 = 2 * _identity_matches(overlaps) / max(num_truths + num_detections, 1)
+    return TrackingMetrics(len(people), len(ids), switches, fragmentations, misses, false_alarms, mota, idf1)
 
 
 def count_handovers(frames: Iterable[tuple[np.ndarray, np.ndarray]], memory: int, min_iou: float = SAME_PERSON) -> int:
-    """Count how often a person seems to change its id, without annotation.
+    """Count how often a person seems to change its id, without annotations.
 
-    The boxes of a frame are paired by IoU with the last box of every id seen before; a pair of different ids is a handover,
-    after which the old id is forgotten. It is right where people move by less than half of their size while they are not seen.
+    The boxes of a frame are matched by IoU with the last box of every remembered id. A match of different ids is a handover,
+    and the old id is forgotten. The count is correct if people move by less than half of their size while undetected.
 
     Args:
-        frames: (m,) ids and (m, 4) boxes of each frame.
-        memory: Frames for which an id is remembered that is not seen.
-        min_iou: Of a pair.
+        frames: Track ids (m,) and boxes (m, 4) of each frame.
+        memory: Number of frames for which an id without detections is remembered.
+        min_iou: Lowest IoU of a match.
     """
-    seen: dict[int, tuple[int, np.ndarray]] = {}
+    last_boxes: dict[int, tuple[int, np.ndarray]] = {}
     handovers = 0
     for number, (ids, boxes) in enumerate(frames):
-        seen = {track: (when, box) for track, (when, box) in seen.items() if number - when <= memory}
-        before, now = list(seen), ids.tolist()
-        last = np.array([seen[track][1] for track in before]).reshape(-1, 4)
-        for i, j in _pairs(pairwise_iou(last, boxes), before, now, min_iou):
-            if before[i] != now[j]:
+        last_boxes = {track: (when, box) for track, (when, box) in last_boxes.items() if number - when <= memory}
+        old_ids, new_ids = list(last_boxes), ids.tolist()
+        old_boxes = np.array([last_boxes[track][1] for track in old_ids]).reshape(-1, 4)
+        for i, j in _match(pairwise_iou(old_boxes, boxes), old_ids, new_ids, min_iou):
+            if old_ids[i] != new_ids[j]:
                 handovers += 1
-                del seen[before[i]]
-        seen.update({track: (number, box) for track, box in zip(now, boxes)})
+                del last_boxes[old_ids[i]]
+        last_boxes.update({track: (number, box) for track, box in zip(new_ids, boxes)})
     return handovers
+
+
+def _match(iou: np.ndarray, old_ids: Sequence[int | None], new_ids: Sequence[int], min_iou: float) -> list[list[int]]:
+    """Match rows and columns: pairs with the same id first, then the pairs that overlap most.
+
+    Args:
+        iou: IoU of shape (n, m).
+        old_ids: Last ids of the n rows, None for a row without one.
+        new_ids: Ids of the m columns.
+        min_iou: Lowest IoU of a match.
+    """
+    same_id = np.array([[old == new for new in new_ids] for old in old_ids]).reshape(iou.shape)
+    bonus = 1 + min(iou.shape)  # more than the IoU of all other matches together
+    return linear_assignment((iou >= min_iou) * (iou + same_id * bonus), min_iou).tolist()
+
+
+def _identity_matches(overlaps: Counter[tuple[int, int]]) -> int:
+    """Return the most boxes that can agree if each person gets a single id for the whole sequence."""
+    if not overlaps:
+        return 0
+    people, tracks = (sorted({pair[side] for pair in overlaps}) for side in (0, 1))
+    counts = np.zeros((len(people), len(tracks)))
+    for (person, track), count in overlaps.items():
+        counts[people.index(person), tracks.index(track)] = count
+    matches = linear_assignment(counts, 1)
+    return int(counts[matches[:, 0], matches[:, 1]].sum())

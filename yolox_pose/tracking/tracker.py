@@ -1,17 +1,17 @@
-"""Ids of persons that stay the same from frame to frame, also across occlusions of about a second.
+"""Multi-person tracker: track ids that stay the same from frame to frame, also across occlusions of about a second.
 
-Association in stages as in ByteTrack (Zhang et al., ECCV 2022): sure detections first, then unsure ones, which are often
-persons that are getting hidden. Similarity is IoU with the place where a track is expected, averaged with OKS where both
-have a pose, which tells persons apart whose boxes cross. Sure detections that are left are compared with the tracks that
-are left in enlarged boxes (Yang et al., C-BIoU, WACV 2023), both the more enlarged the longer a track was not seen; people of
-different sizes stay different by that.
+Association has stages as in ByteTrack (Zhang et al., ECCV 2022): high-score detections first, then low-score detections, which
+are often persons that are getting hidden. Similarity is the IoU with the predicted box of a track. Where both have a pose, it
+is averaged with OKS, which separates persons whose boxes cross. Remaining high-score detections are compared with remaining
+tracks in enlarged boxes (Yang et al., C-BIoU, WACV 2023). Boxes grow with the time for which the track was not detected.
 
-Before all that come people who fill much of the picture, of whom detectors draw several boxes that NMS lets stand: the whole,
-halves, and one around two people. There a person's track chooses among them, and the others are dropped.
+Close-ups come before these stages. Detectors draw several boxes for a person who fills much of the picture, and NMS keeps
+them: the whole person, halves, and one box around two people. The person's track chooses one of them, the others are dropped.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,35 +19,37 @@ import numpy as np
 from yolox_pose.geometry.pose_nms import greedy_survivors
 from yolox_pose.geometry.similarity import box_areas, oks, pairwise_iou, pairwise_touching
 from yolox_pose.structures.constants import DEFAULT_FPS
+from yolox_pose.structures.detections import Detections
 from yolox_pose.tracking import motion
-from yolox_pose.tracking.assignment import best_pairs, exclusive_pairs
+from yolox_pose.tracking.assignment import greedy_assignment, linear_assignment, load_solver
 from yolox_pose.tracking.motion import Motion
 
-SHARED_KEYPOINTS = 3
-"""Poses are compared from this many keypoints that are sure in both."""
-SURE_KEYPOINT, SURE_SHARE, OTHER_POSE = 0.5, 0.45, 0.3
-"""Two large boxes that overlap are two people if this share of the keypoints has such scores in both and their OKS is less."""
+MIN_SHARED_KEYPOINTS = 3
+"""Poses are compared if at least this many keypoints are confident in both."""
+CONFIDENT_KEYPOINT, CONFIDENT_SHARE, DIFFERENT_POSE = 0.5, 0.45, 0.3
+"""Two overlapping close-ups are two people if at least this share of the keypoints has such scores in both, and their OKS is
+lower."""
 
 
 class TrackerSettings(NamedTuple):
-    """What counts as the same person.
+    """Thresholds of the association.
 
     Attributes:
-        high_score: Detections from here on are sure: they start tracks.
-        low_score: Detections from here on continue a track where no sure one does.
-        min_similarity: Of a sure detection and a track.
-        low_similarity: Of an unsure detection and a track, stricter because it is more often a false alarm.
-        near_similarity: Of enlarged boxes, in the last stage.
-        memory: Seconds that a track without detections is kept.
-        margin: Sides by which boxes are enlarged in the last stage.
-        margin_per_second: What is added to that for every second in which the track was not seen.
-        keypoint_score: Keypoints from here on are compared.
-        close_up: Share of the picture from which a person is close to the camera. Detectors draw such people more than once:
-            whole, in halves, and together with who is beside them.
-        close_overlap: IoU from which two detections of people who are close are one person, drawn twice; one of them is taken,
-            the one that goes on with a track.
-        trusted_after: Frames in which a track was seen until it counts half as much as one that was always there, where two
-            claim a detection.
+        high_score: Lowest score of a high-score detection; only these start tracks.
+        low_score: Lowest score of a low-score detection, which can continue a track that has no high-score detection.
+        min_similarity: Lowest similarity of a high-score detection and a track.
+        low_similarity: Lowest similarity of a low-score detection and a track. It is stricter, because low-score detections
+            are more often false alarms.
+        near_similarity: Lowest similarity of enlarged boxes, in the last stage.
+        memory: Seconds for which a track without detections is kept.
+        margin: Share of its width and height by which a box is enlarged on each side in the last stage.
+        margin_per_second: Additional margin for every second in which the track was not detected.
+        kpt_thr: Lowest score of a keypoint that is compared.
+        close_up: Share of the picture from which a person counts as a close-up. Detectors draw close-ups more than once:
+            whole, in halves, and together with neighbors.
+        close_overlap: IoU from which two close-ups are duplicates of a person. The one that continues a track is used.
+        trusted_after: Number of detections after which a track counts half as much as an old one, where two tracks compete
+            for a close-up.
     """
 
     high_score: float = 0.3
@@ -58,22 +60,22 @@ class TrackerSettings(NamedTuple):
     memory: float = 1.5
     margin: float = 0.3
     margin_per_second: float = 0.7
-    keypoint_score: float = 0.3
+    kpt_thr: float = 0.3
     close_up: float = 0.2
     close_overlap: float = 0.35
     trusted_after: int = 5
 
 
 class Forecast(NamedTuple):
-    """Where the persons of the last frame are expected.
+    """Predicted places of the persons of the last frame.
 
     Attributes:
-        ids: (T,) int64.
-        labels: (T,) int64.
-        scores: (T,) of their last detections.
-        boxes: (T, 4) xyxy.
-        keypoints: (T, K, 2).
-        keypoint_scores: (T, K) of their last detections.
+        ids: Track ids of shape (T,), int64.
+        labels: Labels of shape (T,), int64.
+        scores: Scores of the last detections, (T,).
+        boxes: Boxes of shape (T, 4), xyxy in pixels.
+        keypoints: Keypoints of shape (T, K, 2), in pixels.
+        keypoint_scores: Keypoint scores of the last detections, (T, K).
     """
 
     ids: np.ndarray
@@ -84,38 +86,67 @@ class Forecast(NamedTuple):
     keypoint_scores: np.ndarray
 
 
-class _Detections(NamedTuple):
-    boxes: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    keypoints: np.ndarray
-    keypoint_scores: np.ndarray
-
-    def take(self, index: np.ndarray) -> _Detections:
-        return _Detections(*(values[index] for values in self))
-
-
 class _Tracks(NamedTuple):
-    ids: np.ndarray  # (T,)
-    motion: Motion
-    last: _Detections
-    offsets: np.ndarray  # (T, K, 2) keypoints of the last detection from the track's centre
-    seen: np.ndarray  # (T,) time of the last detection
-    hits: np.ndarray  # (T,) number of detections
+    """State of T tracks.
 
-    def take(self, index: np.ndarray) -> _Tracks:
-        moved = Motion(*(values[index] for values in self.motion))
-        ids, offsets, seen, hits = (values[index] for values in (self.ids, self.offsets, self.seen, self.hits))
-        return _Tracks(ids, moved, self.last.take(index), offsets, seen, hits)
+    Attributes:
+        ids: Track ids of shape (T,), int64.
+        motion: State of the motion filter.
+        last: Last detection of each track, in float64.
+        offsets: Keypoints of the last detection relative to the center of the track, (T, K, 2) in pixels.
+        last_time: Times of the last detections, (T,), in seconds.
+        hits: Numbers of detections, (T,).
+    """
+
+    ids: np.ndarray
+    motion: Motion
+    last: Detections
+    offsets: np.ndarray
+    last_time: np.ndarray
+    hits: np.ndarray
+
+    @classmethod
+    def start(cls, detections: Detections, ids: np.ndarray, time: float) -> _Tracks:
+        """Start tracks with their first detections."""
+        state = motion.start(detections.boxes)
+        offsets = detections.keypoints - state.center[:, None]
+        n = len(ids)
+        return cls(ids.astype(np.int64), state, detections, offsets, np.full(n, time), np.ones(n, dtype=np.int64))
+
+    def select(self, index: np.ndarray) -> _Tracks:
+        """Return some of the tracks, by indices or a mask."""
+        return _Tracks(
+            self.ids[index],
+            self.motion.select(index),
+            self.last.select(index),
+            self.offsets[index],
+            self.last_time[index],
+            self.hits[index],
+        )
+
+    def join(self, other: _Tracks) -> _Tracks:
+        """Return these tracks and then the other ones."""
+        return _Tracks(
+            np.concatenate([self.ids, other.ids]),
+            Motion(*(np.concatenate(pair) for pair in zip(self.motion, other.motion))),
+            Detections(*(np.concatenate(pair) for pair in zip(self.last, other.last))),
+            np.concatenate([self.offsets, other.offsets]),
+            np.concatenate([self.last_time, other.last_time]),
+            np.concatenate([self.hits, other.hits]),
+        )
 
 
 class Tracker:
-    """Gives every person of a video an id.
+    """Give every person of a video a track id.
 
     Args:
-        settings: What counts as the same person.
-        fps: Frames per second of the video, where :meth:`update` is not told times.
-        sigmas: (K,) OKS constants of the keypoints; None compares boxes alone.
+        settings: Thresholds of the association.
+        fps: Frames per second of the video, used where :meth:`update` gets no time.
+        sigmas: OKS sigmas of the keypoints, (K,). None compares boxes only.
+
+    Raises:
+        ValueError: If ``fps`` is not positive.
+        MissingDependencyError: If scipy is not installed.
 
     Example:
         >>> tracker = Tracker(fps=25, sigmas=skeleton.sigmas)
@@ -130,16 +161,17 @@ class Tracker:
         settings: TrackerSettings = TrackerSettings(),
         *,
         fps: float = DEFAULT_FPS,
-        sigmas: np.ndarray | None = None,
+        sigmas: Sequence[float] | np.ndarray | None = None,
     ) -> None:
         if not fps > 0:
             raise ValueError(f"fps must be above 0, not {fps}")
+        load_solver()  # fail here rather than in the first frame with competing tracks
         self.settings, self.fps = settings, fps
         self.sigmas = None if sigmas is None else np.asarray(sigmas, dtype=np.float64)
         self.reset()
 
     def reset(self) -> None:
-        """Forget all tracks and begin to count ids at 1: the next frame is of another video."""
+        """Forget all tracks and count ids from 1 again. Call it before the first frame of another video."""
         self.time: float | None = None
         self._next_id = 1
         self._tracks: _Tracks | None = None
@@ -155,193 +187,242 @@ class Tracker:
         time: float | None = None,
         size: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """Find the ids of the persons of the next frame.
+        """Assign track ids to the detections of the next frame.
 
         Args:
-            boxes: (n, 4) xyxy pixels, after NMS. Unsure detections (from ``low_score`` on) help.
-            scores: (n,).
-            labels: (n,) classes; a track stays in its class.
-            keypoints: (n, K, 2) pixels.
-            keypoint_scores: (n, K).
-            time: Seconds at which the frame was taken, later than the one before; None: one frame later.
-            size: Width and height of the frame, by which people are close to the camera or not; None: nobody is.
+            boxes: Boxes after NMS of shape (n, 4), xyxy in pixels. Include low-score detections, from ``low_score`` on.
+            scores: Scores of shape (n,).
+            labels: Labels of shape (n,). A track keeps its label.
+            keypoints: Keypoints of shape (n, K, 2), in pixels.
+            keypoint_scores: Keypoint scores of shape (n, K).
+            time: Time of the frame in seconds, later than the previous one. None means one frame later.
+            size: Width and height of the frame in pixels, needed to recognize close-ups. None treats nobody as a close-up.
 
         Returns:
-            (n,) int64 ids, counted from 1; -1 where a detection is too unsure for a track of its own, or draws a person who is
-            close to the camera once more.
+            Track ids of shape (n,), int64, counted from 1. Detections without a track have -1: those that continue no track
+            and score too low to start one, and duplicates of close-ups.
 
         Raises:
-            ValueError: If the time is not later than that of the frame before.
+            ValueError: If the time is not later than that of the previous frame.
         """
-        found = _detections(boxes, scores, labels, keypoints, keypoint_scores)
+        # Predict the tracks at the time of the frame
+        detections = _as_detections(boxes, scores, labels, keypoints, keypoint_scores)
         now = self._advance(time)
-        ids = np.full(len(found.scores), -1, dtype=np.int64)
         nobody = np.arange(0)
         if self._tracks is None or not len(self._tracks.ids):
-            self._tracks = _new_tracks(found.take(nobody), nobody, now)
-        elif not len(ids):
-            found = self._tracks.last.take(nobody)  # without persons the number of keypoints may not be known
-        pairs, new = self._associate(found, size)
+            self._tracks = _Tracks.start(detections.select(nobody), nobody, now)
+        elif not len(detections.scores):
+            detections = self._tracks.last.select(nobody)  # K is unknown where keypoints were left out
+
+        # Continue tracks with their detections
+        ids = np.full(len(detections.scores), -1, dtype=np.int64)
+        pairs, new = self._associate(detections, size)
         ids[pairs[:, 1]] = self._tracks.ids[pairs[:, 0]]
-        self._continue(found, pairs, now)
+        self._continue(detections, pairs, now)
+
+        # Start tracks with the remaining high-score detections
         if len(new):
             ids[new] = self._next_id + np.arange(len(new))
             self._next_id += len(new)
-            self._tracks = _joined(self._tracks, _new_tracks(found.take(new), ids[new], now))
+            self._tracks = self._tracks.join(_Tracks.start(detections.select(new), ids[new], now))
         return ids
 
     def forecast(self, seconds: float) -> Forecast:
-        """Where the persons of the last frame will be some seconds after it, at constant velocity."""
+        """Predict the places of the persons of the last frame some seconds later, at constant velocity.
+
+        Raises:
+            ValueError: If there was no frame yet.
+        """
         if self._tracks is None or self.time is None:
             raise ValueError("nothing can be forecast before the first frame")
-        tracks = self._tracks.take(self._tracks.seen == self.time)
-        moved = motion.predict(tracks.motion, seconds)
+        tracks = self._tracks.select(self._tracks.last_time == self.time)
+        center = motion.predict(tracks.motion, seconds).center
         last = tracks.last
-        boxes = last.boxes + np.tile(moved.center - tracks.motion.center, 2)  # as large as seen last, not as on average
-        keypoints = moved.center[:, None] + tracks.offsets
+        boxes = last.boxes + np.tile(center - tracks.motion.center, 2)  # with the size of the last detection
+        keypoints = center[:, None] + tracks.offsets
         return Forecast(tracks.ids, last.labels, last.scores, boxes, keypoints, last.keypoint_scores)
 
     def _advance(self, time: float | None) -> float:
-        """Move the tracks to the time of the frame, drop those that were not seen for too long."""
+        """Move the tracks to the time of the frame and drop tracks without detections for too long."""
+        # Determine the time of the frame
         if self.time is None:
             self.time = 0.0 if time is None else float(time)
             return self.time
         now = self.time + 1 / self.fps if time is None else float(time)
         if now <= self.time:
             raise ValueError(f"frames must come in order: {now} s follows {self.time} s")
+
+        # Drop lost tracks: at once after a single detection, else after the memory
         if self._tracks is not None:
             tracks = self._tracks
-            lost = tracks.seen < self.time
-            kept = np.where(lost, (now - tracks.seen <= self.settings.memory) & (tracks.hits > 1), True)
-            tracks = tracks if kept.all() else tracks.take(np.flatnonzero(kept))
+            lost = tracks.last_time < self.time
+            kept = np.where(lost, (now - tracks.last_time <= self.settings.memory) & (tracks.hits > 1), True)
+            tracks = tracks if kept.all() else tracks.select(np.flatnonzero(kept))
             self._tracks = tracks._replace(motion=motion.predict(tracks.motion, now - self.time))
         self.time = now
         return now
 
-    def _associate(self, found: _Detections, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
-        """(p, 2) indices of tracks and their detections, and those of detections of people who have no track yet."""
-        assert self._tracks is not None
-        tracks, settings = self._tracks, self.settings
-        close, free = self._associate_close(found, size)
-        free_tracks, pairs = np.ones(len(tracks.ids), dtype=bool), [close]
-        free_tracks[close[:, 0]] = False
-        sure = found.scores >= settings.high_score
-        unsure = ~sure & (found.scores >= settings.low_score)
-        stages = (
-            (self._similarity, sure, settings.min_similarity),
-            (self._similarity, unsure, settings.low_similarity),
-            (self._nearness, sure, settings.near_similarity),
-        )
-        for alike, candidates, minimum in stages:
-            rows, columns = np.flatnonzero(free_tracks), np.flatnonzero(free & candidates)
-            if len(rows) and len(columns):
-                chosen = best_pairs(alike(tracks.take(rows), found.take(columns)), minimum)
-                rows, columns = rows[chosen[:, 0]], columns[chosen[:, 1]]
-                free_tracks[rows] = free[columns] = False
-                pairs.append(np.stack([rows, columns], axis=1))
-        return np.concatenate(pairs), np.flatnonzero(free & sure)
-
-    def _associate_close(self, found: _Detections, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs of people who are close to the camera and drawn more than once, with one detection for each.
-
-        The best pair is taken first, and with its detection go all that draw the same person. Old tracks and high scores
-        count more: of two tracks of one person, the younger ends by that.
+    def _associate(self, detections: Detections, size: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
+        """Match tracks with detections.
 
         Returns:
-            (p, 2) indices of tracks and their detections, and (n,) which detections are neither in a pair nor superfluous.
+            Indices of tracks and their detections, (p, 2), and indices of the detections that start new tracks.
         """
+        # Match close-ups
         assert self._tracks is not None
-        free, nothing = np.ones(len(found.scores), dtype=bool), np.zeros((0, 2), dtype=np.int64)
-        columns = np.arange(0) if size is None else self._close(found, size)
+        tracks, settings = self._tracks, self.settings
+        close_pairs, free = self._associate_close_ups(detections, size)
+        pairs = [close_pairs]
+        free_tracks = np.ones(len(tracks.ids), dtype=bool)
+        free_tracks[close_pairs[:, 0]] = False
+
+        # Match the others in three stages, each with what the stages before left
+        high = detections.scores >= settings.high_score
+        low = ~high & (detections.scores >= settings.low_score)
+        stages = (
+            (self._similarity, high, settings.min_similarity),
+            (self._similarity, low, settings.low_similarity),
+            (self._nearness, high, settings.near_similarity),
+        )
+        for compare, candidates, minimum in stages:
+            rows, columns = np.flatnonzero(free_tracks), np.flatnonzero(free & candidates)
+            if len(rows) and len(columns):
+                matches = linear_assignment(compare(tracks.select(rows), detections.select(columns)), minimum)
+                rows, columns = rows[matches[:, 0]], columns[matches[:, 1]]
+                free_tracks[rows] = free[columns] = False
+                pairs.append(np.stack([rows, columns], axis=1))
+        return np.concatenate(pairs), np.flatnonzero(free & high)
+
+    def _associate_close_ups(
+        self, detections: Detections, size: tuple[int, int] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Match close-ups that were detected more than once, and drop their duplicates.
+
+        The best pair is matched first, and the duplicates of its detection are dropped. Old tracks and high scores count more,
+        so that of two tracks of one person the younger one ends.
+
+        Returns:
+            Indices of tracks and their detections, (p, 2), and a mask (n,) of the detections that are neither matched nor
+            dropped.
+        """
+        # Find the close-ups that have duplicates
+        assert self._tracks is not None
+        settings = self.settings
+        free, no_pairs = np.ones(len(detections.scores), dtype=bool), np.zeros((0, 2), dtype=np.int64)
+        columns = np.arange(0) if size is None else self._close_ups(detections, size)
         if len(columns) < 2:
-            return nothing, free
-        same = self._same(found.take(columns))
-        again = same.sum(axis=1) > 1
-        if not again.any():
-            return nothing, free
-        columns, same = columns[again], same[np.ix_(again, again)]
-        tracks, several = self._tracks, found.take(columns)
-        trust = tracks.hits / (tracks.hits + self.settings.trusted_after)
-        alike = self._similarity(tracks, several)
-        sure = several.scores >= self.settings.high_score
-        enough = alike >= np.where(sure, self.settings.min_similarity, self.settings.low_similarity)
-        worth = alike * enough * trust[:, None] * np.sqrt(np.maximum(several.scores, 0))
-        pairs = exclusive_pairs(worth * (several.scores >= self.settings.low_score), same)
-        gone = same[pairs[:, 1]].any(axis=0)  # the pairs' own, too
-        order = np.argsort(-several.scores, kind="stable")
-        rest = order[(sure & ~gone)[order]]
-        gone[rest[~greedy_survivors(np.triu(same[np.ix_(rest, rest)], 1))]] = True
-        free[columns[gone]] = False
+            return no_pairs, free
+        same = self._same_person(detections.select(columns))
+        repeated = same.sum(axis=1) > 1
+        if not repeated.any():
+            return no_pairs, free
+        columns, same = columns[repeated], same[np.ix_(repeated, repeated)]
+        tracks, close_ups = self._tracks, detections.select(columns)
+
+        # Match them with tracks, weighted by the age of the track and the score of the detection
+        trust = tracks.hits / (tracks.hits + settings.trusted_after)
+        similarity = self._similarity(tracks, close_ups)
+        high = close_ups.scores >= settings.high_score
+        similar = similarity >= np.where(high, settings.min_similarity, settings.low_similarity)
+        gain = similarity * similar * trust[:, None] * np.sqrt(np.maximum(close_ups.scores, 0))
+        pairs = greedy_assignment(gain * (close_ups.scores >= settings.low_score), same)
+
+        # Drop the duplicates of matched close-ups, then those of each unmatched one with a high score, best first
+        used = same[pairs[:, 1]].any(axis=0)  # includes the matched ones, which are the same as themselves
+        order = np.argsort(-close_ups.scores, kind="stable")
+        unmatched = order[(high & ~used)[order]]
+        survivors = greedy_survivors(np.triu(same[np.ix_(unmatched, unmatched)], 1))
+        used[unmatched[~survivors]] = True
+        free[columns[used]] = False
         return np.stack([pairs[:, 0], columns[pairs[:, 1]]], axis=1), free
 
-    def _similarity(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
-        """(T, n) mean of IoU and OKS with where the tracks are expected, IoU alone where poses are not comparable.
+    def _similarity(self, tracks: _Tracks, detections: Detections) -> np.ndarray:
+        """Return the mean of IoU and OKS with the predicted boxes and poses, (T, n).
 
-        0 between classes, and where boxes do not touch.
+        It is the IoU alone where poses cannot be compared, and 0 between classes or where boxes do not touch.
         """
-        expected = tracks.motion.center[:, None] + tracks.offsets
-        last = tracks.last._replace(boxes=tracks.motion.boxes, keypoints=expected)
-        of_one_class = last.labels[:, None] == found.labels
-        alike = pairwise_iou(last.boxes, found.boxes) * of_one_class
-        rows, columns = np.nonzero(of_one_class & pairwise_touching(last.boxes, found.boxes))
-        poses, shared = self._oks(last.take(rows), found.take(columns), self.settings.keypoint_score)
-        touching = alike[rows, columns]
-        alike[rows, columns] = np.where(shared >= SHARED_KEYPOINTS, (touching + poses) / 2, touching)
-        return alike
+        # Compute the IoU with the predicted boxes
+        predicted = tracks.last._replace(
+            boxes=tracks.motion.boxes, keypoints=tracks.motion.center[:, None] + tracks.offsets
+        )
+        same_class = predicted.labels[:, None] == detections.labels
+        similarity = pairwise_iou(predicted.boxes, detections.boxes) * same_class
 
-    def _nearness(self, tracks: _Tracks, found: _Detections) -> np.ndarray:
-        """(T, n) IoU of enlarged boxes, 0 between classes."""
-        margins = self.settings.margin + self.settings.margin_per_second * (self.time - tracks.seen)
-        near = pairwise_iou(_enlarged(tracks.motion.boxes, margins), _enlarged(found.boxes, margins[:, None]))
-        return near * (tracks.last.labels[:, None] == found.labels)
+        # Average it with the OKS of touching pairs
+        rows, columns = np.nonzero(same_class & pairwise_touching(predicted.boxes, detections.boxes))
+        pose_oks, shared = self._oks(predicted.select(rows), detections.select(columns), self.settings.kpt_thr)
+        iou = similarity[rows, columns]
+        similarity[rows, columns] = np.where(shared >= MIN_SHARED_KEYPOINTS, (iou + pose_oks) / 2, iou)
+        return similarity
 
-    def _close(self, found: _Detections, size: tuple[int, int]) -> np.ndarray:
-        """Indices of people who are close to the camera."""
-        return np.flatnonzero(box_areas(found.boxes) >= self.settings.close_up * size[0] * size[1])
+    def _nearness(self, tracks: _Tracks, detections: Detections) -> np.ndarray:
+        """Return the IoU of enlarged boxes, (T, n), 0 between classes."""
+        margins = self.settings.margin + self.settings.margin_per_second * (self.time - tracks.last_time)
+        iou = pairwise_iou(_enlarge(tracks.motion.boxes, margins), _enlarge(detections.boxes, margins[:, None]))
+        return iou * (tracks.last.labels[:, None] == detections.labels)
 
-    def _same(self, found: _Detections) -> np.ndarray:
-        """(n, n) which detections draw one person, and not two whose poses are surely others."""
-        same = pairwise_iou(found.boxes, found.boxes) >= self.settings.close_overlap
-        same &= found.labels[:, None] == found.labels
+    def _close_ups(self, detections: Detections, size: tuple[int, int]) -> np.ndarray:
+        """Return the indices of the close-ups in a frame of a width and height."""
+        return np.flatnonzero(box_areas(detections.boxes) >= self.settings.close_up * size[0] * size[1])
+
+    def _same_person(self, detections: Detections) -> np.ndarray:
+        """Return which close-ups show the same person, (n, n) bool: they overlap, and their poses do not clearly differ."""
+        # Compare the boxes
+        same = pairwise_iou(detections.boxes, detections.boxes) >= self.settings.close_overlap
+        same &= detections.labels[:, None] == detections.labels
+
+        # Keep overlapping persons with confident, different poses apart
         rows, columns = np.nonzero(same)
-        poses, shared = self._oks(found.take(rows), found.take(columns), SURE_KEYPOINT)
-        same[rows, columns] = (shared < SURE_SHARE * max(found.keypoints.shape[1], 1)) | (poses >= OTHER_POSE)
+        pose_oks, shared = self._oks(detections.select(rows), detections.select(columns), CONFIDENT_KEYPOINT)
+        unclear = shared < CONFIDENT_SHARE * max(detections.keypoints.shape[1], 1)
+        same[rows, columns] = unclear | (pose_oks >= DIFFERENT_POSE)
         return same
 
-    def _oks(self, first: _Detections, second: _Detections, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-        """(p,) OKS of pairs by the keypoints with such scores in both, and their number; both 0 where poses are not compared."""
+    def _oks(self, first: Detections, second: Detections, kpt_thr: float) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the OKS of p pairs of poses over the keypoints whose scores reach a threshold in both.
+
+        Returns:
+            OKS and number of shared keypoints, (p,) each; both are 0 where poses are not compared.
+        """
         if self.sigmas is None or not second.keypoints.shape[1]:
-            nothing = np.zeros(len(first.scores))
-            return nothing, nothing
-        shared = (first.keypoint_scores >= threshold) & (second.keypoint_scores >= threshold)
+            zeros = np.zeros(len(first.scores))
+            return zeros, zeros
+        shared = (first.keypoint_scores >= kpt_thr) & (second.keypoint_scores >= kpt_thr)
         areas = np.sqrt(box_areas(first.boxes) * box_areas(second.boxes))
         return oks(first.keypoints, second.keypoints, areas, self.sigmas, shared), shared.sum(-1)
 
-    def _continue(self, found: _Detections, pairs: np.ndarray, now: float) -> None:
-        """Put the detections of a frame into their tracks."""
+    def _continue(self, detections: Detections, pairs: np.ndarray, now: float) -> None:
+        """Update the tracks with their detections.
+
+        Args:
+            detections: Detections of the frame.
+            pairs: Indices of tracks and their detections, (p, 2).
+            now: Time of the frame in seconds.
+        """
         assert self._tracks is not None
-        rows, seen = pairs[:, 0], found.take(pairs[:, 1])
+        rows, matched = pairs[:, 0], detections.select(pairs[:, 1])
         tracks = self._tracks
-        moved = motion.correct(Motion(*(values[rows] for values in tracks.motion)), seen.boxes)
-        for old, new in zip((*tracks.motion, *tracks.last), (*moved, *seen)):
-            old[rows] = new
-        tracks.offsets[rows] = seen.keypoints - moved.center[:, None]
-        tracks.seen[rows] = now
+        state = motion.correct(tracks.motion.select(rows), matched.boxes)
+        for values, new_values in zip((*tracks.motion, *tracks.last), (*state, *matched)):
+            values[rows] = new_values
+        tracks.offsets[rows] = matched.keypoints - state.center[:, None]
+        tracks.last_time[rows] = now
         tracks.hits[rows] += 1
 
 
-def _detections(
+def _as_detections(
     boxes: np.ndarray,
     scores: np.ndarray,
     labels: np.ndarray | None,
     keypoints: np.ndarray | None,
     keypoint_scores: np.ndarray | None,
-) -> _Detections:
+) -> Detections:
+    """Convert the arguments of :meth:`Tracker.update` to float64; missing arrays get defaults."""
     n = len(scores)
     points = np.zeros((n, 0, 2)) if keypoints is None else np.asarray(keypoints, dtype=np.float64)
     if keypoint_scores is None:
         keypoint_scores = np.ones(points.shape[:2])
-    return _Detections(
+    return Detections(
         np.asarray(boxes, dtype=np.float64).reshape(n, 4),
         np.asarray(scores, dtype=np.float64),
         np.zeros(n, dtype=np.int64) if labels is None else np.asarray(labels, dtype=np.int64),
@@ -350,25 +431,15 @@ def _detections(
     )
 
 
-def _new_tracks(found: _Detections, ids: np.ndarray, now: float) -> _Tracks:
-    moved = motion.start(found.boxes)
-    offsets = found.keypoints - moved.center[:, None]
-    n = len(ids)
-    return _Tracks(ids.astype(np.int64), moved, found, offsets, np.full(n, now), np.ones(n, dtype=np.int64))
+def _enlarge(boxes: np.ndarray, margins: np.ndarray) -> np.ndarray:
+    """Move each side of boxes outward by a share of the width or height.
 
+    Args:
+        boxes: Boxes of shape (n, 4), xyxy in pixels.
+        margins: Shares of shape (n,), or (m, 1) for every combination.
 
-def _joined(first: _Tracks, second: _Tracks) -> _Tracks:
-    def join(a: tuple, b: tuple) -> list[np.ndarray]:
-        return [np.concatenate(pair) for pair in zip(a, b)]
-
-    ids, offsets, seen, hits = join(
-        (first.ids, first.offsets, first.seen, first.hits), (second.ids, second.offsets, second.seen, second.hits)
-    )
-    moved, last = Motion(*join(first.motion, second.motion)), _Detections(*join(first.last, second.last))
-    return _Tracks(ids, moved, last, offsets, seen, hits)
-
-
-def _enlarged(boxes: np.ndarray, margins: np.ndarray) -> np.ndarray:
-    """Boxes (n, 4), each side moved outwards by a share of the box's width or height: (n,), or (m, 1) gives (m, n, 4)."""
-    grown = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * margins[..., None]
-    return boxes + grown * [-1, -1, 1, 1]
+    Returns:
+        Boxes of shape (n, 4) or (m, n, 4).
+    """
+    growth = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * margins[..., None]
+    return boxes + growth * [-1, -1, 1, 1]

@@ -1,1 +1,1 @@
-"""Drawn poses, pictures side by side, training curves."""
+"""Draw poses, comparisons with ground truth, and training curves."""
