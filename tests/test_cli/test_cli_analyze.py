@@ -143,7 +143,7 @@ def test_curves_of_a_work_dir(tmp_path, capsys):
     for arguments, code, message in (
         (["--out", str(out)], 2, "both.png exists; name another file or give --overwrite"),
         (["--out", "a.jpg"], 2, "ends in .png"),
-        ([str(tmp_path)], 1, "holds no log of a training"),
+        ([str(tmp_path)], 1, "holds no training log"),
     ):
         assert run(main, ["curves", str(tmp_path / "run"), *arguments]) == code
         assert message in capsys.readouterr().err

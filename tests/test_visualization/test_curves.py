@@ -1,4 +1,4 @@
-"""Log lines of a training with its resumes, and their picture."""
+"""Training logs with resumes, and their plots."""
 
 import json
 
@@ -40,8 +40,8 @@ def test_a_new_start_in_the_same_folder_forgets_the_old_one(tmp_path):
     assert [record["loss"] for record in history.train] == [2.0] and history.val == []
 
 
-def test_a_folder_without_a_log_is_said(tmp_path):
-    with pytest.raises(DataError, match="holds no log of a training"):
+def test_a_folder_without_a_log_is_refused(tmp_path):
+    with pytest.raises(DataError, match="holds no training log"):
         read_history(tmp_path)
 
 
@@ -56,5 +56,5 @@ def test_pictures_of_one_of_several_and_of_hardly_anything(tmp_path):
     shown = [picture(draw_curves(histories)) for histories in ([a], [b], [a, b])]
     assert all(one.shape == (800, 1200, 3) for one in shown)
     assert (shown[0] != shown[1]).any() and (shown[0] != shown[2]).any()
-    nothing = shown[1][60:360, 700:1180]  # no validation yet: grid and grey words alone
+    nothing = shown[1][60:360, 700:1180]  # no validation yet: grid and gray text alone
     assert np.ptp(nothing.astype(int), axis=2).max() < 30

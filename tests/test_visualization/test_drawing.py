@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 
-from yolox_pose.structures.skeleton import COCO_PERSON, LEFT_COLOR, RIGHT_COLOR, Skeleton
-from yolox_pose.visualization import drawing
+from yolox_pose.structures.skeleton import COCO_PERSON, LEFT_COLOR, MIDDLE_COLOR, RIGHT_COLOR, Skeleton
+from yolox_pose.visualization import painting
+from yolox_pose.visualization.canvas import PALETTE
 from yolox_pose.visualization.drawing import draw_poses
+from yolox_pose.visualization.figures import drawn_areas
+from yolox_pose.visualization.tags import tag_places, tag_texts
 
 PAIR = Skeleton(names=("left_hand", "right_hand"), links=((0, 1),))
 
 
 def draw(img=None, **changes):
-    """Draw one person with two keypoints into a grey image."""
+    """Draw one person with two keypoints into a gray image."""
     settings = {
         "keypoints": np.array([[[40.0, 60.0], [140.0, 60.0]]]),
         "keypoint_scores": np.ones((1, 2)),
@@ -19,10 +22,10 @@ def draw(img=None, **changes):
         "scores": np.array([0.9]),
         "skeleton": PAIR,
     }
-    return draw_poses(grey() if img is None else img, **{**settings, **changes})
+    return draw_poses(gray() if img is None else img, **{**settings, **changes})
 
 
-def grey(height=200, width=200):
+def gray(height=200, width=200):
     return np.full((height, width, 3), 127, np.uint8)
 
 
@@ -31,7 +34,7 @@ def changed(picture):
 
 
 def test_input_is_not_modified_and_output_is_new():
-    img = grey()
+    img = gray()
     out = draw(img)
     assert (img == 127).all() and out.shape == img.shape and out.dtype == np.uint8
     assert changed(out).any() and not np.shares_memory(out, img)
@@ -45,16 +48,16 @@ def test_nobody(num_keypoints):
 
 
 @pytest.mark.parametrize("skeleton", [None, PAIR])
-def test_objects_without_keypoints_take_the_colour_of_their_class(skeleton):
+def test_objects_without_keypoints_take_the_color_of_their_class(skeleton):
     arrays = {"keypoints": np.zeros((2, 0, 2)), "keypoint_scores": np.zeros((2, 0)), "skeleton": skeleton}
     boxes = np.array([[20.0, 50, 60, 180], [120, 50, 160, 180]])
     out = draw(**arrays, boxes=boxes, scores=np.array([0.9, 0.8]), labels=np.array([3, 3]), classes=list("abcdef"))
     assert np.array_equal(out[100, 20], out[100, 120]) and changed(out)[100, 20]
 
 
-def test_left_and_right_keypoints_have_their_colours():
+def test_left_and_right_keypoints_have_their_colors():
     out = draw(boxes=np.array([[-300.0, -300, 500, 500]]), show_boxes=False, show_tags=False)
-    ring = 8  # px from the centre: between the bright middle and the rim of a disc of radius 11.4
+    ring = 8  # px from the center: between the bright middle and the rim of a disc of radius 11.4
     assert out[60 - ring, 40].tolist() == list(LEFT_COLOR) and out[60 - ring, 140].tolist() == list(RIGHT_COLOR)
 
 
@@ -112,20 +115,98 @@ def test_everything_outside_the_image():
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (7, 5)])
 def test_tiny_images(shape):
-    assert draw(grey(*shape)).shape == (*shape, 3)
+    assert draw(gray(*shape)).shape == (*shape, 3)
+
+
+RING = 8  # px from the center of a large disc: between its bright middle and its rim
 
 
 def test_small_persons_are_drawn_under_large_ones():
-    keypoints = np.array([[[40.0, 60.0], [140.0, 60.0]], [[90.0, 20.0], [90.0, 100.0]]])
-    boxes = np.array([[20.0, 20, 180, 180], [85, 15, 95, 105]])
+    """The left hand of a large person lies on the limb of a small one, whose color differs."""
+    keypoints = np.array([[[90.0, 60.0], [160.0, 60.0]], [[90.0, 20.0], [90.0, 100.0]]])
+    boxes = np.array([[-300.0, -300, 500, 500], [85, 15, 95, 105]])
     common = {"keypoint_scores": np.ones((2, 2)), "scores": np.ones(2), "show_boxes": False, "show_tags": False}
     both = draw(keypoints=keypoints, boxes=boxes, **common)
     swapped = draw(keypoints=keypoints[::-1], boxes=boxes[::-1], **common)
-    large = draw(
-        keypoints=keypoints[:1], boxes=boxes[:1], keypoint_scores=np.ones((1, 2)), show_boxes=False, show_tags=False
-    )
     np.testing.assert_array_equal(both, swapped)
-    np.testing.assert_array_equal(both[60, 90], large[60, 90])
+    small = draw(keypoints=keypoints[1:], boxes=boxes[1:], **{**common, "keypoint_scores": np.ones((1, 2))})
+    assert small[60 - RING, 90].tolist() == list(MIDDLE_COLOR), "the limb of the small person is there"
+    assert both[60 - RING, 90].tolist() == list(LEFT_COLOR), "the hand of the large person covers it"
+
+
+def test_small_boxes_are_drawn_under_large_ones():
+    """Where two outlines cross, the color of the large person dominates, whichever comes first."""
+    boxes = np.array([[20.0, 20, 180, 180], [100, 100, 190, 190]])
+    arrays = {"keypoints": np.zeros((2, 0, 2)), "keypoint_scores": None, "skeleton": None, "scores": None}
+    for order in ([0, 1], [1, 0]):
+        out = draw(**arrays, boxes=boxes[order], track_ids=np.array([2, 6])[order], show_tags=False)
+        large, small = np.array(PALETTE[2]), np.array(PALETTE[6])
+        under = 0.3 * 127 + 0.7 * small
+        assert np.abs(out[180, 100] - (0.3 * under + 0.7 * large)).max() < 5
+
+
+@pytest.mark.parametrize(("scores", "color"), [((0.4, 1.0), RIGHT_COLOR), ((1.0, 0.4), LEFT_COLOR)])
+def test_faint_keypoints_are_drawn_under_opaque_ones(scores, color):
+    keypoints, box = np.full((1, 2, 2), 90.0), np.array([[-300.0, -300, 500, 500]])
+    arrays = {"keypoints": keypoints, "keypoint_scores": np.array([scores]), "boxes": box}
+    out = draw(**arrays, skeleton=Skeleton(names=PAIR.names), show_boxes=False, show_tags=False)
+    assert out[90 - RING, 90].tolist() == list(color)
+
+
+@pytest.mark.parametrize(("scores", "left_is_on_top"), [((0.4, 0.4, 1.0, 1.0), False), ((1.0, 1.0, 0.4, 0.4), True)])
+def test_faint_limbs_are_drawn_under_opaque_ones(scores, left_is_on_top):
+    names = ("left_hand", "left_foot", "right_hand", "right_foot")
+    cross = Skeleton(names=names, links=((0, 1), (2, 3)))
+    keypoints = np.array([[[20.0, 100], [180, 100], [100, 20], [100, 180]]])
+    scores, box = np.array([scores]), np.array([[-300.0, -300, 500, 500]])
+    out = draw(
+        keypoints=keypoints, keypoint_scores=scores, boxes=box, skeleton=cross, show_boxes=False, show_tags=False
+    )
+    assert out[100, 100].tolist() == list(LEFT_COLOR if left_is_on_top else RIGHT_COLOR)
+
+
+def test_discs_are_drawn_over_limbs_and_insides_over_casings():
+    """The limb goes through a keypoint in its middle, and does not cover its disc."""
+    names = ("left_hand", "left_foot", "right_hand")
+    line = Skeleton(names=names, links=((0, 1),))
+    keypoints = np.array([[[20.0, 100], [180, 100], [100, 100]]])
+    box = np.array([[-300.0, -300, 500, 500]])
+    out = draw(
+        keypoints=keypoints,
+        keypoint_scores=np.ones((1, 3)),
+        boxes=box,
+        skeleton=line,
+        show_boxes=False,
+        show_tags=False,
+    )
+    assert out[100 - RING, 100].tolist() == list(RIGHT_COLOR)
+    assert out[100, 20 + RING].tolist() == list(LEFT_COLOR), "no casing between a limb and its end"
+
+
+def test_large_persons_choose_the_places_of_their_tags_first():
+    """Two boxes begin at one corner: the tag of the large one is above them, and that of the small one elsewhere."""
+    boxes = np.array([[20.0, 60, 190, 190], [20.0, 60, 110, 170]])
+    arrays = {"keypoints": np.zeros((2, 0, 2)), "keypoint_scores": None, "skeleton": None, "show_boxes": False}
+    for order in ([0, 1], [1, 0]):
+        ids = np.array([2, 6])[order]
+        out = draw(**arrays, boxes=boxes[order], scores=np.ones(2), track_ids=ids)
+        assert np.abs(out[58, 21] - (0.2 * 127 + 0.8 * np.array(PALETTE[2]))).max() < 2
+
+
+def test_a_box_is_drawn_on_the_pixels_that_contain_its_corners():
+    arrays = {"keypoints": np.zeros((1, 0, 2)), "keypoint_scores": None, "skeleton": None, "scores": None}
+    out = draw(**arrays, boxes=np.array([[20.9, 30.1, 59.9, 80.1]]), show_tags=False)
+    strength = np.abs(out.astype(int) - 127).sum(axis=2)
+    row, column = strength[50], strength[:, 40]
+    assert [row[:40].argmax(), column[:50].argmax()] == [20, 30]
+    assert [40 + row[40:].argmax(), 50 + column[50:].argmax()] == [59, 80]
+
+
+def test_drawn_areas_hold_every_pixel_that_is_touched():
+    bounds = np.array([[20.5, 30.5, 40.2, 50.2], [-5.0, -5.0, 500.0, 500.0], [np.inf, np.inf, -np.inf, -np.inf]])
+    areas = drawn_areas(bounds, np.full((3, 1), 1.25), (100, 80, 3))
+    assert areas[:2].tolist() == [[19, 29, 42, 52], [0, 0, 80, 100]]
+    assert (areas[2, 2:] <= areas[2, :2]).all(), "nothing is drawn of a person without keypoints"
 
 
 def test_persons_apart_are_drawn_as_each_alone():
@@ -136,7 +217,7 @@ def test_persons_apart_are_drawn_as_each_alone():
         "keypoints_visible": np.array([[2, 2], [2, 1], [2, 2], [1, 2]]),
     }
     looks = {"scores": None, "show_boxes": False, "show_tags": False}
-    expected = grey()
+    expected = gray()
     for i in range(4):
         one = draw(**{key: array[i : i + 1] for key, array in arrays.items()}, **looks)
         expected[changed(one)] = one[changed(one)]
@@ -148,8 +229,8 @@ def test_blending_follows_alpha_in_every_block():
     canvas, before = rng.integers(0, 256, (2, 300, 200, 3), dtype=np.uint8)
     alpha = rng.choice(np.array([0, 1, 100, 254, 255], dtype=np.uint8), (300, 190))
     layer, rest = canvas.copy(), before[:, 5:195]
-    assert alpha.size > 2 * drawing._BLOCK
-    drawing._blend(canvas[:, 5:195], rest, alpha)
+    assert alpha.size > 2 * painting.BLEND_BLOCK
+    painting.blend(canvas[:, 5:195], rest, alpha)
     share = alpha[..., None] / 255
     np.testing.assert_allclose(canvas[:, 5:195], layer[:, 5:195] * share + rest * (1 - share), atol=0.51)
     np.testing.assert_array_equal(canvas[:, 5:195][alpha == 0], rest[alpha == 0])
@@ -164,22 +245,22 @@ def test_zoom_enlarges_the_picture_and_the_coordinates():
 
 
 def test_tags_name_track_class_and_score():
-    texts = drawing._tag_texts(2, np.array([0.5, np.nan]), np.array([1, 7]), np.array([4, 5]), ["person", "ball"])
+    texts = tag_texts(2, np.array([0.5, np.nan]), np.array([1, 7]), np.array([4, 5]), ["person", "ball"])
     assert texts == ["#4 ball 0.50", "#5 class 7"]
-    assert drawing._tag_texts(1, np.array([0.256]), np.array([0]), None, ["person"]) == ["0.26"]
-    assert drawing._tag_texts(1, None, None, None, None) == [""]
+    assert tag_texts(1, np.array([0.256]), np.array([0]), None, ["person"]) == ["0.26"]
+    assert tag_texts(1, None, None, None, None) == [""]
 
 
 def test_tags_of_neighbours_do_not_cover_each_other():
     boxes = np.tile([[60.0, 60, 120, 150]], (3, 1)) + np.arange(3)[:, None]
-    taken = []
+    occupied = []
     for box in boxes:
-        places = drawing._tag_places(box, (30, 12), (200, 200, 3))
-        taken.append(next(p for p in places if not any(p.meets(q) for q in taken)))
-    assert len(set(taken)) == 3
+        places = tag_places(box, (30, 12), (200, 200, 3))
+        occupied.append(next(p for p in places if not any(p.meets(q) for q in occupied)))
+    assert len(set(occupied)) == 3
 
 
-def test_tracks_keep_their_colour_whatever_their_order():
+def test_tracks_keep_their_color_whatever_their_order():
     ids = np.array([3, 8])
     boxes = np.array([[10.0, 50, 60, 180], [120, 50, 170, 180]])
     arrays = {

@@ -1,4 +1,4 @@
-"""What a training wrote of itself, as curves: losses, figures of the validation, assignment, learning rate."""
+"""Plot training curves from log files: losses, validation metrics, assignment, learning rate."""
 
 from __future__ import annotations
 
@@ -11,54 +11,115 @@ from typing import Any, NamedTuple
 
 from yolox_pose.errors import DataError
 
+Record = dict[str, float]
+"""One line of a log file."""
+
 SCALARS = "*/vis_data/scalars.json"
-"""Where MMEngine's runs write, one folder a start or resume, named by the time."""
+"""Log files of MMEngine's runs: one folder for each start or resume, named by its time."""
 ASSIGNMENT = ("positives", "oks", "unmatched")
-"""Statistics of the loss (:func:`yolox_pose.ops.yolox_losses`)."""
-FIGURES = ("AP", "AP50", "AP75", "AR", "bbox_AP", "bbox_mAP", "bbox_mAP_50")
-"""Validation figures that are drawn, without their prefix."""
-FEW_POINTS = 40
-"""Lines of fewer points show them."""
+"""Statistics of the assignment (:func:`yolox_pose.ops.yolox_losses`)."""
+PLOTTED_METRICS = ("AP", "AP50", "AP75", "AR", "bbox_AP", "bbox_mAP", "bbox_mAP_50")
+"""Validation metrics that are plotted, without their prefix."""
+MAX_MARKED_POINTS = 40
+"""Lines with fewer points mark each of them."""
 
 
 class History(NamedTuple):
-    """Log lines of a training.
+    """Log of a training run.
 
     Attributes:
-        name: Of the training.
-        train: One record a log line, with ``iter``, ``epoch``, losses and so on.
-        val: One a validation, with ``step`` (the epoch) and figures such as ``coco/AP``.
+        name: Name of the run.
+        train: Training records with ``iter``, ``epoch``, losses and so on.
+        val: Validation records with ``step`` (the epoch) and metrics such as ``coco/AP``.
     """
 
     name: str
-    train: list[dict[str, float]]
-    val: list[dict[str, float]]
+    train: list[Record]
+    val: list[Record]
+
+
+class _Panel(NamedTuple):
+    """One of the four plots.
+
+    Attributes:
+        title: Title of the plot.
+        part: ``'train'`` or ``'val'``, the records that are plotted.
+        names: Keys of the values, one line each.
+    """
+
+    title: str
+    part: str
+    names: tuple[str, ...]
+
+
+_AXES = {"train": ("iter", "iteration"), "val": ("step", "epoch")}
+"""Key and label of the horizontal axis for each part of a history."""
 
 
 def read_history(work_dir: str | os.PathLike[str]) -> History:
-    """Read the log lines of a training; where a later start or resume went over steps again, its own count.
+    """Read the log files of a training run.
+
+    Where a later start or resume repeats steps, its records replace the earlier ones.
+
+    Args:
+        work_dir: Folder of the run.
 
     Raises:
-        DataError: If the folder has none.
+        DataError: If the folder holds no log file.
     """
     folder = Path(work_dir)
-    train: list[dict[str, float]] = []
-    val: list[dict[str, float]] = []
+    train: list[Record] = []
+    val: list[Record] = []
     for file in sorted(folder.glob(SCALARS)):
-        records = _read_lines(file)
-        newer = [record for record in records if "iter" in record]
-        figures = [record for record in records if "iter" not in record and "step" in record]
-        train = _continued(train, newer, "iter")
-        first = newer[0].get("epoch", 0) if newer else None
-        val = [record for record in val if first is None or record["step"] < first]
-        val = _continued(val, figures, "step")
+        # Split the records of this start or resume
+        records = _read_records(file)
+        new_train = [record for record in records if "iter" in record]
+        new_val = [record for record in records if "iter" not in record and "step" in record]
+
+        # Append them, and drop earlier records of the same or later steps
+        train = _append(train, new_train, "iter")
+        if new_train:
+            first_epoch = new_train[0].get("epoch", 0)
+            val = [record for record in val if record["step"] < first_epoch]
+        val = _append(val, new_val, "step")
     if not train and not val:
-        raise DataError(f"{folder} holds no log of a training ({SCALARS})")
+        raise DataError(f"{folder} holds no training log ({SCALARS})")
     return History(folder.resolve().name, train, val)
 
 
-def _read_lines(file: Path) -> list[dict[str, float]]:
-    """Records of a file; a last line that a kill left half-written is no record."""
+def draw_curves(histories: Sequence[History]) -> bytes:
+    """Plot the curves of one run with all its losses, or compare several runs with one line each.
+
+    Args:
+        histories: Logs of the runs.
+
+    Returns:
+        Content of a PNG file.
+    """
+    # Plot the panels
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 8), layout="constrained")
+    axes = figure.subplots(2, 2).flat
+    for axis, panel in zip(axes, _panels(histories)):
+        _plot(axis, panel, histories)
+
+    # Scale the axes
+    if len(histories) == 1 and any(record.get("loss", 0) > 0 for record in histories[0].train):
+        axes[0].set_yscale("log")  # the loss terms differ by orders of magnitude
+    axes[1].set_ylim(bottom=0)
+    axes[3].set_yscale("log")
+
+    # Encode the picture
+    figure.suptitle(", ".join(history.name for history in histories))
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def _read_records(file: Path) -> list[Record]:
+    """Read the records of a log file. A last line that was cut off when the run was killed is ignored."""
     records = []
     for line in file.read_text(encoding="utf-8").splitlines():
         try:
@@ -70,70 +131,40 @@ def _read_lines(file: Path) -> list[dict[str, float]]:
     return records
 
 
-def _continued(older: list[dict[str, float]], newer: list[dict[str, float]], key: str) -> list[dict[str, float]]:
+def _append(older: list[Record], newer: list[Record], key: str) -> list[Record]:
+    """Append newer records to those older ones that lie before them by a key."""
     first = newer[0][key] if newer else float("inf")
     return [record for record in older if record[key] < first] + newer
 
 
-class _Panel(NamedTuple):
-    title: str
-    part: str  # 'train' or 'val'
-    names: tuple[str, ...]
-
-
-_AXES = {"train": ("iter", "iteration"), "val": ("step", "epoch")}
-"""Entry of a record that a panel is drawn over, and what it is called."""
-
-
-def draw_curves(histories: Sequence[History]) -> bytes:
-    """Draw the curves of one training, its losses apart, or of several over each other.
-
-    Returns:
-        A PNG file.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 8), layout="constrained")
-    axes = figure.subplots(2, 2).flat
-    for axis, panel in zip(axes, _panels(histories)):
-        _draw(axis, panel, histories)
-    if len(histories) == 1 and any(record.get("loss", 0) > 0 for record in histories[0].train):
-        axes[0].set_yscale("log")  # terms of very different size
-    axes[1].set_ylim(bottom=0)
-    axes[3].set_yscale("log")
-    figure.suptitle(", ".join(history.name for history in histories))
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return buffer.getvalue()
-
-
 def _panels(histories: Sequence[History]) -> tuple[_Panel, ...]:
-    """What is drawn: of one training all there is, of several one line each."""
+    """Return the four plots: all values of a single run, or one line for each of several runs."""
     losses = {key for history in histories for record in history.train for key in record if "loss" in key}
-    found = (key for history in histories for record in history.val for key in record)
-    figures = tuple(dict.fromkeys(key for key in found if key.rpartition("/")[2] in FIGURES))
+    val_keys = (key for history in histories for record in history.val for key in record)
+    metrics = tuple(dict.fromkeys(key for key in val_keys if key.rpartition("/")[2] in PLOTTED_METRICS))
     single = len(histories) == 1
     return (
         _Panel("loss", "train", tuple(sorted(losses)) if single else ("loss",)),
-        _Panel("validation", "val", figures if single else figures[:1]),
+        _Panel("validation", "val", metrics if single else metrics[:1]),
         _Panel("assignment (positives: per instance)", "train", ASSIGNMENT if single else ("oks",)),
-        _Panel("learning rate, norm of the gradient", "train", ("lr", "grad_norm") if single else ("lr",)),
+        _Panel("learning rate, gradient norm", "train", ("lr", "grad_norm") if single else ("lr",)),
     )
 
 
-def _draw(axis: Any, panel: _Panel, histories: Sequence[History]) -> None:
-    """One line a name and training, over those records that have it."""
-    over, label = _AXES[panel.part]
+def _plot(axis: Any, panel: _Panel, histories: Sequence[History]) -> None:
+    """Plot a line for each run and value, over the records that have the value."""
+    # Plot the lines
+    key, label = _AXES[panel.part]
     for history in histories:
         for name in panel.names:
-            points = [
-                (record[over], record[name]) for record in getattr(history, panel.part) if _is_number(record, name)
-            ]
+            records = getattr(history, panel.part)
+            points = [(record[key], record[name]) for record in records if _is_finite(record, name)]
             if points:
-                words = name if len(histories) == 1 else f"{history.name} {name}"
-                style = "o-" if len(points) < FEW_POINTS else "-"
-                axis.plot(*zip(*points), style, label=words, markersize=3, linewidth=1.2)
+                legend = name if len(histories) == 1 else f"{history.name} {name}"
+                style = "o-" if len(points) < MAX_MARKED_POINTS else "-"
+                axis.plot(*zip(*points), style, label=legend, markersize=3, linewidth=1.2)
+
+    # Label the axes
     axis.set_title(panel.title)
     axis.set_xlabel(label)
     axis.xaxis.get_major_locator().set_params(integer=True)
@@ -141,9 +172,9 @@ def _draw(axis: Any, panel: _Panel, histories: Sequence[History]) -> None:
     if axis.lines:
         axis.legend(fontsize="small")
     else:
-        axis.text(0.5, 0.5, "nothing yet", ha="center", va="center", transform=axis.transAxes, color="gray")
+        axis.text(0.5, 0.5, "no data yet", ha="center", va="center", transform=axis.transAxes, color="gray")
 
 
-def _is_number(record: Mapping[str, Any], name: str) -> bool:
+def _is_finite(record: Mapping[str, Any], name: str) -> bool:
     value = record.get(name)
     return isinstance(value, int | float) and abs(value) < float("inf")
