@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--margin", type=float, default=0.005, help="what box AP may lose (default: %(default)s)")
     parser.add_argument("--least", type=float, default=0.001, help="keypoint AP to reach (default: %(default)s)")
-    parser.add_argument("--cfg-options", nargs="+", default=[], help="further changes to the config")
+    parser.add_argument("--cfg-options", nargs="+", action="extend", default=[], help="further changes to the config")
     return parser
 
 

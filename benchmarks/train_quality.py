@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--peer", choices=list(PEERS), default="plain", help="mmpose's images: as they are, or augmented"
     )
-    parser.add_argument("--cfg-options", nargs="+", default=[], help="changes to our config")
+    parser.add_argument("--cfg-options", nargs="+", action="extend", default=[], help="changes to our config")
     parser.add_argument("--distill", action="store_true", help="ours as with that option of tools/train.py")
     parser.add_argument("--one-run", action="store_true", help=argparse.SUPPRESS)
     return parser

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from yolox_pose.cli.common import add_cfg_options
 from yolox_pose.config import load_config
 from yolox_pose.errors import UsageError
 from yolox_pose.utils.json_files import write_json
@@ -56,9 +57,7 @@ def _add_model(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to a file")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    parser.add_argument(
-        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change settings of the config"
-    )
+    add_cfg_options(parser)
     parser.set_defaults(run=analyze_model)
 
 

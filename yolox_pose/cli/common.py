@@ -16,17 +16,23 @@ if TYPE_CHECKING:
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cfg-options`` and ``--seed``."""
+def add_cfg_options(parser: argparse._ActionsContainer) -> None:
+    """Add ``--cfg-options``, which may be given several times."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
+        action="extend",
         default=[],
         metavar="KEY=VALUE",
         help="change settings of the config, e.g. train_dataloader.batch_size=8 optim_wrapper.optimizer.lr=0.001; "
-        "lists as key=a,b or key='[a,b]'",
+        "lists as key=a,b or key='[a,b]'; may be given several times",
     )
-    parser.add_argument("--seed", type=int, help="seed of everything that draws numbers (default: that of the config)")
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options`` and ``--seed``."""
+    add_cfg_options(parser)
+    parser.add_argument("--seed", type=int, help="random seed (default: the config's)")
 
 
 def add_data_option(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from yolox_pose.cli.common import add_cfg_options
 from yolox_pose.errors import DataError
 from yolox_pose.structures.constants import DEFAULT_FPS
 
@@ -139,9 +140,7 @@ def _add_browse(commands: argparse._SubParsersAction) -> None:
         help="draw what the training pipeline of this config makes of its training data",
     )
     group.add_argument("--final", action="store_true", help="with --augmented: the pipeline of the last epochs")
-    group.add_argument(
-        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="change settings of the config"
-    )
+    add_cfg_options(group)
 
 
 def _add_convert(commands: argparse._SubParsersAction) -> None:

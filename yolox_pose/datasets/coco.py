@@ -74,6 +74,8 @@ class CocoPoseDataset(Dataset):
         DataError: If the annotations are wrong (see :func:`~yolox_pose.coco.records.load_records`).
     """
 
+    CONFIG_GROUPS = {"data_prefix": ("img",)}
+
     def __init__(
         self,
         ann_file: str,

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from yolox_pose.checkpoints.layouts import KEYPOINT_LAYERS
 from yolox_pose.checkpoints.matching import adapt_state_dict
+from yolox_pose.models.head import FOREIGN_TEST_SETTINGS
 from yolox_pose.models.micro_batch import in_parts, keep_statistics
+from yolox_pose.models.postprocess import PostprocessSettings
 from yolox_pose.ops import DistillationWeights, HeadOutputs
 from yolox_pose.registry import MODELS
 
@@ -39,6 +41,8 @@ class YOLOXPoseEstimator(BasePoseEstimator):
             that the training starts from.
         **kwargs: Further arguments of MMPose's ``BasePoseEstimator``.
     """
+
+    CONFIG_GROUPS = {"test_cfg": (*PostprocessSettings._fields, *FOREIGN_TEST_SETTINGS)}
 
     def __init__(
         self,

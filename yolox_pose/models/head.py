@@ -178,6 +178,8 @@ class YOLOXPoseDecoupledHead(BaseModule):
         ValueError: If a setting is not known.
     """
 
+    CONFIG_GROUPS = {"assigner": SimOTASettings, "head_module": YOLOXHeadModule, "loss_weights": LossWeights}
+
     def __init__(
         self,
         num_classes: int = 1,

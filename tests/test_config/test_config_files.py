@@ -2,7 +2,7 @@
 
 import pytest
 
-from yolox_pose import config
+from yolox_pose.config import files as config
 from yolox_pose.errors import UsageError
 
 
