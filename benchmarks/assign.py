@@ -22,7 +22,7 @@ from common import add_json_option, case, device, interleaved, progress, report,
 from torch import Tensor
 
 from yolox_pose import compat
-from yolox_pose.ops import Assignment, SimOTASettings, grid_priors, simota
+from yolox_pose.ops import Assignment, DecodedOutputs, KeypointTargets, SimOTASettings, Targets, grid_priors, simota
 
 STRIDES, SIZE, COCO_KEYPOINTS, WHOLE_BODY = (8, 16, 32), 640, 17, 133
 PEER = "mmpose 1.3.2 SimOTAAssigner"
@@ -33,7 +33,7 @@ MEMORY_LIMIT = 1.5
 
 
 def make_batch(images: int, instances: int, keypoints: int, where: str, seed: int = 0) -> dict[str, Any]:
-    """Arguments of :func:`yolox_pose.ops.simota`: people of 20 to 400 px, predictions that are right to a tenth."""
+    """Build tensors for :func:`assign`: people of 20 to 400 px, predictions that are right to a tenth."""
     generator = torch.Generator().manual_seed(seed)
 
     def rand(*shape: int) -> Tensor:
@@ -44,8 +44,8 @@ def make_batch(images: int, instances: int, keypoints: int, where: str, seed: in
     corner = rand(images, instances, 2) * (SIZE - size)
     boxes = torch.cat([corner, corner + size], -1)
     points = corner[:, :, None] + size[:, :, None] * rand(images, instances, keypoints, 2)
-    labelled = rand(images, instances, keypoints) > 0.3
-    labelled[..., 0] = True  # mmpose has no rule for people without labelled keypoints
+    labeled = rand(images, instances, keypoints) > 0.3
+    labeled[..., 0] = True  # mmpose has no rule for people without labeled keypoints
     near = _nearest(priors, boxes)
     scale = size.gather(1, near[..., None].expand(-1, -1, 2)) * 0.1
     noise = torch.randn(images, len(priors), keypoints + 2, 2, generator=generator)
@@ -62,11 +62,21 @@ def make_batch(images: int, instances: int, keypoints: int, where: str, seed: in
         "valid": torch.ones(images, instances, dtype=torch.bool),
         "pred_keypoints": points[rows, near] + noise[:, :, 2:] * scale[:, :, None],
         "keypoints": points,
-        "labelled": labelled,
+        "labeled": labeled,
         "areas": size.prod(-1) * 0.53,
         "sigmas": torch.full((keypoints,), 0.07),
     }
     return {key: value.to(where) for key, value in batch.items()}
+
+
+def assign(batch: dict[str, Any], settings: SimOTASettings = SimOTASettings()) -> Assignment:
+    """Call :func:`yolox_pose.ops.simota` with the tensors of :func:`make_batch`."""
+    outputs = DecodedOutputs(
+        batch["class_logits"], batch["objectness_logits"], batch["pred_boxes"], batch["pred_keypoints"]
+    )
+    pose = KeypointTargets(batch["keypoints"], batch["labeled"].to(torch.uint8), batch["areas"])
+    targets = Targets(batch["boxes"], batch["labels"], batch["valid"], pose)
+    return simota(outputs, targets, batch["priors"], sigmas=batch["sigmas"], settings=settings)
 
 
 def _nearest(priors: Tensor, boxes: Tensor) -> Tensor:
@@ -99,7 +109,7 @@ class Peer:
                 ),
                 InstanceData(
                     bboxes=batch["boxes"][i], labels=batch["labels"][i], keypoints=batch["keypoints"][i],
-                    keypoints_visible=batch["labelled"][i].float(), areas=batch["areas"][i],
+                    keypoints_visible=batch["labeled"][i].float(), areas=batch["areas"][i],
                 ),
             )
             for i in range(len(scores))
@@ -126,7 +136,7 @@ def against_peer(images: int, instances: int, keypoints: int, args: argparse.Nam
     peer = Peer(batch, settings)
 
     def ours() -> Assignment:
-        found = simota(**batch, settings=settings)
+        found = assign(batch, settings)
         _wait(args.device)
         return found
 
@@ -146,7 +156,7 @@ def growth(images: int, instances: int, keypoints: int, args: argparse.Namespace
     batch = make_batch(images, instances, keypoints, args.device)
 
     def ours() -> None:
-        simota(**batch)
+        assign(batch)
         _wait(args.device)
 
     return case(f"growth: {_name(images, instances, keypoints)}", "s", seconds(ours, args.repeats))
@@ -167,12 +177,12 @@ def peak_memory(images: int, instances: int, keypoints: int, where: str) -> floa
     if where != "cpu":
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-        simota(**batch)
+        assign(batch)
         return (torch.cuda.max_memory_allocated() - before) / 1e9
     status = Path("/proc/self/clear_refs")
     status.write_text("5")  # the peak starts again from here
     before = _resident("VmRSS")
-    simota(**batch)
+    assign(batch)
     return (_resident("VmHWM") - before) / 1e6
 
 

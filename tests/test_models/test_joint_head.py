@@ -65,12 +65,12 @@ def test_assignment_equals_the_brute_force_reference(dynamic_k):
                 "box": one.bboxes[g].tolist(),
                 "label": int(one.labels[g]),
                 "keypoints": one.keypoints[g].tolist(),
-                "labelled": [bool(v) and int(one.labels[g]) in POSED for v in one.keypoints_visible[g]],
+                "labeled": [bool(v) and int(one.labels[g]) in POSED for v in one.keypoints_visible[g]],
                 "area": one.areas[g].item(),
             }
             for g in range(len(one))
         ]
-        assert {any(one["labelled"]) for one in truth} == {True, False}
+        assert {any(one["labeled"]) for one in truth} == {True, False}
         expected = simota_one_image(
             priors.tolist(), boxes[image].tolist(), predictions.classes[image].sigmoid().tolist(),
             predictions.objectness[image].sigmoid().tolist(), truth, head.assigner, keypoints[image].tolist(),
@@ -81,7 +81,7 @@ def test_assignment_equals_the_brute_force_reference(dynamic_k):
             overlap = acceptable[int(found.instance[image, prior])]
             assert found.overlap[image, prior].item() == pytest.approx(overlap, abs=1e-5)
         matched = found.instance[image][found.instance[image] >= 0]
-        assert {any(truth[g]["labelled"]) for g in matched.tolist()} == {True, False}
+        assert {any(truth[g]["labeled"]) for g in matched.tolist()} == {True, False}
 
 
 def test_class_targets_by_hand(joint):

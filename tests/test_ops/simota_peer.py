@@ -4,7 +4,7 @@ import torch
 
 
 def assign_by_mmpose(batch, image, indicator):
-    """(N,) instance of each prior, -1 for background, and (N,) overlap; instances without labelled keypoints have no rule."""
+    """(N,) instance of each prior, -1 for background, and (N,) overlap; instances without labeled keypoints have no rule."""
     from mmengine.structures import InstanceData
     from mmpose.models.task_modules.assigners import SimOTAAssigner, metric_calculators
 
@@ -31,7 +31,7 @@ def assign_by_mmpose(batch, image, indicator):
             bboxes=batch["boxes"][image, valid],
             labels=batch["labels"][image, valid],
             keypoints=batch["keypoints"][image, valid],
-            keypoints_visible=batch["labelled"][image, valid].float(),
+            keypoints_visible=batch["labeled"][image, valid].float(),
             areas=batch["areas"][image, valid],
         ),
     )

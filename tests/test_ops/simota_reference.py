@@ -15,10 +15,10 @@ def iou(a, b):
     return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h)
 
 
-def oks(pred, target, labelled, area, sigmas):
+def oks(pred, target, labeled, area, sigmas):
     values = [
         math.exp(-((p[0] - t[0]) ** 2 + (p[1] - t[1]) ** 2) / (2 * max(area, 1.0) * (2 * s) ** 2))
-        for p, t, label, s in zip(pred, target, labelled, sigmas)
+        for p, t, label, s in zip(pred, target, labeled, sigmas)
         if label
     ]
     return sum(values) / len(values)
@@ -31,7 +31,7 @@ def log(x):
 def simota_one_image(priors, boxes, classes, objectness, gt, settings, keypoints=None, sigmas=None):
     """Returns the acceptable instances ({-1} for background; several where costs tie) and the overlaps with them.
 
-    ``gt``: list of dicts with box, label and, for pose, keypoints, labelled and area.
+    ``gt``: list of dicts with box, label and, for pose, keypoints, labeled and area.
     """
     n, result = len(priors), [{-1: 0.0} for _ in priors]
     inside = {}
@@ -48,8 +48,8 @@ def simota_one_image(priors, boxes, classes, objectness, gt, settings, keypoints
     for i in candidates:
         for g, one in enumerate(gt):
             overlap = best = iou(boxes[i], one["box"])
-            if keypoints is not None and any(one["labelled"]):
-                best = oks(keypoints[i], one["keypoints"], one["labelled"], one["area"], sigmas)
+            if keypoints is not None and any(one["labeled"]):
+                best = oks(keypoints[i], one["keypoints"], one["labeled"], one["area"], sigmas)
             total = -settings.iou_weight * math.log(overlap + 1e-7)
             if keypoints is not None:
                 total -= settings.oks_weight * math.log(best + 1e-7)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from yolox_pose.ops import Assignment, HeadOutputs, LossWeights, Targets, yolox_losses
+from yolox_pose.ops import Assignment, HeadOutputs, KeypointTargets, LossWeights, Targets, yolox_losses
 from yolox_pose.ops.losses import visibility_targets
 
 PRIORS = torch.tensor([[0.0, 0.0, 8.0], [8.0, 0.0, 8.0], [16.0, 0.0, 8.0]])
@@ -26,9 +26,11 @@ def targets(**changes):
         "boxes": torch.tensor([[[4.0, -4.0, 12.0, 4.0]]]),
         "labels": torch.zeros(1, 1, dtype=torch.long),
         "valid": torch.ones(1, 1, dtype=torch.bool),
-        "keypoints": torch.tensor([[[[8.0, 0.0], [12.0, 0.0]]]]),
-        "visible": torch.tensor([[[2, 1]]], dtype=torch.uint8),
-        "areas": torch.tensor([[16.0]]),
+        "pose": KeypointTargets(
+            keypoints=torch.tensor([[[[8.0, 0.0], [12.0, 0.0]]]]),
+            visible=torch.tensor([[[2, 1]]], dtype=torch.uint8),
+            areas=torch.tensor([[16.0]]),
+        ),
     }
     return Targets(**{**values, **changes})
 
@@ -38,7 +40,7 @@ def assignment(overlap=0.25):
 
 
 def losses(**kwargs):
-    arguments = {"sigmas": SIGMAS, "late": True, **kwargs}
+    arguments = {"sigmas": SIGMAS, "use_l1": True, **kwargs}
     pred, truth = arguments.pop("predictions", predictions()), arguments.pop("targets", targets())
     found = yolox_losses(pred, truth, arguments.pop("assignment", assignment()), PRIORS, **arguments)
     return {key: value.item() for key, value in found.items()}
@@ -89,6 +91,20 @@ def test_smooth_l1_in_units_of_the_root_of_the_area():
     assert found["loss_kpt_l1"] == pytest.approx(2 * 0.95 / 2, rel=1e-5)
 
 
+def test_keypoint_l1_is_averaged_over_labelled_keypoints_only():
+    # only the keypoint 4 px away is labelled: the mean over one keypoint, not over two
+    pose = targets().pose._replace(visible=torch.tensor([[[0, 1]]], dtype=torch.uint8))
+    found = losses(weights=LossWeights(keypoint_l1=2.0), targets=targets(pose=pose))
+    assert found["loss_kpt_l1"] == pytest.approx(2 * 0.95, rel=1e-5)
+
+
+def test_visibility_is_averaged_over_all_keypoints_also_if_some_are_ignored():
+    pose = targets().pose._replace(visible=torch.tensor([[[0, 2]]], dtype=torch.uint8))
+    for unlabelled, expected in (("negative", ENTROPY), ("ignore", ENTROPY / 2)):
+        found = losses(targets=targets(pose=pose), unlabelled=unlabelled)
+        assert found["loss_vis"] == pytest.approx(expected, rel=1e-6)
+
+
 def test_counts_go_through_reduce():
     halved = losses(reduce=lambda counts: counts / 2)
     assert halved["loss_obj"] == pytest.approx(2 * losses()["loss_obj"])
@@ -110,13 +126,10 @@ def test_statistics_of_an_uneven_assignment_by_hand():
     pred = HeadOutputs(*(tensor.expand(2, *tensor.shape[1:]) for tensor in predictions()))
     one = targets()
     valid = torch.tensor([[True, True], [True, False]])
-    two = {
-        name: value.repeat(2, 2, *[1] * (value.dim() - 2))
-        for name, value in one._asdict().items()
-        if value is not None and name != "valid"
-    }
+    pose = KeypointTargets(*(value.repeat(2, 2, *[1] * (value.dim() - 2)) for value in one.pose))
+    two = Targets(one.boxes.repeat(2, 2, 1), one.labels.repeat(2, 2), valid, pose)
     spread = Assignment(torch.tensor([[0, 0, 1], [-1, -1, -1]]), torch.full((2, 3), 0.5))
-    found = yolox_losses(pred, Targets(valid=valid, **two), spread, PRIORS, sigmas=SIGMAS)
+    found = yolox_losses(pred, two, spread, PRIORS, sigmas=SIGMAS)
     assert found["positives"] == pytest.approx(3 / 3) and found["unmatched"] == pytest.approx(1 / 3)
     assert not any(found[name].requires_grad for name in ("positives", "unmatched", "oks"))
 

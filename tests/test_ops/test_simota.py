@@ -5,7 +5,7 @@ import torch
 
 from tests.test_ops.simota_peer import assign_by_mmpose
 from tests.test_ops.simota_reference import simota_one_image
-from yolox_pose.ops import SimOTASettings, grid_priors, simota
+from yolox_pose.ops import DecodedOutputs, KeypointTargets, SimOTASettings, Targets, grid_priors, simota
 from yolox_pose.structures.skeleton import COCO_PERSON
 
 SIZE, STRIDES = 128, (8, 16, 32)
@@ -13,7 +13,7 @@ PRIORS = grid_priors([(SIZE // s, SIZE // s) for s in STRIDES], STRIDES)
 SIGMAS = torch.tensor(COCO_PERSON.sigmas)
 
 
-def make_batch(seed, counts, classes=1, unlabelled=0.0):
+def make_batch(seed, counts, classes=1, unlabeled=0.0):
     """Random instances and predictions near them, as in the middle of a training."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -24,7 +24,7 @@ def make_batch(seed, counts, classes=1, unlabelled=0.0):
     corner, size = rand(batch, most, 2) * 90, rand(batch, most, 2) * 50 + 8
     boxes = torch.cat([corner, corner + size], -1)
     keypoints = corner[:, :, None] + size[:, :, None] * rand(batch, most, 17, 2)
-    labelled = (rand(batch, most, 17) > 0.3) & (rand(batch, most, 1) >= unlabelled)
+    labeled = (rand(batch, most, 17) > 0.3) & (rand(batch, most, 1) >= unlabeled)
     valid = torch.arange(most) < torch.tensor(counts)[:, None]
     near = torch.randint(0, max(most, 1), (batch, n), generator=generator)
     rows = torch.arange(batch)[:, None]
@@ -44,14 +44,24 @@ def make_batch(seed, counts, classes=1, unlabelled=0.0):
         "valid": valid,
         "pred_keypoints": pred_keypoints,
         "keypoints": keypoints,
-        "labelled": labelled,
+        "labeled": labeled,
         "areas": size.prod(-1) * 0.53,
         "sigmas": SIGMAS,
     }
 
 
+def assign(batch, settings=SimOTASettings()):
+    """Call ``simota`` with the tensors of a batch in its structures."""
+    pose = None
+    if batch["keypoints"] is not None:
+        pose = KeypointTargets(batch["keypoints"], batch["labeled"].to(torch.uint8), batch["areas"])
+    outputs = (batch["class_logits"], batch["objectness_logits"], batch["pred_boxes"], batch["pred_keypoints"])
+    targets = Targets(batch["boxes"], batch["labels"], batch["valid"], pose)
+    return simota(DecodedOutputs(*outputs), targets, batch["priors"], sigmas=batch["sigmas"], settings=settings)
+
+
 def detection_only(batch):
-    pose = ("pred_keypoints", "keypoints", "labelled", "areas", "sigmas")
+    pose = ("pred_keypoints", "keypoints", "labeled", "areas", "sigmas")
     return {key: None if key in pose else value for key, value in batch.items()}
 
 
@@ -63,7 +73,7 @@ def reference(batch, image, settings):
         if pose:
             one |= {
                 "keypoints": batch["keypoints"][image, g].tolist(),
-                "labelled": batch["labelled"][image, g].tolist(),
+                "labeled": batch["labeled"][image, g].tolist(),
                 "area": batch["areas"][image, g].item(),
             }
         gt.append(one)
@@ -96,8 +106,8 @@ def assert_as_expected(found, image, expected):
     ids=["default", "k-from-iou", "other-weights"],
 )
 def test_pose_equals_the_brute_force_reference(seed, settings):
-    batch = make_batch(seed, [0, 1, 3, 9], unlabelled=0.3)
-    found = simota(**batch, settings=settings)
+    batch = make_batch(seed, [0, 1, 3, 9], unlabeled=0.3)
+    found = assign(batch, settings)
     for image in range(4):
         assert_as_expected(found, image, reference(batch, image, settings))
 
@@ -106,14 +116,14 @@ def test_pose_equals_the_brute_force_reference(seed, settings):
 def test_detection_of_many_classes_equals_the_brute_force_reference(seed):
     settings = SimOTASettings(dynamic_k="iou", prior_offset=0.5)
     batch = detection_only(make_batch(seed, [2, 6], classes=5))
-    found = simota(**batch, settings=settings)
+    found = assign(batch, settings)
     for image in range(2):
         assert_as_expected(found, image, reference(batch, image, settings))
 
 
 def assert_as_mmpose(batch, settings):
     """mmpose's penalty quantises costs outside centres to 0.008, which moves a few priors."""
-    found = simota(**batch, settings=settings)
+    found = assign(batch, settings)
     for image, count in enumerate(batch["valid"].sum(1).tolist()):
         instance, overlap = assign_by_mmpose(batch, image, settings.dynamic_k)
         same = found.instance[image] == instance
@@ -127,7 +137,7 @@ def assert_as_mmpose(batch, settings):
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_mmpose(seed, indicator):
     batch = make_batch(seed, [5, 8])
-    batch["labelled"][:, :, 0] = True
+    batch["labeled"][:, :, 0] = True
     assert_as_mmpose(batch, SimOTASettings(dynamic_k=indicator))
 
 
@@ -140,7 +150,7 @@ def test_equals_mmpose_on_real_people_and_predictions(shared_data, indicator):
 
 
 def make_real_batch(shared_data, images):
-    """People with labelled keypoints of the first images that have some, and a detector's predictions of them."""
+    """People with labeled keypoints of the first images that have some, and a detector's predictions of them."""
     from mmengine.dataset import pseudo_collate
 
     from yolox_pose.config import load_config
@@ -169,26 +179,26 @@ def make_real_batch(shared_data, images):
         "objectness_logits": raw.objectness,
         "boxes": targets.boxes,
         "labels": targets.labels,
-        "valid": targets.valid & (targets.visible > 0).any(-1),
+        "valid": targets.valid & targets.pose.labeled.any(-1),
         "pred_keypoints": corner + size * torch.rand(*boxes.shape[:2], 17, 2),
-        "keypoints": targets.keypoints,
-        "labelled": targets.visible > 0,
-        "areas": targets.areas,
+        "keypoints": targets.pose.keypoints,
+        "labeled": targets.pose.labeled,
+        "areas": targets.pose.areas,
         "sigmas": SIGMAS,
     }
 
 
 def test_result_does_not_depend_on_the_batch_or_the_chunks(monkeypatch):
-    batch = make_batch(7, [3, 0, 9, 1], unlabelled=0.3)
-    together = simota(**batch)
+    batch = make_batch(7, [3, 0, 9, 1], unlabeled=0.3)
+    together = assign(batch)
     monkeypatch.setitem(importlib.import_module("yolox_pose.ops.simota").CHUNK_ELEMENTS, "cpu", 1)
-    one_by_one = simota(**batch)
+    one_by_one = assign(batch)
     assert torch.equal(together.instance, one_by_one.instance)
     assert torch.allclose(together.overlap, one_by_one.overlap, atol=1e-6)
 
 
 def test_no_instances_at_all():
-    found = simota(**make_batch(0, [0, 0]))
+    found = assign(make_batch(0, [0, 0]))
     assert (found.instance == -1).all()
     assert (found.overlap == 0).all()
 
@@ -196,18 +206,18 @@ def test_no_instances_at_all():
 def test_an_instance_outside_the_grid_gets_nothing():
     batch = make_batch(0, [1])
     batch["boxes"][:] = torch.tensor([500.0, 500.0, 510.0, 510.0])
-    assert (simota(**batch).instance == -1).all()
+    assert (assign(batch).instance == -1).all()
 
 
 def test_predictions_that_are_not_numbers_do_not_spread():
     batch = make_batch(3, [4])
     batch["pred_boxes"][0, ::3] = torch.nan
     batch["pred_keypoints"][0, ::5] = torch.inf
-    found = simota(**batch)
+    found = assign(batch)
     assert (found.instance >= 0).any()
     assert torch.isfinite(found.overlap).all()
 
 
 def test_unknown_indicator_is_named():
     with pytest.raises(ValueError, match="'giou'"):
-        simota(**make_batch(0, [1]), settings=SimOTASettings(dynamic_k="giou"))
+        assign(make_batch(0, [1]), SimOTASettings(dynamic_k="giou"))

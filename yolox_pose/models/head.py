@@ -17,14 +17,14 @@ from yolox_pose.errors import DataError
 from yolox_pose.models.postprocess import detect
 from yolox_pose.models.targets import collect_targets
 from yolox_pose.ops import (
+    Assignment,
+    DecodedOutputs,
     DetectionTensors,
     DistillationWeights,
     HeadOutputs,
     LossWeights,
     SimOTASettings,
     Targets,
-    decode_boxes,
-    decode_keypoints,
     distillation_losses,
     grid_priors,
     simota,
@@ -266,35 +266,17 @@ class YOLOXPoseDecoupledHead(BaseModule):
                 sigmas=self.sigmas,
                 weights=self.loss_weights,
                 class_target_power=self.class_target_power,
-                late=self.late,
+                use_l1=self.late,
                 hidden_is_visible=self.hidden_is_visible,
                 unlabelled=self.unlabelled,
                 reduce=mean_counts,
             )
 
     @torch.no_grad()
-    def assign(self, predictions: HeadOutputs, priors: Tensor, targets: Targets):
+    def assign(self, predictions: HeadOutputs, priors: Tensor, targets: Targets) -> Assignment:
         """Assignment of the priors to the instances of the batch (:func:`yolox_pose.ops.simota`)."""
-        pose: dict[str, Any] = {}
-        if self.num_keypoints:
-            pose = {
-                "pred_keypoints": decode_keypoints(predictions.keypoints, priors),
-                "keypoints": targets.keypoints,
-                "labelled": targets.visible > 0,
-                "areas": targets.areas,
-                "sigmas": self.sigmas,
-            }
-        return simota(
-            priors,
-            decode_boxes(predictions.boxes, priors),
-            predictions.classes,
-            predictions.objectness,
-            targets.boxes,
-            targets.labels,
-            targets.valid,
-            settings=self.assigner,
-            **pose,
-        )
+        decoded = DecodedOutputs.decode(predictions, priors)
+        return simota(decoded, targets, priors, sigmas=self.sigmas, settings=self.assigner)
 
     def predict(self, features: Sequence[Tensor], data_samples: Sequence, test_cfg: Mapping | None = None) -> list:
         """Detections of each image in pixels of the network's input.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from yolox_pose.errors import DataError
-from yolox_pose.ops import Targets
+from yolox_pose.ops import KeypointTargets, Targets
 
 
 def _pad(rows: Sequence[Tensor], length: int) -> Tensor:
@@ -61,7 +61,8 @@ def collect_targets(
     def padded(field: str) -> Tensor:
         return _pad([one[field] for one in instances], most).to(priors.device, non_blocking=True)
 
-    pose = {}
+    labels = padded("labels")
+    pose = None
     if num_keypoints:
         for sample, one in zip(data_samples, instances):
             if one.keypoints.shape[1] != num_keypoints:
@@ -69,20 +70,15 @@ def collect_targets(
                     f"image {sample.metainfo.get('img_path')}: {one.keypoints.shape[1]} keypoints an instance, but the "
                     f"model has {num_keypoints}; give data set and head the same 'skeleton'"
                 )
-        pose = {
-            "keypoints": padded("keypoints"),
-            "visible": padded("keypoints_visible"),
-            "areas": padded("areas"),
-        }
-    labels = padded("labels")
-    if num_keypoints and has_keypoints is not None:
-        known = labels.clamp(0, len(has_keypoints) - 1)  # a label that fits no class is refused by the head
-        pose["visible"] = pose["visible"] * has_keypoints[known][..., None]
+        pose = KeypointTargets(padded("keypoints"), padded("keypoints_visible"), padded("areas"))
+        if has_keypoints is not None:
+            known = labels.clamp(0, len(has_keypoints) - 1)  # a label that fits no class is refused by the head
+            pose = pose._replace(visible=pose.visible * has_keypoints[known][..., None])
     masks = [sample.gt_fields.ignore_mask if "gt_fields" in sample else None for sample in data_samples]
     return Targets(
         boxes=padded("bboxes"),
         labels=labels,
         valid=(torch.arange(most) < torch.tensor(counts)[:, None]).to(priors.device, non_blocking=True),
+        pose=pose,
         ignored=_ignored_priors(masks, priors),
-        **pose,
     )

@@ -9,21 +9,30 @@ Conventions: boxes are ``(x1, y1, x2, y2)`` in pixels of the network's input, in
 """
 
 from yolox_pose.ops.boxes import aligned_iou, decode_boxes, encode_boxes, grid_priors, pairwise_iou
-from yolox_pose.ops.detections import DetectionTensors
 from yolox_pose.ops.distillation import DistillationWeights, distillation_losses
 from yolox_pose.ops.keypoints import decode_keypoints, encode_keypoints
-from yolox_pose.ops.losses import HeadOutputs, LossWeights, Targets, yolox_losses
+from yolox_pose.ops.losses import LossWeights, yolox_losses
 from yolox_pose.ops.nms import batched_nms
 from yolox_pose.ops.oks import keypoint_oks, pairwise_oks
 from yolox_pose.ops.pose_nms import compare_detections, suppress_poses
-from yolox_pose.ops.simota import Assignment, SimOTASettings, simota
+from yolox_pose.ops.simota import SimOTASettings, simota
+from yolox_pose.ops.structures import (
+    Assignment,
+    DecodedOutputs,
+    DetectionTensors,
+    HeadOutputs,
+    KeypointTargets,
+    Targets,
+)
 
 __all__ = [
     "Assignment",
+    "DecodedOutputs",
     "DetectionTensors",
     "DistillationWeights",
-    "LossWeights",
     "HeadOutputs",
+    "KeypointTargets",
+    "LossWeights",
     "SimOTASettings",
     "Targets",
     "aligned_iou",
@@ -31,10 +40,10 @@ __all__ = [
     "compare_detections",
     "decode_boxes",
     "decode_keypoints",
+    "distillation_losses",
     "encode_boxes",
     "encode_keypoints",
     "grid_priors",
-    "distillation_losses",
     "keypoint_oks",
     "pairwise_iou",
     "pairwise_oks",

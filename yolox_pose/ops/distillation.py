@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from yolox_pose.ops.boxes import aligned_iou, decode_boxes
-from yolox_pose.ops.losses import HeadOutputs, at_least_one
+from yolox_pose.ops.losses import clamp_counts
+from yolox_pose.ops.structures import HeadOutputs
 
 SEEN_SCORE = 0.05
 """Boxes of priors that the detector gives a lower score are left out: they are of nothing."""
@@ -33,7 +34,7 @@ def distillation_losses(
     wanted: HeadOutputs,
     priors: Tensor,
     weights: DistillationWeights = DistillationWeights(),
-    reduce: Callable[[Tensor], Tensor] = at_least_one,
+    reduce: Callable[[Tensor], Tensor] = clamp_counts,
 ) -> dict[str, Tensor]:
     """How far the detections of a model are from those of a detector on the same images.
 

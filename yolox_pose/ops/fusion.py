@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from yolox_pose.ops.detections import DetectionTensors
 from yolox_pose.ops.nms import greedy_survivors
+from yolox_pose.ops.structures import DetectionTensors
 
 
 def flip_boxes(boxes: Tensor, width: float) -> Tensor:

@@ -1,4 +1,8 @@
-"""The losses of YOLOX-Pose, for a whole batch (shape letters: see :mod:`yolox_pose.ops`)."""
+"""Losses of YOLOX-Pose for a whole batch, one function per term (shape letters: see :mod:`yolox_pose.ops`).
+
+Each term returns unreduced values: (B, N), one per prior, for objectness, and (B, S), one per positive slot, for the others.
+:func:`yolox_losses` masks, sums, normalizes and weights them. S: slots for the positive priors of an image.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +16,36 @@ from torch import Tensor
 from yolox_pose.ops.boxes import aligned_iou, decode_boxes, encode_boxes
 from yolox_pose.ops.keypoints import decode_keypoints
 from yolox_pose.ops.oks import keypoint_oks
-from yolox_pose.ops.simota import Assignment
+from yolox_pose.ops.structures import Assignment, HeadOutputs, KeypointTargets, Targets, gather_rows
 from yolox_pose.structures.constants import MIN_AREA
+
+KEYPOINT_L1_BETA = 0.1
+"""Distance, in units of ``sqrt(area)``, below which the keypoint L1 loss is quadratic."""
+
+
+LOSS_KEYS = {
+    "objectness": "loss_obj",
+    "classes": "loss_cls",
+    "box": "loss_bbox",
+    "box_l1": "loss_bbox_l1",
+    "oks": "loss_kpt",
+    "visibility": "loss_vis",
+    "keypoint_l1": "loss_kpt_l1",
+}
+"""Key of each term in the loss dict, by field of :class:`LossWeights`; mmdet and mmpose use the same keys."""
 
 
 class LossWeights(NamedTuple):
     """Weights of the loss terms; the defaults are the published recipe (mmpose, mmyolo).
 
     Attributes:
-        box: Squared-IoU loss of the positives.
-        objectness: Binary cross entropy of all priors that are not ignored.
-        classes: Binary cross entropy of the positives.
-        oks: ``1 - OKS`` of the positives with labelled keypoints.
-        visibility: Binary cross entropy of the keypoint visibilities.
-        box_l1: L1 of the encoded boxes, in the last epochs only.
-        keypoint_l1: Smooth L1 of the keypoints in units of ``sqrt(area)``; 0 (no such term) in the published recipe. It
-            has a gradient where OKS is flat, far from the target.
+        box: Weight of :func:`box_loss`.
+        objectness: Weight of :func:`objectness_loss`.
+        classes: Weight of :func:`class_loss`.
+        oks: Weight of :func:`oks_loss`.
+        visibility: Weight of :func:`visibility_loss`.
+        box_l1: Weight of :func:`box_l1_loss`, which is on in the last epochs only.
+        keypoint_l1: Weight of :func:`keypoint_l1_loss`; 0, as in the published recipe, leaves the term out.
     """
 
     box: float = 5.0
@@ -39,63 +57,111 @@ class LossWeights(NamedTuple):
     keypoint_l1: float = 0.0
 
 
-class HeadOutputs(NamedTuple):
-    """Raw outputs of the head, flattened over levels, in any float type.
+def clamp_counts(counts: Tensor) -> Tensor:
+    """Clamp the counts to 1, the normalizer of a single process."""
+    return counts.clamp(min=1)
 
-    Attributes:
-        classes: (B, N, C) logits.
-        objectness: (B, N) logits.
-        boxes: (B, N, 4) encoded.
-        keypoints: (B, N, 2K) encoded, or None without the keypoint branch.
-        visibility: (B, N, K) logits, or None.
+
+def objectness_loss(logits: Tensor, positive: Tensor, ignored: Tensor | None = None) -> Tensor:
+    """Compute the binary cross entropy of the objectness.
+
+    Args:
+        logits: Objectness logits of shape (B, N).
+        positive: Mask of shape (B, N), true for positive priors.
+        ignored: Mask of shape (B, N), true inside crowd regions. Negative priors there do not count.
+
+    Returns:
+        Loss of each prior, shape (B, N).
     """
-
-    classes: Tensor
-    objectness: Tensor
-    boxes: Tensor
-    keypoints: Tensor | None = None
-    visibility: Tensor | None = None
-
-    def float(self) -> HeadOutputs:
-        """The same in float32."""
-        return HeadOutputs(*(None if t is None else t.float() for t in self))
+    loss = F.binary_cross_entropy_with_logits(logits, positive.float(), reduction="none")
+    return loss if ignored is None else loss * ~(ignored & ~positive)
 
 
-class Targets(NamedTuple):
-    """Annotations of a batch, padded to the most instances of an image.
+def class_loss(logits: Tensor, labels: Tensor, overlap: Tensor, power: float | Tensor = 0.5) -> Tensor:
+    """Compute the binary cross entropy of the classes; the target of the true class is ``overlap ** power``.
 
-    Attributes:
-        boxes: (B, G, 4) xyxy pixels.
-        labels: (B, G) int64.
-        valid: (B, G) bool, false for padding.
-        keypoints: (B, G, K, 2) pixels, or None in detection mode.
-        visible: (B, G, K) codes 0 (not labelled), 1 (labelled, hidden), 2 (labelled, visible), or None.
-        areas: (B, G) square pixels, or None.
-        ignored: (B, N) bool, true for priors inside crowd regions, or None where the batch has none.
+    Args:
+        logits: Class logits of shape (B, S, C).
+        labels: Class labels of shape (B, S).
+        overlap: OKS or IoU of shape (B, S).
+        power: Exponent, one number or one per class, shape (C,).
+
+    Returns:
+        Loss of each slot, summed over the classes, shape (B, S).
     """
+    exponent = power[labels] if isinstance(power, Tensor) else power
+    is_class = labels[..., None] == torch.arange(logits.shape[-1], device=logits.device)
+    target = is_class * (overlap**exponent)[..., None]
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1)
 
-    boxes: Tensor
-    labels: Tensor
-    valid: Tensor
-    keypoints: Tensor | None = None
-    visible: Tensor | None = None
-    areas: Tensor | None = None
-    ignored: Tensor | None = None
+
+def box_loss(encoded: Tensor, boxes: Tensor, priors: Tensor) -> Tensor:
+    """Compute the squared-IoU loss, ``1 - IoU^2``, as YOLOX does.
+
+    Args:
+        encoded: Predicted boxes of shape (B, S, 4), encoded.
+        boxes: Target boxes of shape (B, S, 4), xyxy in pixels.
+        priors: Priors of shape (B, S, 3).
+
+    Returns:
+        Loss of each slot, shape (B, S).
+    """
+    return 1 - aligned_iou(decode_boxes(encoded, priors), boxes).square()
+
+
+def box_l1_loss(encoded: Tensor, boxes: Tensor, priors: Tensor) -> Tensor:
+    """Compute the L1 distance of encoded boxes; arguments and result as in :func:`box_loss`."""
+    return (encoded - encode_boxes(boxes, priors)).abs().sum(-1)
+
+
+def oks_loss(keypoints: Tensor, targets: KeypointTargets, sigmas: Tensor) -> Tensor:
+    """Compute ``1 - OKS``.
+
+    Args:
+        keypoints: Predicted keypoints of shape (B, S, K, 2) in pixels.
+        targets: Annotations of the slots, (B, S, ...).
+        sigmas: OKS constants of shape (K,).
+
+    Returns:
+        Loss of each slot, shape (B, S).
+
+    Source: Maji et al., YOLO-Pose (CVPRW 2022), section 3.4, equation 5.
+    """
+    return 1 - keypoint_oks(keypoints, targets.keypoints, targets.labeled, targets.areas, sigmas)
+
+
+def keypoint_l1_loss(keypoints: Tensor, targets: KeypointTargets) -> Tensor:
+    """Compute the smooth L1 distance of keypoints in units of ``sqrt(area)``, averaged over the labeled keypoints.
+
+    It has a gradient far from the target, where OKS is flat.
+
+    Args:
+        keypoints: Predicted keypoints of shape (B, S, K, 2) in pixels.
+        targets: Annotations of the slots, (B, S, ...).
+
+    Returns:
+        Loss of each slot, shape (B, S).
+    """
+    scale = targets.areas.clamp(min=MIN_AREA).sqrt()[..., None, None]
+    distance = F.smooth_l1_loss(
+        keypoints / scale, targets.keypoints / scale, reduction="none", beta=KEYPOINT_L1_BETA
+    ).sum(-1)
+    return (distance * targets.labeled).sum(-1) / targets.labeled.sum(-1).clamp(min=1)
 
 
 def visibility_targets(visible: Tensor, hidden_is_visible: bool, unlabelled: str) -> tuple[Tensor, Tensor]:
-    """Targets and weights of the visibility loss from visibility codes.
+    """Convert visibility codes to targets and weights of the visibility loss.
 
     Args:
-        visible: (..., K) codes.
-        hidden_is_visible: Whether code 1 counts as visible (as published) or as not visible.
-        unlabelled: ``'negative'`` (code 0 has target 0, as published) or ``'ignore'`` (code 0 has weight 0).
+        visible: Codes of shape (..., K).
+        hidden_is_visible: Whether code 1 counts as visible, as published, or as not visible.
+        unlabelled: ``'negative'`` gives code 0 the target 0, as published; ``'ignore'`` gives it the weight 0.
 
     Returns:
-        (..., K) float32 targets and weights.
+        Targets and weights of shape (..., K), float32.
 
     Raises:
-        ValueError: If ``unlabelled`` is something else.
+        ValueError: If ``unlabelled`` is neither.
     """
     if unlabelled not in ("negative", "ignore"):
         raise ValueError(f"unlabelled must be 'negative' or 'ignore', not {unlabelled!r}")
@@ -104,80 +170,142 @@ def visibility_targets(visible: Tensor, hidden_is_visible: bool, unlabelled: str
     return target, weight
 
 
-class _Positives(NamedTuple):
-    """Places for the positive priors of each image, S of them, and what belongs to each.
+def visibility_loss(
+    logits: Tensor, visible: Tensor, hidden_is_visible: bool = True, unlabelled: str = "negative"
+) -> Tensor:
+    """Compute the binary cross entropy of the keypoint visibility, averaged over all K keypoints.
 
-    Their number is known without asking the device, so that a GPU need not be waited for; places that are left over
-    hold priors of the background, whose predictions are replaced by zeros and which do not count.
+    Ignored keypoints count in the mean with a loss of 0.
+
+    Args:
+        logits: Visibility logits of shape (B, S, K).
+        visible: Visibility codes of shape (B, S, K).
+        hidden_is_visible: See :func:`visibility_targets`.
+        unlabelled: See :func:`visibility_targets`.
+
+    Returns:
+        Loss of each slot, shape (B, S).
+    """
+    target, weight = visibility_targets(visible, hidden_is_visible, unlabelled)
+    return F.binary_cross_entropy_with_logits(logits, target, weight, reduction="none").mean(-1)
+
+
+class Positives(NamedTuple):
+    """Slots for the positive priors of each image.
+
+    The number of slots is known on the host, so a GPU is not waited for. Unused slots hold background priors: their
+    predictions are replaced by zeros, and they do not count.
+
+    Attributes:
+        used: Mask of shape (B, S), true for slots that hold a positive prior.
+        prior_ids: Index of the prior, shape (B, S).
+        instance_ids: Index of the instance, shape (B, S); 0 in unused slots.
+        priors: Priors of shape (B, S, 3).
+        overlap: Overlap of the prior's prediction with its instance, shape (B, S).
     """
 
-    used: Tensor  # (B, S) bool
-    prior: Tensor  # (B, S)
-    instance: Tensor  # (B, S)
-    priors: Tensor  # (B, S, 3)
+    used: Tensor
+    prior_ids: Tensor
+    instance_ids: Tensor
+    priors: Tensor
+    overlap: Tensor
 
     @classmethod
-    def find(cls, assignment: Assignment, priors: Tensor) -> _Positives:
+    def find(cls, assignment: Assignment, priors: Tensor) -> Positives:
+        """Collect the positive priors of an assignment, in prior order."""
         positive = assignment.instance >= 0
-        order = positive.byte().argsort(dim=1, descending=True, stable=True)[:, : assignment.limit]
-        return cls(positive.gather(1, order), order, assignment.instance.gather(1, order).clamp(min=0), priors[order])
+        ids = positive.byte().argsort(dim=1, descending=True, stable=True)[:, : assignment.max_positives]
+        instance_ids = assignment.instance.gather(1, ids).clamp(min=0)
+        return cls(positive.gather(1, ids), ids, instance_ids, priors[ids], assignment.overlap.gather(1, ids))
 
-    def of(self, predictions: Tensor) -> Tensor:
-        """HeadOutputs (B, N, ...) of the places."""
-        taken = predictions[self._rows(), self.prior]
-        return taken.where(self.used.view(*self.used.shape, *[1] * (taken.dim() - 2)), 0)
+    def predictions(self, values: Tensor) -> Tensor:
+        """Gather predictions (B, N, ...) of the slots: (B, S, ...), zeros in unused slots."""
+        gathered = gather_rows(values, self.prior_ids)
+        return gathered.where(self.used.view(*self.used.shape, *[1] * (gathered.dim() - 2)), 0)
 
-    def target(self, values: Tensor) -> Tensor:
-        """Annotations (B, G, ...) of the places."""
-        return values[self._rows(), self.instance]
+    def targets(self, values: Tensor) -> Tensor:
+        """Gather annotations (B, G, ...) of the slots: (B, S, ...)."""
+        return gather_rows(values, self.instance_ids)
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sum of (B, S) values over the places that are used."""
+        """Sum values (B, S) over the used slots."""
         return (values * self.used).sum()
-
-    def _rows(self) -> Tensor:
-        return torch.arange(len(self.prior), device=self.prior.device)[:, None]
-
-
-def _box_losses(pred: Tensor, pos: _Positives, boxes: Tensor, late: bool) -> tuple[Tensor, Tensor]:
-    """Sums of the squared-IoU loss and of the L1 loss (0 before the last epochs)."""
-    iou = aligned_iou(decode_boxes(pred, pos.priors), boxes)
-    l1 = pos.sum((pred - encode_boxes(boxes, pos.priors)).abs().sum(-1)) if late else pred.sum() * 0
-    return pos.sum(1 - iou.square()), l1
-
-
-def _keypoint_losses(
-    offsets: Tensor, visibility: Tensor, pos: _Positives, targets: Targets, sigmas: Tensor, options: tuple[bool, str]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sums of ``1 - OKS``, visibility and smooth L1 over the positives with labelled keypoints, and their number."""
-    visible, areas, truth = (pos.target(t) for t in (targets.visible, targets.areas, targets.keypoints))
-    labelled = visible > 0
-    has_pose = (labelled.any(-1) & pos.used).float()
-    keypoints = decode_keypoints(offsets, pos.priors)
-    oks = keypoint_oks(keypoints, truth, labelled, areas, sigmas)
-    target, weight = visibility_targets(visible, *options)
-    entropy = F.binary_cross_entropy_with_logits(visibility, target, weight, reduction="none").mean(-1)
-    scale = areas.clamp(min=MIN_AREA).sqrt()[..., None, None]
-    distance = F.smooth_l1_loss(keypoints / scale, truth / scale, reduction="none", beta=0.1).sum(-1)
-    distance = (distance * labelled).sum(-1) / labelled.sum(-1).clamp(min=1)
-    return ((1 - oks) * has_pose).sum(), (entropy * has_pose).sum(), (distance * has_pose).sum(), has_pose.sum()
 
 
 @torch.no_grad()
-def _statistics(pos: _Positives, valid: Tensor) -> dict[str, Tensor]:
-    """How the positives are spread over the (B, G) instances; means over this process's batch, 0 without instances."""
-    taken = torch.zeros(valid.shape, device=valid.device).scatter_add_(1, pos.instance, pos.used.float())
+def assignment_statistics(positives: Positives, valid: Tensor) -> dict[str, Tensor]:
+    """Compute ``positives`` per instance and ``unmatched``, the share of instances without a positive prior.
+
+    Args:
+        positives: Positive priors.
+        valid: Mask of shape (B, G), true for instances.
+
+    Returns:
+        Scalars of this process's batch, 0 without instances.
+    """
+    counts = torch.zeros(valid.shape, device=valid.device)
+    counts.scatter_add_(1, positives.instance_ids, positives.used.float())
     instances = valid.sum().clamp(min=1)
-    return {"positives": taken.sum() / instances, "unmatched": ((taken == 0) & valid).sum() / instances}
+    return {"positives": counts.sum() / instances, "unmatched": ((counts == 0) & valid).sum() / instances}
 
 
-def at_least_one(counts: Tensor) -> Tensor:
-    """What the sums of a single process are divided by."""
-    return counts.clamp(min=1)
+def _detector_sums(
+    outputs: HeadOutputs,
+    targets: Targets,
+    assignment: Assignment,
+    positives: Positives,
+    class_target_power: float | Tensor,
+    use_l1: bool,
+) -> dict[str, Tensor]:
+    """Sum the detector's losses by field of :class:`LossWeights`; arguments as in :func:`yolox_losses`."""
+    # Gather predictions and targets of the positive priors
+    encoded, class_logits = positives.predictions(outputs.boxes), positives.predictions(outputs.classes)
+    boxes, labels = positives.targets(targets.boxes), positives.targets(targets.labels)
+
+    # Compute the terms; without L1 the box branch still gets a gradient of 0, which DDP needs
+    objectness = objectness_loss(outputs.objectness, assignment.instance >= 0, targets.ignored)
+    classes = class_loss(class_logits, labels, positives.overlap, class_target_power)
+    box = box_loss(encoded, boxes, positives.priors)
+    box_l1 = positives.sum(box_l1_loss(encoded, boxes, positives.priors)) if use_l1 else encoded.sum() * 0
+    return {
+        "objectness": objectness.sum(),
+        "classes": positives.sum(classes),
+        "box": positives.sum(box),
+        "box_l1": box_l1,
+    }
+
+
+def _keypoint_sums(
+    outputs: HeadOutputs,
+    targets: Targets,
+    positives: Positives,
+    sigmas: Tensor | None,
+    hidden_is_visible: bool,
+    unlabelled: str,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Sum the keypoint losses by field of :class:`LossWeights`, and count the positives with labeled keypoints."""
+    if outputs.keypoints is None:
+        return {}, torch.zeros((), device=positives.used.device)
+    if outputs.visibility is None or targets.pose is None or sigmas is None:
+        raise ValueError("keypoint outputs need visibility outputs, keypoint targets and sigmas")
+
+    # Gather predictions and targets of the positive priors
+    keypoints = decode_keypoints(positives.predictions(outputs.keypoints), positives.priors)
+    visibility = positives.predictions(outputs.visibility)
+    pose = KeypointTargets(*(positives.targets(values) for values in targets.pose))
+
+    # Sum over the positives with labeled keypoints
+    has_keypoints = (pose.labeled.any(-1) & positives.used).float()
+    terms = {
+        "oks": oks_loss(keypoints, pose, sigmas),
+        "visibility": visibility_loss(visibility, pose.visible, hidden_is_visible, unlabelled),
+        "keypoint_l1": keypoint_l1_loss(keypoints, pose),
+    }
+    return {name: (values * has_keypoints).sum() for name, values in terms.items()}, has_keypoints.sum()
 
 
 def yolox_losses(
-    predictions: HeadOutputs,
+    outputs: HeadOutputs,
     targets: Targets,
     assignment: Assignment,
     priors: Tensor,
@@ -185,74 +313,58 @@ def yolox_losses(
     sigmas: Tensor | None = None,
     weights: LossWeights = LossWeights(),
     class_target_power: float | Tensor = 0.5,
-    late: bool = False,
+    use_l1: bool = False,
     hidden_is_visible: bool = True,
     unlabelled: str = "negative",
-    reduce: Callable[[Tensor], Tensor] = at_least_one,
+    reduce: Callable[[Tensor], Tensor] = clamp_counts,
 ) -> dict[str, Tensor]:
-    """All losses of a batch, and what the assignment was like. The keys depend on the mode and the weights alone, never on what the batch holds.
+    """Compute all losses of a batch, and statistics of the assignment.
 
-    Objectness is summed over the priors that are not ignored, class, box and L1 over the positives, each divided by the
-    number of positives; the keypoint terms are summed over the positives with labelled keypoints and divided by their
-    number. Both numbers go through ``reduce`` first.
+    Objectness is summed over all priors that are not ignored, and class and box losses over the positives. Each sum is
+    divided by the number of positives. The keypoint losses are summed over the positives with labeled keypoints and divided
+    by their number. The keys depend on the mode and the weights alone, never on the content of the batch.
 
     Args:
-        predictions: Outputs of the head.
+        outputs: Raw outputs of the head.
         targets: Annotations.
-        assignment: Result of :func:`yolox_pose.ops.simota.simota`.
-        priors: (N, 3).
-        sigmas: (K,) OKS constants, with the keypoint branch only.
+        assignment: Result of :func:`yolox_pose.ops.simota`.
+        priors: Priors of shape (N, 3).
+        sigmas: OKS constants of shape (K,); needed with the keypoint branch.
         weights: Weights of the terms.
-        class_target_power: The class target is ``overlap ** class_target_power`` (0.5 for classes with keypoints, 1 for
-            others): one number, or (C,) one a class.
-        late: Whether the L1 loss of the last epochs is on.
+        class_target_power: Exponent of the class target, a number or one per class, shape (C,): 0.5 for classes with
+            keypoints, 1 for others.
+        use_l1: Whether the box L1 loss of the last epochs is on.
         hidden_is_visible: See :func:`visibility_targets`.
         unlabelled: See :func:`visibility_targets`.
-        reduce: Turns the two counts of this process, a (2,) tensor, into what is divided by. With several processes it
-            has to give ``max(sum over processes, 1) / processes``, because DDP averages the gradients.
+        reduce: Function from the two counts of this process, shape (2,), to the divisors. With several processes it must
+            return ``max(sum over processes, 1) / processes``, because DDP averages the gradients.
 
     Returns:
         Scalars ``loss_obj``, ``loss_cls``, ``loss_bbox``, ``loss_bbox_l1`` and, with the keypoint branch, ``loss_kpt``,
-        ``loss_vis`` (and ``loss_kpt_l1`` where its weight is not 0). Beside them, for the log and without gradient:
-        ``positives`` per instance, ``unmatched``, the share of instances without one, and, with the keypoint branch,
-        ``oks``, the mean over the positives with labelled keypoints (0 where there are none).
+        ``loss_vis`` (and ``loss_kpt_l1`` if its weight is not 0). Statistics without gradient: those of
+        :func:`assignment_statistics` and, with the keypoint branch, ``oks``, the mean over the positives with labeled
+        keypoints.
 
-    Source: Ge et al., YOLOX (2021); Maji et al., YOLO-Pose (CVPRW 2022), section 3.4, eq. 4-6; mmpose ``YOLOXPoseHead``.
+    Source: Ge et al., YOLOX (2021); Maji et al., YOLO-Pose (CVPRW 2022), section 3.4, equations 4 to 6; mmpose
+    ``YOLOXPoseHead``.
     """
-    predictions = predictions.float()
-    pos = _Positives.find(assignment, priors)
-    positive = assignment.instance >= 0
-    objectness = F.binary_cross_entropy_with_logits(predictions.objectness, positive.float(), reduction="none")
-    if targets.ignored is not None:
-        objectness = objectness * ~(targets.ignored & ~positive)
-    class_logits = pos.of(predictions.classes)
-    labels = pos.target(targets.labels)
-    power = class_target_power[labels] if isinstance(class_target_power, Tensor) else class_target_power
-    is_class = labels[..., None] == torch.arange(class_logits.shape[-1], device=priors.device)
-    class_target = is_class * (assignment.overlap.gather(1, pos.prior) ** power)[..., None]
-    entropy = F.binary_cross_entropy_with_logits(class_logits, class_target, reduction="none").sum(-1)
-    box, box_l1 = _box_losses(pos.of(predictions.boxes), pos, pos.target(targets.boxes), late)
-    count = pos.used.sum().float()
-    keypoint_sums: list[Tensor] = []
-    keypoint_count = torch.zeros_like(count)
-    statistics = _statistics(pos, targets.valid)
-    if predictions.keypoints is not None:
-        *keypoint_sums, keypoint_count = _keypoint_losses(
-            pos.of(predictions.keypoints), pos.of(predictions.visibility), pos, targets, sigmas,
-            (hidden_is_visible, unlabelled),
-        )  # fmt: skip
-        statistics["oks"] = (keypoint_count - keypoint_sums[0].detach()) / keypoint_count.clamp(min=1)
-    count, keypoint_count = reduce(torch.stack([count, keypoint_count]))
-    losses = {
-        "loss_obj": weights.objectness * objectness.sum() / count,
-        "loss_cls": weights.classes * pos.sum(entropy) / count,
-        "loss_bbox": weights.box * box / count,
-        "loss_bbox_l1": weights.box_l1 * box_l1 / count,
-    }
+    outputs, positives = outputs.float(), Positives.find(assignment, priors)
+
+    # Sum each term over the batch
+    detector_sums = _detector_sums(outputs, targets, assignment, positives, class_target_power, use_l1)
+    keypoint_sums, keypoint_count = _keypoint_sums(outputs, targets, positives, sigmas, hidden_is_visible, unlabelled)
+
+    # Describe the assignment
+    statistics = assignment_statistics(positives, targets.valid)
     if keypoint_sums:
-        oks, visibility, keypoint_l1 = keypoint_sums
-        losses["loss_kpt"] = weights.oks * oks / keypoint_count
-        losses["loss_vis"] = weights.visibility * visibility / keypoint_count
-        if weights.keypoint_l1:
-            losses["loss_kpt_l1"] = weights.keypoint_l1 * keypoint_l1 / keypoint_count
+        statistics["oks"] = (keypoint_count - keypoint_sums["oks"].detach()) / keypoint_count.clamp(min=1)
+    if not weights.keypoint_l1:
+        keypoint_sums.pop("keypoint_l1", None)
+
+    # Weight the sums and normalize them by the counts of all processes
+    count, keypoint_count = reduce(torch.stack([positives.used.sum().float(), keypoint_count]))
+    losses = {LOSS_KEYS[name]: getattr(weights, name) * value / count for name, value in detector_sums.items()}
+    losses |= {
+        LOSS_KEYS[name]: getattr(weights, name) * value / keypoint_count for name, value in keypoint_sums.items()
+    }
     return losses | statistics
