@@ -121,8 +121,8 @@ def val_annotations(args: argparse.Namespace) -> Path:
 
 def load(side: str, args: argparse.Namespace) -> Any:
     """Config of a side with everything filled in that both share."""
-    from yolox_pose.cli.train import distill
     from yolox_pose.config import load_config
+    from yolox_pose.engine.training import distill
 
     config = load_config(
         args.config if side == "ours" else PEERS[args.peer], args.cfg_options if side == "ours" else ()

@@ -140,7 +140,7 @@ def test_bad_input_is_one_line(crowd, checkpoint, repo_root, tmp_path, monkeypat
 def test_cuda_where_there_is_none(checkpoint, repo_root, monkeypatch, capsys):
     monkeypatch.chdir(repo_root)
     assert run(main, [CONFIG, str(checkpoint), "--device", "cuda"]) == 2
-    assert "torch sees no CUDA device" in capsys.readouterr().err
+    assert "torch finds no CUDA device" in capsys.readouterr().err
 
 
 def test_help_names_every_option():

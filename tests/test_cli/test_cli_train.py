@@ -15,8 +15,10 @@ from mmengine.config import Config
 
 from tests.crowds import data_options, make_crowd
 from yolox_pose.cli import run
-from yolox_pose.cli.train import build_parser, check_sync_bn, find_latest, main
+from yolox_pose.cli.train import build_parser, main
 from yolox_pose.config import load_config, parse_options
+from yolox_pose.engine.launch import check_sync_bn
+from yolox_pose.engine.training import find_latest
 from yolox_pose.errors import UsageError
 from yolox_pose.visualization.curves import read_history
 
@@ -79,7 +81,7 @@ def assert_equal(a, b, where="checkpoint"):
     [
         ("torch", "pytorch", "cpu", "sync_bn=torch needs GPUs"),
         ("torch", "none", "cuda", "add --launcher pytorch or slurm"),
-        ("apex", "pytorch", "cuda", "there is no 'apex'; known: torch, mmcv"),
+        ("apex", "pytorch", "cuda", "there is no 'apex'; choose from torch, mmcv"),
     ],
 )
 def test_batch_norm_over_processes_is_refused_where_it_would_not_be_done(kind, launcher, device, told):
@@ -285,10 +287,10 @@ BAD = {
     "nothing but a detector": (
         ["yolox_nano_8xb8-300e_coco", "--load-from", "bundled", "--freeze-detector"],
         2,
-        "the model of the config has none",
+        "the config's model has none",
     ),
     "no pictures": ([CONFIG, "--work-dir", "{tmp}", "--val-pictures", "0"], 2, "must be at least 1, not 0"),
-    "no CUDA": ([CONFIG, "--device", "cuda"], 2, "torch sees no CUDA device"),
+    "no CUDA": ([CONFIG, "--device", "cuda"], 2, "torch finds no CUDA device"),
     "malformed option": ([CONFIG, "--cfg-options", "lr"], 2, "'lr' is not of the form KEY=VALUE"),
     "both starts": ([CONFIG, "--resume", "--load-from", "x"], 2, "exclude each other"),
     "no batch size to scale from": ([CONFIG, "--auto-scale-lr"], 2, "auto_scale_lr.base_batch_size"),

@@ -13,7 +13,7 @@ compat.install()
 from mmengine.dist import get_rank, get_world_size, init_dist  # noqa: E402
 from mmengine.model import MMDistributedDataParallel  # noqa: E402
 
-from yolox_pose.cli.common import leave_processes  # noqa: E402
+from yolox_pose.engine.launch import leave_processes  # noqa: E402
 
 torch.manual_seed(0)
 init_dist("pytorch", backend="nccl")

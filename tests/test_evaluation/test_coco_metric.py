@@ -255,7 +255,7 @@ import json, os
 import torch.distributed as dist
 from tests.test_evaluation.coco_sets import noisy_predictions
 from tests.test_evaluation.test_coco_metric import samples
-from yolox_pose.cli.common import leave_processes
+from yolox_pose.engine.launch import leave_processes
 from yolox_pose.errors import DataError
 from yolox_pose.evaluation import CocoPoseMetric
 

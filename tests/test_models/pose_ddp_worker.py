@@ -15,7 +15,7 @@ from mmengine.dist import get_rank, get_world_size, init_dist  # noqa: E402
 from mmengine.model import MMDistributedDataParallel  # noqa: E402
 
 from tests.test_models.models_common import build_model, make_batch  # noqa: E402
-from yolox_pose.cli.common import leave_processes  # noqa: E402
+from yolox_pose.engine.launch import leave_processes  # noqa: E402
 
 torch.set_num_threads(1)
 folder, batches = Path(sys.argv[1]), json.loads(sys.argv[2])

@@ -15,8 +15,8 @@ from mmengine.config import Config  # noqa: E402
 from mmengine.dist import get_rank, init_dist  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 
-from yolox_pose.cli.common import leave_processes  # noqa: E402
 from yolox_pose.config import load_config  # noqa: E402
+from yolox_pose.engine.launch import leave_processes  # noqa: E402
 
 SIDE = 64
 

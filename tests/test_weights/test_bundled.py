@@ -60,7 +60,7 @@ def test_the_word_is_the_bundled_config_too():
 
 @pytest.mark.parametrize("given", [("c.py", None), (None, "w.pth")])
 def test_half_a_model_is_refused(given, capsys):
-    with pytest.raises(UsageError, match="--checkpoint W goes with --config C"):
+    with pytest.raises(UsageError, match="--config C and --checkpoint W go together"):
         choose_model(*given)
     options = [word for pair in zip(("--config", "--checkpoint"), given) if pair[1] for word in pair]
     assert run(serve.main, options) == 2
@@ -105,7 +105,7 @@ def test_the_default_model_finds_the_person_of_a_portrait(repo_root, name):
 def test_demo_without_a_model_says_which_it_takes(repo_root, tmp_path):
     done = command(repo_root, tmp_path, repo_root / "demo" / "demo.py", repo_root / "demo" / "astronaut.jpg")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.splitlines()[0].startswith(f"model: {BUNDLED.path.stem}, which comes with the package")
+    assert done.stdout.splitlines()[0].startswith(f"model: {BUNDLED.path.stem} from the package")
     drawn = cv2.imread(str(tmp_path / "predictions" / "astronaut.jpg"))
     assert (drawn != cv2.imread(str(repo_root / "demo" / "astronaut.jpg"))).any()
 
