@@ -29,7 +29,8 @@ from common import add_json_option, bounded, case, progress, report
 from yolox_pose import compat
 from yolox_pose.geometry.similarity import pairwise_iou
 from yolox_pose.structures.skeleton import COCO_PERSON
-from yolox_pose.synthetic.dataset import CrowdOptions, picture_rng, render_sequence
+from yolox_pose.synthetic.options import CrowdOptions
+from yolox_pose.synthetic.rendering import picture_rng, render_sequence
 from yolox_pose.tracking import Tracker, TrackerSettings
 from yolox_pose.tracking.metrics import SAME_PERSON, TrackedFrame, TrackingMetrics, count_handovers, tracking_metrics
 

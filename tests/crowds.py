@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from yolox_pose.synthetic.dataset import synthesize_crowd
+from yolox_pose.synthetic.options import CrowdOptions
 
 OVERRIDES = (
     "{split}_dataloader.dataset.data_root={data}",
@@ -16,7 +17,7 @@ OVERRIDES = (
 def make_crowd(folder: Path, *, train: int = 12, val: int = 6, size: tuple[int, int] = (96, 96), seed: int = 0) -> Path:
     """Write a crowd data set and return its folder."""
     with contextlib.redirect_stdout(io.StringIO()):
-        synthesize_crowd(folder, train=train, val=val, size=size, seed=seed)
+        synthesize_crowd(folder, CrowdOptions(size=size), train=train, val=val, seed=seed)
     return folder
 
 

@@ -13,6 +13,7 @@ from yolox_pose.version import __version__
 _LAZY = {
     "PoseInferencer": "yolox_pose.inference",
     "PoseResult": "yolox_pose.inference",
+    "CrowdOptions": "yolox_pose.synthetic.options",
     "synthesize_crowd": "yolox_pose.synthetic.dataset",
     "Skeleton": "yolox_pose.structures.skeleton",
     "get_skeleton": "yolox_pose.structures.skeleton",

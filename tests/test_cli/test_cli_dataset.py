@@ -15,12 +15,14 @@ from yolox_pose.cli.dataset import build_parser, main
 from yolox_pose.coco.annotations import load_records
 from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.synthetic.dataset import synthesize_crowd
+from yolox_pose.synthetic.options import CrowdOptions
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     out = tmp_path_factory.mktemp("cli_dataset") / "crowd"
-    synthesize_crowd(out, train=6, val=2, size=(96, 96), person_free=0, crowd_regions=0.5, progress=False)
+    options = CrowdOptions(size=(96, 96), person_free=0, crowd_regions=0.5)
+    synthesize_crowd(out, options, train=6, val=2, progress=False)
     return out
 
 

@@ -9,6 +9,7 @@ from tests.tiny_models import write_checkpoint
 from yolox_pose.cli import run
 from yolox_pose.cli.test import main
 from yolox_pose.synthetic.dataset import synthesize_crowd
+from yolox_pose.synthetic.options import CrowdOptions
 
 SMALL = ["test_dataloader.batch_size=2", "test_dataloader.dataset.input_size=96,96", "test_dataloader.num_workers=0",
          "test_dataloader.persistent_workers=False", "model.test_cfg.max_per_img=30"]  # fmt: skip
@@ -32,7 +33,8 @@ def crowd(tmp_path_factory):
 @pytest.fixture(scope="module")
 def walks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("walks") / "data"
-    synthesize_crowd(folder, train=0, val=2, size=(96, 96), people=(2, 3), frames=6, fps=10, progress=False)
+    options = CrowdOptions(size=(96, 96), people=(2, 3))
+    synthesize_crowd(folder, options, train=0, val=2, frames=6, fps=10, progress=False)
     return folder
 
 

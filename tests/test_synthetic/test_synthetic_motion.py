@@ -10,8 +10,10 @@ import pytest
 from yolox_pose.coco.annotations import load_records
 from yolox_pose.evaluation.streaming import find_sequences
 from yolox_pose.synthetic.body import Limb, Pose
-from yolox_pose.synthetic.dataset import CrowdOptions, picture_rng, render_sequence, synthesize_crowd
+from yolox_pose.synthetic.dataset import synthesize_crowd
 from yolox_pose.synthetic.motion import random_mover, swaying_pose, walking_pose
+from yolox_pose.synthetic.options import CrowdOptions
+from yolox_pose.synthetic.rendering import picture_rng, render_sequence
 
 OPTIONS = CrowdOptions(size=(160, 120), people=(3, 3))
 
@@ -19,9 +21,7 @@ OPTIONS = CrowdOptions(size=(160, 120), people=(3, 3))
 @pytest.fixture(scope="module")
 def walks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("walks") / "data"
-    synthesize_crowd(
-        folder, train=0, val=2, size=(160, 120), people=(3, 3), frames=6, fps=5, seed=4, progress=False, workers=2
-    )
+    synthesize_crowd(folder, OPTIONS, train=0, val=2, frames=6, fps=5, seed=4, progress=False, workers=2)
     return folder, json.loads((folder / "annotations" / "val.json").read_text())
 
 
@@ -84,9 +84,9 @@ def test_files_are_sequences_that_the_package_reads(walks):
 
 def test_seed_decides_and_equal_output_is_kept(walks, tmp_path):
     folder, _ = walks
-    options = dict(train=0, size=(160, 120), people=(3, 3), fps=5, seed=4, progress=False)
-    assert synthesize_crowd(folder, val=2, frames=6, **options).kept
-    synthesize_crowd(tmp_path / "again", val=1, frames=6, **options)
+    arguments = dict(options=OPTIONS, train=0, fps=5, seed=4, progress=False)
+    assert synthesize_crowd(folder, val=2, frames=6, **arguments).kept
+    synthesize_crowd(tmp_path / "again", val=1, frames=6, **arguments)
     for name in ("000000/000000.jpg", "000000/000005.jpg"):
         assert (tmp_path / "again" / "val" / name).read_bytes() == (folder / "val" / name).read_bytes()
 

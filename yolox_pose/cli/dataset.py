@@ -60,7 +60,7 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--fps", type=float, default=DEFAULT_FPS, help="pictures a second of a sequence (default: %(default)g)"
     )
-    group = parser.add_argument_group("what pictures are like (defaults: CrowdOptions in yolox_pose.synthetic.dataset)")
+    group = parser.add_argument_group("what pictures are like (defaults: CrowdOptions in yolox_pose.synthetic.options)")
     group.add_argument(
         "--heights", type=float, nargs=2, metavar=("MIN", "MAX"), help="people's heights, as shares of the picture's"
     )

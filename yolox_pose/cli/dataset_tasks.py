@@ -26,14 +26,24 @@ CROWD_TINT = np.array([60, 60, 230])
 
 def synthesize(args: argparse.Namespace) -> int:
     """Make a synthetic data set."""
-    from yolox_pose.synthetic.dataset import synthesize_crowd
+    from dataclasses import fields
 
-    names = ("heights", "occlusion", "person_free", "crowd_regions", "unlabelled", "least_shown", "clutter", "variety")
-    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    fixed = {
-        name: getattr(args, name) for name in ("train", "val", "size", "people", "seed", "workers", "frames", "fps")
-    }
-    made = synthesize_crowd(args.out, **fixed, **options)
+    from yolox_pose.synthetic.dataset import synthesize_crowd
+    from yolox_pose.synthetic.options import CrowdOptions
+
+    values = {field.name: getattr(args, field.name) for field in fields(CrowdOptions)}
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
+    options = CrowdOptions(**given)
+    made = synthesize_crowd(
+        args.out,
+        options,
+        train=args.train,
+        val=args.val,
+        seed=args.seed,
+        workers=args.workers,
+        frames=args.frames,
+        fps=args.fps,
+    )
     print(f"{made.out_dir}: {'these data were there already; kept' if made.kept else 'written'}")
     for split, figures in made.statistics.items():
         print(f"{split}:")

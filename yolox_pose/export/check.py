@@ -16,7 +16,8 @@ from yolox_pose.geometry.letterbox import Preprocessing, fit_image
 from yolox_pose.geometry.nms import overlaps_above
 from yolox_pose.inference.exported.network import ExportedNetwork
 from yolox_pose.structures.detections import Detections
-from yolox_pose.synthetic.dataset import render_crowd
+from yolox_pose.synthetic.options import CrowdOptions
+from yolox_pose.synthetic.rendering import render_crowd
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +92,8 @@ class Comparison(NamedTuple):
 def check_pictures(seed: int = 0) -> list[np.ndarray]:
     """Pictures of people, (H, W, 3) uint8 BGR, the last one without anybody."""
     rng = np.random.default_rng(seed)
-    pictures = [render_crowd(rng, size=size, people=(2, 5), person_free=0.0)[0] for size in CHECK_SIZES]
-    return [*pictures, render_crowd(rng, size=CHECK_SIZES[0], person_free=1.0)[0]]
+    pictures = [render_crowd(rng, CrowdOptions(size=size, people=(2, 5), person_free=0.0))[0] for size in CHECK_SIZES]
+    return [*pictures, render_crowd(rng, CrowdOptions(size=CHECK_SIZES[0], person_free=1.0))[0]]
 
 
 def check_export(

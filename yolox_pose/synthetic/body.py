@@ -1,8 +1,8 @@
-"""A synthetic body in three dimensions: joint angles, proportions, projection into the picture.
+"""Body in three dimensions: joint angles, proportions and projection into the picture.
 
 A body of height 1 is posed with joint angles, turned to a facing direction, seen from slightly above and projected
-orthographically. Body frame: (lateral towards the person's left, up, forward), mid hip at 0. View frame: (right, up,
-towards the viewer).
+orthographically. Body frame: (lateral toward the person's left, up, forward), mid hip at 0. View frame: (right, up,
+toward the viewer).
 
 Depends on numpy alone.
 """
@@ -20,22 +20,29 @@ UPPER_ARM, FOREARM, HAND = 0.165, 0.145, 0.045
 THIGH, SHIN, FOOT = 0.235, 0.225, 0.075
 TRUNK, NECK, HEAD_CENTER = 0.285, 0.045, 0.092
 HALF_SHOULDERS, HALF_HIPS = 0.115, 0.068
-"""Lengths as shares of the standing height; heads are larger than life, so that faces can be seen in small pictures."""
+"""Lengths as fractions of the standing height. Heads are larger than life, so that small pictures show faces."""
 
 
 @dataclass(frozen=True)
 class Limb:
-    """Angles in radians of an arm or leg: swing forwards, spread outwards, bend of elbow or knee."""
+    """Angles of an arm or leg, in radians.
+
+    Args:
+        swing: Forward swing.
+        spread: Outward spread.
+        bend: Bend of the elbow or knee.
+        inward: Direction in which the forearm bends: 0 forward, 1 to the middle, -1 outward.
+    """
 
     swing: float
     spread: float
     bend: float
-    inward: float = 0.0  # direction in which the forearm bends: 0 forwards, 1 to the middle, -1 outwards
+    inward: float = 0.0
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Joint angles (radians) of a body and the direction that it faces.
+    """Joint angles of a body, in radians, and its facing direction.
 
     Args:
         arms: Left and right arm.
@@ -43,7 +50,7 @@ class Pose:
         yaw: Facing direction: 0 to the viewer, pi/2 to the picture's right, pi away.
         lean: Forward lean of the trunk.
         tilt: Sideways lean of the trunk.
-        head_yaw: Turn of the head against the trunk.
+        head_yaw: Turn of the head relative to the trunk.
         nod: Downward turn of the head.
         kind: Name of the pose; a ``sitting`` person gets a stool.
     """
@@ -63,12 +70,19 @@ class Look:
     """Build and clothes of a person.
 
     Args:
-        build: Width of the body against the average; ``head`` is the size of the head.
-        sleeve: Share of the arm that is covered: 0 none, .5 to the elbow, 1 all. ``legwear`` is that of the leg.
+        skin: Color of the skin.
+        hair: Color of the hair.
+        shirt: Material of the shirt.
+        trousers: Material of the trousers or the skirt.
+        shoes: Color of the shoes.
+        build: Width of the body relative to the average.
+        head: Size of the head relative to the average.
+        sleeve: Covered fraction of the arm: 0 none, 0.5 to the elbow, 1 all.
+        legwear: Covered fraction of the leg.
         hair_style: ``short``, ``long`` or ``bald``.
-        hat: Colour of a cap, if one is worn.
-        backpack: Colour of a backpack, if one is worn.
-        skirt: A skirt in the trousers' material.
+        hat: Color of the cap; None for no cap.
+        backpack: Color of the backpack; None for no backpack.
+        skirt: Whether a skirt replaces the trousers.
     """
 
     skin: Color
@@ -87,7 +101,7 @@ class Look:
 
 
 def rotation(axis: int, angle: float) -> np.ndarray:
-    """(3, 3) right-handed rotation about a coordinate axis."""
+    """Return the (3, 3) right-handed rotation about a coordinate axis."""
     c, s = math.cos(angle), math.sin(angle)
     i, j = ((1, 2), (2, 0), (0, 1))[axis]
     matrix = np.eye(3)
@@ -100,7 +114,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def arm_directions(limb: Limb, side: float) -> tuple[np.ndarray, np.ndarray]:
-    """Directions (3,) of upper arm and forearm in the trunk's frame; ``side`` is +1 left, -1 right."""
+    """Return the directions (3,) of upper arm and forearm in the trunk's frame; ``side`` is 1 for left, -1 for right."""
     down = -math.cos(limb.spread) * math.cos(limb.swing)
     upper = np.array([side * math.sin(limb.spread), down, math.cos(limb.spread) * math.sin(limb.swing)])
     sideways = abs(limb.inward)
@@ -110,7 +124,7 @@ def arm_directions(limb: Limb, side: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def leg_directions(limb: Limb, side: float) -> tuple[np.ndarray, np.ndarray]:
-    """Directions (3,) of thigh and shin in the pelvis' frame; the knee bends backwards."""
+    """Return the directions (3,) of thigh and shin in the pelvis' frame; the knee bends backward."""
     out, straight = math.sin(limb.spread), math.cos(limb.spread)
     thigh = np.array([side * out, -straight * math.cos(limb.swing), straight * math.sin(limb.swing)])
     angle = limb.swing - limb.bend
@@ -118,18 +132,19 @@ def leg_directions(limb: Limb, side: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Body:
-    """A posed body in the picture.
+    """Posed body in the picture.
 
     Args:
         pose: Joint angles and facing direction.
-        look: Build.
+        look: Build; clothes are not used.
         height: Standing height in pixels.
-        foot: Picture point (x, y): the hips are above x, the lowest point is at y.
+        foot: Point (x, y) in the picture: the hips are above x, the lowest point is at y.
         pitch: Downward tilt of the view in radians.
 
     Attributes:
-        joints: View-frame position (3,) of each joint, in body heights.
-        trunk: (3, 3) axes of the trunk (columns: lateral, up, forward) in the view frame; ``head`` those of the head.
+        joints: Position (3,) of each joint in the view frame, in body heights.
+        trunk: Axes of the trunk in the view frame, of shape (3, 3), columns lateral, up and forward.
+        head: Axes of the head in the view frame, of shape (3, 3).
     """
 
     def __init__(self, pose: Pose, look: Look, height: float, foot: tuple[float, float], pitch: float) -> None:
@@ -144,20 +159,20 @@ class Body:
         self._offset = (foot[0], foot[1] + height * float(positions[:, 1].min()))
 
     def place(self, point: np.ndarray) -> tuple[float, float]:
-        """Picture point of a view-frame point (3,)."""
+        """Return the picture point of a point (3,) in the view frame."""
         return float(self.height * point[0] + self._offset[0]), float(self._offset[1] - self.height * point[1])
 
     def pixel(self, name: str) -> tuple[float, float]:
-        """Picture point of a joint."""
+        """Return the picture point of a joint."""
         return self.place(self.joints[name])
 
     def depth(self, *names: str) -> float:
-        """Mean distance towards the viewer of some joints, in body heights."""
+        """Return the mean distance of some joints toward the viewer, in body heights."""
         return sum(float(self.joints[name][2]) for name in names) / len(names)
 
 
 def _body_joints(pose: Pose, look: Look, trunk: np.ndarray, head: np.ndarray) -> dict[str, np.ndarray]:
-    """Positions (3,) in the body frame of the joints, neck, head, hands and toes."""
+    """Return the positions (3,) of all joints in the body frame, with hips, chest, neck, head, hands and toes."""
     half_shoulders, half_hips = HALF_SHOULDERS * look.build**0.5, HALF_HIPS * look.build**0.5
     chest = TRUNK * trunk[:, 1]
     joints = {"hips": np.zeros(3), "chest": chest, "neck": chest + NECK * trunk[:, 1] + 0.005 * trunk[:, 2]}

@@ -1,9 +1,9 @@
-"""One synthetic person in a picture: the painted parts of a posed and dressed body, sorted by depth.
+"""Person in a picture: the painted parts of a posed and dressed body, sorted by depth.
 
-Parts are painted from the farthest to the nearest, so what hides what follows from depth alone, and every keypoint
-knows on which parts' surfaces it can be seen.
+Parts are painted from the farthest to the nearest, so that occlusion follows from depth alone. Every keypoint lists the
+parts whose surface shows it.
 
-Depends on numpy and cv2 alone. Shape shorthand: h, w the part of the picture that a piece can touch.
+Shape letters: h, w of the window that a piece can touch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Part = IntEnum(
     "TORSO NECK HEAD HAIR NOSE L_EYE R_EYE L_EAR R_EAR L_UPPER_ARM R_UPPER_ARM L_FOREARM R_FOREARM L_HAND R_HAND "
     "L_THIGH R_THIGH L_SHIN R_SHIN L_FOOT R_FOOT SKIRT BACKPACK HAT SEAT",
 )
-"""What a painted surface of a person is."""
+"""Painted surfaces of a person."""
 
 OWN_SURFACES: tuple[frozenset[Part], ...] = tuple(
     frozenset(Part[name] for name in names.split())
@@ -50,28 +50,33 @@ OWN_SURFACES: tuple[frozenset[Part], ...] = tuple(
         "R_SHIN R_FOOT",
     )
 )
-"""Per COCO keypoint, the parts whose surface shows it."""
+"""Parts whose surface shows each COCO keypoint."""
 
 _BODY_KEYPOINTS = tuple(f"{s}_{j}" for j in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for s in "lr")
 _TRUNK_SURFACES = frozenset((Part.TORSO, Part.SKIRT))
 _FAR_SIDE = 0.7
-"""The trunk shows a shoulder or hip unless that lies more than 45 degrees (sine 0.7) round the trunk's far side."""
+"""The trunk hides a shoulder or hip that lies more than 45 degrees (sine 0.7) around its far side."""
 
 _FACE = np.array([[0.0, -0.10, 1.10], [0.40, 0.16, 0.90], [-0.40, 0.16, 0.90], [1.12, 0.0, -0.06], [-1.12, 0.0, -0.06]])
-"""Nose, eyes and ears in the head's frame, in its half axes."""
+"""Nose, eyes and ears in the frame of the head, in units of its half axes."""
 _HEAD_RADII = np.array([0.064, 0.083, 0.07])
-_LEAST_RADIUS = 0.75
-"""Features are at least this large (pixels), so that an uncovered one owns the pixel of its keypoint."""
+_MIN_RADIUS = 0.75
+"""Smallest radius of facial features in pixels, so that a visible feature owns the pixel of its keypoint."""
 
 PiecePaint = Callable[[Shape, np.ndarray, np.ndarray, Local], np.ndarray]
-"""Colours (3, h, w) of a piece from its shape, the pixel centres x (1, w), y (h, 1) and its local coordinates."""
+"""Function from a shape, pixel centers x (1, w) and y (h, 1) and local coordinates to colors (3, h, w)."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part ready to paint; pieces of smaller depth are farther away and painted first.
+    """Part that is ready to paint.
 
-    ``cover`` clothes the first share of a limb in a material.
+    Args:
+        part: Name of the part.
+        shape: Outline.
+        depth: Distance toward the viewer; pieces of smaller depth are painted first.
+        paint: Material, or function that returns the colors.
+        cover: Fraction of a limb, from its first end, that is clothed, and the material of the clothes.
     """
 
     part: Part
@@ -83,13 +88,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class Figure:
-    """A posed, dressed person in a picture.
+    """Posed, dressed person in a picture.
 
     Args:
-        keypoints: (17, 2) COCO keypoints in pixels.
-        surfaces: Per keypoint the parts on which it is seen where they are topmost.
-        pieces: What is painted, back to front.
-        feet: Picture points of the two feet.
+        keypoints: COCO keypoints of shape (17, 2) in pixels.
+        surfaces: Parts that show each keypoint where they are topmost.
+        pieces: Painted parts, back to front.
+        feet: Points of the two feet in the picture.
         height: Standing height in pixels.
     """
 
@@ -100,7 +105,7 @@ class Figure:
     height: float
 
     def bounds(self) -> tuple[float, float, float, float]:
-        """Box xyxy around all pieces."""
+        """Return the xyxy box around all pieces."""
         boxes = [piece.shape.bounds() for piece in self.pieces]
         left, top = (min(box[i] for box in boxes) for i in (0, 1))
         right, bottom = (max(box[i] for box in boxes) for i in (2, 3))
@@ -116,9 +121,9 @@ def build_figure(
         pose: Joint angles and facing direction.
         look: Build and clothes.
         height: Standing height in pixels.
-        foot: Picture point (x, y): the hips are above x, the lowest point is at y.
+        foot: Point (x, y) in the picture: the hips are above x, the lowest point is at y.
         pitch: Downward tilt of the view in radians.
-        seat: Colour of the stool that a sitting person sits on.
+        seat: Color of the stool of a sitting person.
     """
     body = Body(pose, look, height, foot, pitch)
     pieces = _trunk_pieces(body, look)
@@ -138,7 +143,7 @@ def build_figure(
 
 
 def _surfaces(body: Body) -> tuple[frozenset[Part], ...]:
-    """Parts that show each keypoint: its own, and the trunk for shoulders and hips that are not behind it."""
+    """Return the parts that show each keypoint; the trunk shows shoulders and hips that are not behind it."""
     surfaces = list(OWN_SURFACES)
     for k, name in enumerate(_BODY_KEYPOINTS, start=5):
         if not name.endswith(("shoulder", "hip")):
@@ -150,12 +155,12 @@ def _surfaces(body: Body) -> tuple[frozenset[Part], ...]:
 
 
 def _flat(axes: np.ndarray, depth: float) -> float:
-    """Half width in the picture of an elliptic column of half width 1 and half thickness ``depth``."""
+    """Return the half width in the picture of an elliptic column of half width 1 and half thickness ``depth``."""
     return math.hypot(axes[0, 0], depth * axes[0, 2])
 
 
 def _trunk_pieces(body: Body, look: Look) -> list[Piece]:
-    """Trunk and neck, skirt and backpack where worn."""
+    """Return trunk and neck, and skirt and backpack if they are worn."""
     h, up = body.height, body.trunk[:, 1]
     flat, depth = _flat(body.trunk, 0.62) * h, body.depth("chest", "hips")
     top, bottom = body.place(body.joints["chest"] + 0.035 * up), body.place(body.joints["hips"] - 0.035 * up)
@@ -178,7 +183,7 @@ def _trunk_pieces(body: Body, look: Look) -> list[Piece]:
 
 
 def _skirt_piece(body: Body, look: Look, flat: float) -> Piece:
-    """A skirt from the waist over both thighs."""
+    """Return a skirt from the waist over both thighs."""
     knees = (body.joints["l_knee"] + body.joints["r_knee"]) / 2
     hem, waist = (
         body.place(0.6 * knees + 0.4 * body.joints["hips"]),
@@ -193,11 +198,11 @@ def _skirt_piece(body: Body, look: Look, flat: float) -> Piece:
 
 
 def _arm_pieces(body: Body, name: str, look: Look) -> list[Piece]:
-    """Upper arm, forearm and hand."""
+    """Return upper arm, forearm and hand."""
     unit, skin = body.height * look.build**0.6, Material(look.skin)
     shoulder, elbow, wrist, hand = (f"{name}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hand"))
     upper, fore = min(2 * look.sleeve, 1.0), max(2 * look.sleeve - 1, 0.0)
-    # Arms are in front of the trunk unless they are clearly behind its middle plane; towards the hand they win ties.
+    # Arms are in front of the trunk unless they are clearly behind its middle plane; toward the hand they win ties.
     rows = (
         ("UPPER_ARM", shoulder, elbow, 0.037, 0.029, 0.03, (upper, look.shirt)),
         ("FOREARM", elbow, wrist, 0.028, 0.021, 0.035, (fore, look.shirt)),
@@ -216,7 +221,7 @@ def _arm_pieces(body: Body, name: str, look: Look) -> list[Piece]:
 
 
 def _leg_pieces(body: Body, name: str, look: Look) -> list[Piece]:
-    """Thigh, shin and foot."""
+    """Return thigh, shin and foot."""
     unit, skin = body.height * look.build**0.7, Material(look.skin)
     hip, knee, ankle, toe = (f"{name}_{joint}" for joint in ("hip", "knee", "ankle", "toe"))
     thigh, shin = min(2 * look.legwear, 1.0), max(2 * look.legwear - 1, 0.0)
@@ -238,7 +243,7 @@ def _leg_pieces(body: Body, name: str, look: Look) -> list[Piece]:
 
 
 def _head_pieces(body: Body, look: Look) -> tuple[np.ndarray, list[Piece]]:
-    """The five face keypoints (5, 2) and head, features, hair and cap."""
+    """Return the facial keypoints (5, 2), and head, features, hair and cap."""
     h, center, radii = body.height * look.head, body.joints["head"], _HEAD_RADII * look.head
     offsets = (_FACE * radii) @ body.head.T
     face = [body.place(center + offset) for offset in offsets]
@@ -246,25 +251,25 @@ def _head_pieces(body: Body, look: Look) -> tuple[np.ndarray, list[Piece]]:
     skull = Ellipse(body.pixel("head"), _HEAD_RADII[0] * h * _flat(body.head, 1.09), _HEAD_RADII[1] * h, roll)
     pieces = [Piece(Part.HEAD, skull, depth, _HeadPaint(look, body.head))]
     nose_root = body.place(center + body.head @ (np.array([0, 0.12, 0.93]) * radii))
-    nose = Capsule(nose_root, face[0], 0.007 * h, max(0.0125 * h, _LEAST_RADIUS))
+    nose = Capsule(nose_root, face[0], 0.007 * h, max(0.0125 * h, _MIN_RADIUS))
     nose_side = math.copysign(0.003, offsets[0, 2])
     pieces.append(Piece(Part.NOSE, nose, depth + nose_side, Material(_darker(look.skin, 0.8))))
     for k, part in ((1, Part.L_EYE), (2, Part.R_EYE)):
         turned = float(offsets[k, 2] / radii[2])
-        if turned > 0:  # else the eye is on the far side of the head, and cannot be seen
-            width = max(0.0155 * h * max(turned, 0.35), _LEAST_RADIUS)
-            eye = Ellipse(face[k], width, max(0.012 * h, _LEAST_RADIUS), roll)
+        if turned > 0:  # otherwise the eye is on the far side of the head
+            width = max(0.0155 * h * max(turned, 0.35), _MIN_RADIUS)
+            eye = Ellipse(face[k], width, max(0.012 * h, _MIN_RADIUS), roll)
             pieces.append(Piece(part, eye, depth + 0.002, _eye_paint))
     for k, part in ((3, Part.L_EAR), (4, Part.R_EAR)):
-        if look.hair_style != "long":  # which hides the ears
-            ear = Ellipse(face[k], max(0.013 * h, _LEAST_RADIUS), max(0.023 * h, _LEAST_RADIUS), roll)
+        if look.hair_style != "long":  # long hair hides the ears
+            ear = Ellipse(face[k], max(0.013 * h, _MIN_RADIUS), max(0.023 * h, _MIN_RADIUS), roll)
             side = math.copysign(0.002, offsets[k, 2])
             pieces.append(Piece(part, ear, depth + side, Material(_darker(look.skin, 0.88))))
     return np.array(face), pieces + _hair_pieces(body, look, skull)
 
 
 def _hair_pieces(body: Body, look: Look, skull: Ellipse) -> list[Piece]:
-    """Long hair behind the head, and a cap's peak over the face."""
+    """Return long hair behind the head, and the peak of a cap above the face."""
     h, center, pieces = body.height * look.head, body.joints["head"], []
     head_depth, faces_viewer = float(center[2]) + 0.02, body.head[2, 2] > -0.1
     if look.hair_style == "long":
@@ -282,14 +287,14 @@ def _hair_pieces(body: Body, look: Look, skull: Ellipse) -> list[Piece]:
 
 
 def _seat_piece(body: Body, color: Color, ground: float) -> Piece:
-    """A stool under the hips, behind the person."""
+    """Return a stool under the hips, behind the person."""
     (x, y), h = body.pixel("hips"), body.height
     shape = Slab((x, y + 0.05 * h), (x, max(ground - 0.01 * h, y + 0.1 * h)), 0.12 * h, 0.11 * h, 0.015 * h)
     return Piece(Part.SEAT, shape, min(body.depth("hips"), body.depth("chest")) - 0.1, Material(color))
 
 
 def _roll(axes: np.ndarray) -> float:
-    """In-plane angle of a frame's up axis, clockwise in the picture."""
+    """Return the clockwise angle in the picture of the up axis of a frame."""
     return math.atan2(axes[0, 1], max(axes[1, 1], 1e-6))
 
 
@@ -298,7 +303,7 @@ def _darker(color: Color, factor: float) -> Color:
 
 
 class _TorsoPaint:
-    """Shirt with collar and buttons in front, trousers below the belt."""
+    """Paint of a shirt with collar and buttons in front, and trousers below the belt."""
 
     def __init__(self, look: Look, trunk: np.ndarray) -> None:
         self.look, self.trunk = look, trunk
@@ -310,7 +315,7 @@ class _TorsoPaint:
         belt = (along > 0.81) & (along <= 0.84)
         color = np.where(belt, 0.45 * color, color)
         if self.trunk[2, 2] > 0.2:
-            # Slab.across grows towards the picture's left; the chest's middle is where its forward axis points.
+            # Slab.across grows toward the picture's left; the chest's middle is where its forward axis points.
             off = np.abs(local.across + 0.75 * float(self.trunk[0, 2]))
             color = np.where((off < 0.07) & (along < 0.84), 0.72 * color, color)
             color = np.where(off + 2.2 * along < 0.42, planar(look.skin), color)
@@ -318,7 +323,7 @@ class _TorsoPaint:
 
 
 class _HeadPaint:
-    """Skin, hair, brows, mouth and cap on an ellipsoid, by each pixel's direction in the head's frame."""
+    """Paint of skin, hair, brows, mouth and cap, by the direction of each pixel in the frame of the head."""
 
     def __init__(self, look: Look, head: np.ndarray) -> None:
         self.look, self.head = look, [[float(v) for v in row] for row in head]
@@ -326,11 +331,11 @@ class _HeadPaint:
     def __call__(self, shape: Shape, x: np.ndarray, y: np.ndarray, local: Local) -> np.ndarray:
         assert isinstance(shape, Ellipse)
         nx, ny = shape.normalized(x, y)
-        towards = np.sqrt(np.maximum(1 - nx * nx - ny * ny, 0))
+        toward = np.sqrt(np.maximum(1 - nx * nx - ny * ny, 0))
         c, s = math.cos(shape.angle), math.sin(shape.angle)
         right, up = c * nx - s * ny, -s * nx - c * ny
         lateral, top, front = (
-            self.head[0][i] * right + self.head[1][i] * up + self.head[2][i] * towards for i in range(3)
+            self.head[0][i] * right + self.head[1][i] * up + self.head[2][i] * toward for i in range(3)
         )
         look, face, color = self.look, front > 0, planar(self.look.skin)
         mouth = (np.abs(top + 0.5) < 0.075) & (np.abs(lateral) < 0.28) & face
@@ -345,7 +350,7 @@ class _HeadPaint:
 
 
 def _eye_paint(shape: Shape, x: np.ndarray, y: np.ndarray, local: Local) -> np.ndarray:
-    """White with a dark iris in the middle."""
+    """Return the colors of an eye: white with a dark iris in the middle."""
     assert isinstance(shape, Ellipse)
     nx, ny = shape.normalized(x, y)
     dark = np.clip(1.6 - 2.0 * np.hypot(1.2 * nx, 0.9 * ny), 0, 1)
@@ -353,13 +358,13 @@ def _eye_paint(shape: Shape, x: np.ndarray, y: np.ndarray, local: Local) -> np.n
 
 
 def paint_figure(canvas: Canvas, figure: Figure, index: int, light: float) -> None:
-    """Paint a person's pieces, back to front, as owner ``index * PARTS_PER_PERSON + part``.
+    """Paint the pieces of a person, back to front, as owner ``index * PARTS_PER_PERSON + part``.
 
     Args:
         canvas: The picture.
         figure: The person.
         index: Number of the person in the picture.
-        light: Where the light comes from: -1 left .. 1 right.
+        light: Direction of the light, from -1 (left) to 1 (right).
     """
     for piece in figure.pieces:
         window = canvas.window(piece.shape)
@@ -377,7 +382,7 @@ def paint_figure(canvas: Canvas, figure: Figure, index: int, light: float) -> No
 
 
 def _dressed(skin: Material, cover: tuple[float, Material] | None, local: Local) -> np.ndarray:
-    """Colours of a limb or garment: its own material, clothes over the first share of its length."""
+    """Return the colors of a limb or garment, clothed over the first part of its length."""
     if cover is None or cover[0] <= 0:
         return skin.paint(local, 0.3)
     share, clothes = cover
@@ -387,7 +392,7 @@ def _dressed(skin: Material, cover: tuple[float, Material] | None, local: Local)
 
 
 def _roundness(shape: Shape, local: Local, light: float) -> np.ndarray:
-    """Brightness (h, w) of a round surface: about 1 facing the light, .5 at the edge away from it."""
+    """Return the brightness (h, w) of a round surface: about 1 toward the light, 0.5 at the opposite edge."""
     turn = 1.0  # how much ``across`` is along the picture's rows
     if not isinstance(shape, Ellipse):
         dx, dy = shape.b[0] - shape.a[0], shape.b[1] - shape.a[1]

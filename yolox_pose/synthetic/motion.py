@@ -1,6 +1,6 @@
-"""People of synthetic crowds who move: they walk across the picture, or move on the spot.
+"""Moving people: they walk across the picture or sway on the spot.
 
-A person at a time is posed afresh, so that annotations are as exact as those of single pictures. Depends on numpy alone.
+The figure is built anew for every frame, so that annotations are as exact as those of single pictures.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from yolox_pose.synthetic.paint import Color
 from yolox_pose.synthetic.scene import Actor, ground_line, random_color, random_look, random_pose
 
 WALKERS = 0.7
-"""Share of people who walk; the others move on the spot."""
+"""Fraction of people who walk; the others sway on the spot."""
 WALKING_SPEED = (0.3, 1.0)
-"""Body heights a second; an adult walks at about 0.8."""
+"""Range in body heights per second; an adult walks at about 0.8."""
 STRIDE = 0.8
-"""Body heights of a double step."""
+"""Length of a double step in body heights."""
 SWAY = 0.25
-"""Largest swing of an arm on the spot, in radians."""
+"""Amplitude of a swaying arm in radians."""
 
 
 @dataclass(frozen=True)
 class Mover:
-    """A person whose place and pose are functions of time.
+    """Person whose position and pose are functions of time.
 
     Args:
-        pose: At rest.
+        pose: Pose at rest.
         look: Build and clothes.
         height: Standing height in pixels.
-        foot: Picture point (x, y) at time 0: the hips are above x, the lowest point is at y.
+        foot: Point (x, y) in the picture at time 0: the hips are above x, the lowest point is at y.
         pitch: Downward tilt of the view in radians.
-        nearness: 0 far .. 1 near.
-        seat: Colour of the stool of somebody who sits.
-        speed: Pixels a second to the picture's right; 0 stays on the spot.
-        rate: Cycles of the limbs a second.
-        phase: Of the limbs at time 0, in radians.
+        nearness: Distance from the viewer, from 0 (far) to 1 (near).
+        seat: Color of the stool of a sitting person.
+        speed: Speed to the right in pixels per second; 0 sways on the spot.
+        rate: Cycles of the limbs per second.
+        phase: Phase of the limbs at time 0, in radians.
     """
 
     pose: Pose
@@ -54,7 +54,7 @@ class Mover:
     phase: float = 0.0
 
     def at(self, seconds: float) -> Actor:
-        """The person at a time."""
+        """Return the person at a time in seconds."""
         angle = self.phase + 2 * math.pi * self.rate * seconds
         figure = build_figure(
             walking_pose(self.pose, angle) if self.speed else swaying_pose(self.pose, angle),
@@ -68,7 +68,7 @@ class Mover:
 
 
 def walking_pose(pose: Pose, angle: float) -> Pose:
-    """A pose of the walking cycle: arms and legs swing against each other, the knee of the leg that comes forward bends."""
+    """Return a pose of the walking cycle, in which arms and legs swing in opposite directions and the forward knee bends."""
     swings = [math.sin(angle), -math.sin(angle)]
     lifts = [max(math.cos(angle), 0.0), max(-math.cos(angle), 0.0)]
     arms = [Limb(-0.35 * swing, 0.1, 0.35) for swing in swings]
@@ -77,7 +77,7 @@ def walking_pose(pose: Pose, angle: float) -> Pose:
 
 
 def swaying_pose(pose: Pose, angle: float) -> Pose:
-    """A pose with arms and trunk that swing a little."""
+    """Return a pose with arms and trunk that sway a little."""
     left, right = (replace(arm, swing=arm.swing + SWAY * math.sin(angle + i)) for i, arm in enumerate(pose.arms))
     return replace(pose, arms=(left, right), lean=pose.lean + 0.04 * math.sin(angle))
 
@@ -89,7 +89,15 @@ def random_mover(
     nearness: float,
     variety: float = 1.0,
 ) -> Mover:
-    """A person anywhere in a picture of ``size`` (W, H); who walks, walks towards the side that is farther away."""
+    """Draw a moving person; walkers walk toward the farther side of the picture.
+
+    Args:
+        rng: Source of all random numbers.
+        size: (W, H) of the picture.
+        heights: Standing heights of the farthest and the nearest people, as fractions of H.
+        nearness: Distance from the viewer, from 0 (far) to 1 (near).
+        variety: Probability of any pose; see :func:`yolox_pose.synthetic.scene.random_pose`.
+    """
     width, picture_height = size
     height = float((heights[0] + (heights[1] - heights[0]) * nearness) * picture_height * rng.uniform(0.9, 1.1))
     x = float(rng.uniform(0.1, 0.9) * width)

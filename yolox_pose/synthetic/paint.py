@@ -1,11 +1,11 @@
-"""Anti-aliased painting for synthetic pictures, with a record of what is topmost at every pixel.
+"""Anti-aliased shapes on a canvas that records the topmost surface of every pixel.
 
 A shape is a signed distance (negative inside, pixels): its coverage of a pixel is ``clip(0.5 - d, 0, 1)`` at the
-pixel's centre, and it *owns* the pixel where the coverage is at least one half, that is where ``d <= 0``. Shapes are
-painted back to front, so that the owner of a pixel is what a viewer sees there. Colours are BGR in 0..255; points are
-in continuous coordinates (the pixel (i, j) has its centre at (j + .5, i + .5)).
+pixel's center, and it *owns* the pixel where the coverage is at least one half, that is where ``d <= 0``. Shapes are
+painted back to front, so that the owner of a pixel is the surface that a viewer sees there. Colors are BGR in 0..255; points
+are in continuous coordinates (the pixel (i, j) has its center at (j + .5, i + .5)).
 
-Depends on numpy and cv2 alone. Shape shorthand: H, W image; h, w the part of it that a shape can touch.
+Shape letters: H, W of the picture; h, w of the window that a shape can touch.
 """
 
 from __future__ import annotations
@@ -20,20 +20,26 @@ import numpy as np
 Color = tuple[float, float, float]
 
 BACKGROUND = -1
-"""Owner of a pixel that nothing in the scene covers."""
+"""Owner of a pixel that nothing covers."""
 
 
 class Local(NamedTuple):
-    """A shape's own coordinates at some pixels, each (h, w) float32."""
+    """Pixel coordinates in the frame of a shape, arrays of shape (h, w).
 
-    distance: np.ndarray  # signed distance to the outline in pixels, negative inside
-    along: np.ndarray  # 0..1 from the first to the second end
-    across: np.ndarray  # -1..1 from one side to the other
+    Attributes:
+        distance: Signed distance to the outline in pixels, negative inside.
+        along: Position from the first end (0) to the second end (1).
+        across: Position from one side (-1) to the other side (1).
+    """
+
+    distance: np.ndarray
+    along: np.ndarray
+    across: np.ndarray
 
 
 @dataclass(frozen=True)
 class Capsule:
-    """A limb: the disc of radius ``ra`` at ``a`` swept to the one of radius ``rb`` at ``b``."""
+    """Limb: a disc of radius ``ra`` at ``a``, swept to a disc of radius ``rb`` at ``b``."""
 
     a: tuple[float, float]
     b: tuple[float, float]
@@ -41,13 +47,13 @@ class Capsule:
     rb: float
 
     def bounds(self) -> tuple[float, float, float, float]:
-        """Box (x0, y0, x1, y1) outside of which the distance is positive."""
+        """Return the box (x0, y0, x1, y1) outside of which the distance is positive."""
         r = max(self.ra, self.rb)
         (ax, ay), (bx, by) = self.a, self.b
         return min(ax, bx) - r, min(ay, by) - r, max(ax, bx) + r, max(ay, by) + r
 
     def local(self, x: np.ndarray, y: np.ndarray) -> Local:
-        """Own coordinates of the points (x, y)."""
+        """Return the coordinates of points in the frame of the shape."""
         dx, dy = self.b[0] - self.a[0], self.b[1] - self.a[1]
         length = max((dx * dx + dy * dy) ** 0.5, 1e-3)
         px, py = x - self.a[0], y - self.a[1]  # (1, w) and (h, 1): sums of the two are the only (h, w) work
@@ -62,7 +68,7 @@ class Capsule:
 
 @dataclass(frozen=True)
 class Slab:
-    """A trunk: a trapezoid of half widths ``wa`` at ``a`` and ``wb`` at ``b``, with corners rounded by ``corner``."""
+    """Trunk: a trapezoid of half widths ``wa`` at ``a`` and ``wb`` at ``b``, with corners rounded by ``corner``."""
 
     a: tuple[float, float]
     b: tuple[float, float]
@@ -71,11 +77,11 @@ class Slab:
     corner: float
 
     def bounds(self) -> tuple[float, float, float, float]:
-        """Box (x0, y0, x1, y1) outside of which the distance is positive."""
+        """Return the box (x0, y0, x1, y1) outside of which the distance is positive."""
         return Capsule(self.a, self.b, self.wa, self.wb).bounds()
 
     def local(self, x: np.ndarray, y: np.ndarray) -> Local:
-        """Own coordinates of the points (x, y)."""
+        """Return the coordinates of points in the frame of the shape."""
         dx, dy = self.b[0] - self.a[0], self.b[1] - self.a[1]
         length = max((dx * dx + dy * dy) ** 0.5, 1e-3)
         px, py = x - self.a[0], y - self.a[1]
@@ -93,7 +99,7 @@ class Slab:
 
 @dataclass(frozen=True)
 class Ellipse:
-    """An ellipse with half axes ``rx``, ``ry``, turned clockwise by ``angle`` radians."""
+    """Ellipse with half axes ``rx``, ``ry``, turned clockwise by ``angle`` radians."""
 
     center: tuple[float, float]
     rx: float
@@ -101,18 +107,18 @@ class Ellipse:
     angle: float = 0.0
 
     def bounds(self) -> tuple[float, float, float, float]:
-        """Box (x0, y0, x1, y1) outside of which the distance is positive."""
+        """Return the box (x0, y0, x1, y1) outside of which the distance is positive."""
         r = max(self.rx, self.ry)
         return self.center[0] - r, self.center[1] - r, self.center[0] + r, self.center[1] + r
 
     def normalized(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The points in a frame where the ellipse is the unit circle."""
+        """Return the points in the frame where the ellipse is the unit circle."""
         c, s = math.cos(self.angle), math.sin(self.angle)
         px, py = x - self.center[0], y - self.center[1]
         return px * (c / self.rx) + py * (s / self.rx), py * (c / self.ry) - px * (s / self.ry)
 
     def local(self, x: np.ndarray, y: np.ndarray) -> Local:
-        """Own coordinates of the points (x, y); the distance is exact on the outline and scaled elsewhere."""
+        """Return the coordinates of points in the frame of the shape; the distance is exact on the outline only."""
         nx, ny = self.normalized(x, y)
         distance = (np.sqrt(nx * nx + ny * ny) - 1) * min(self.rx, self.ry)
         return Local(distance, clip01((ny + 1) * 0.5), nx)
@@ -123,13 +129,13 @@ Shape = Capsule | Slab | Ellipse
 
 @dataclass(frozen=True)
 class Material:
-    """What a surface looks like.
+    """Color and pattern of a surface.
 
     Args:
-        color: Main BGR colour.
-        second: Second colour of the pattern.
+        color: Main BGR color.
+        second: Second color of the pattern.
         pattern: ``plain``, ``stripes`` (across the part), ``bars`` (along it), ``checks`` or ``dots``.
-        repeats: Periods of the pattern over the part's length.
+        repeats: Periods of the pattern along the part.
     """
 
     color: Color
@@ -138,7 +144,12 @@ class Material:
     repeats: float = 5.0
 
     def paint(self, local: Local, aspect: float = 1.0) -> np.ndarray:
-        """BGR colours (3, h, w) or, where plain, (3, 1, 1); ``aspect`` is the part's half width over its length."""
+        """Return the BGR colors (3, h, w), or (3, 1, 1) if plain.
+
+        Args:
+            local: Pixel coordinates in the frame of the part.
+            aspect: Half width of the part divided by its length.
+        """
         color = planar(self.color)
         if self.pattern == "plain":
             return color
@@ -156,10 +167,14 @@ class Material:
 
 
 class Canvas:
-    """A picture in the making: colours ``planes`` (3, H, W) float32 and the topmost surface ``owner`` (H, W) int32.
+    """Picture that is being painted.
 
     Args:
-        planes: What is painted on; it is copied.
+        planes: Background of shape (3, H, W); it is copied.
+
+    Attributes:
+        planes: Colors of shape (3, H, W), float32.
+        owner: Topmost surface of each pixel, of shape (H, W), int32.
     """
 
     def __init__(self, planes: np.ndarray) -> None:
@@ -170,7 +185,7 @@ class Canvas:
         self._y = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
 
     def window(self, shape: Shape) -> tuple[slice, slice] | None:
-        """Rows and columns of the picture that the shape can touch, None where it is outside."""
+        """Return the rows and columns that a shape can touch, or None if it is outside the picture."""
         height, width = self.owner.shape
         x0, y0, x1, y1 = shape.bounds()
         left, top = max(math.floor(x0) - 1, 0), max(math.floor(y0) - 1, 0)
@@ -178,17 +193,24 @@ class Canvas:
         return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
 
     def grid(self, window: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
-        """Pixel centres of a window: x (1, w) and y (h, 1)."""
+        """Return the pixel centers of a window: x of shape (1, w) and y of shape (h, 1)."""
         return self._x[:, window[1]], self._y[window[0]]
 
     def blend(self, window: tuple[slice, slice], distance: np.ndarray, color: np.ndarray, owner: int) -> None:
-        """Put colours (3, h, w) or (3, 1, 1) over the picture where a shape is; its pixels pass to ``owner``."""
+        """Blend a shape into the picture, and give its pixels to ``owner``.
+
+        Args:
+            window: Rows and columns of the shape.
+            distance: Signed distance to the outline of the shape, of shape (h, w).
+            color: Colors of shape (3, h, w) or (3, 1, 1).
+            owner: New owner.
+        """
         under = self.planes[:, window[0], window[1]]
         under += clip01(0.5 - distance) * (color - under)
         np.copyto(self.owner[window], owner, where=distance <= 0)
 
     def fill(self, shape: Shape, color: Color | Material, owner: int = BACKGROUND) -> None:
-        """Paint a shape in a flat colour or a pattern."""
+        """Paint a shape in a flat color or a pattern."""
         window = self.window(shape)
         if window is None:
             return
@@ -197,7 +219,7 @@ class Canvas:
         self.blend(window, local.distance, paint, owner)
 
     def shadow(self, center: tuple[float, float], rx: float, ry: float, strength: float) -> None:
-        """Darken an ellipse on the ground, softly towards its edge."""
+        """Darken an ellipse on the ground, with a soft edge."""
         shape = Ellipse(center, rx, ry)
         window = self.window(shape)
         if window is None:
@@ -207,17 +229,17 @@ class Canvas:
 
 
 def planar(color: Color | np.ndarray) -> np.ndarray:
-    """A colour as (3, 1, 1) float32."""
+    """Return a color as a (3, 1, 1) float32 array."""
     return np.array(color, np.float32)[:, None, None]
 
 
 def clip01(values: np.ndarray) -> np.ndarray:
-    """Clip to 0..1, in place."""
+    """Clip values to 0..1, in place."""
     return np.minimum(np.maximum(values, 0, out=values), 1, out=values)
 
 
 def smooth_noise(rng: np.random.Generator, size: tuple[int, int], cells: int) -> np.ndarray:
-    """(H, W) float32 noise in about -1..1 with ``cells`` bumps across the longer side; ``size`` is (W, H)."""
+    """Draw (H, W) float32 noise of about -1..1 with ``cells`` bumps along the longer side; ``size`` is (W, H)."""
     width, height = size
     longest = max(width, height)
     shape = (max(2, round(cells * height / longest)), max(2, round(cells * width / longest)))

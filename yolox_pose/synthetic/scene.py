@@ -1,6 +1,6 @@
-"""Random poses, looks, places and backgrounds for synthetic crowds.
+"""Random poses, clothes, objects and backgrounds.
 
-Every function draws from the generator that it is given and from nothing else. Depends on numpy and cv2 alone.
+All random numbers come from the generator that is passed in.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ SKINS: tuple[Color, ...] = (
 HAIRS: tuple[Color, ...] = ((25, 22, 20), (35, 50, 75), (45, 80, 130), (90, 160, 205), (40, 70, 170), (170, 170, 172))
 
 POSES = ("standing", "walking", "running", "arms raised", "waving", "sitting", "hands on hips", "bending", "reaching")
-_POSE_SHARES = (0.22, 0.2, 0.08, 0.12, 0.08, 0.12, 0.07, 0.04, 0.07)
+_POSE_PROBABILITIES = (0.22, 0.2, 0.08, 0.12, 0.08, 0.12, 0.07, 0.04, 0.07)
 _PLAIN_YAW = 0.25
-"""Spread in radians of the facing direction of people who stand facing the viewer."""
+"""Standard deviation in radians of the facing direction of people who stand and face the viewer."""
 _PATTERNS = ("plain", "stripes", "bars", "checks", "dots")
 
 
 def random_color(rng: np.random.Generator, low: float = 20, high: float = 235) -> Color:
-    """A BGR colour, more often saturated than grey."""
+    """Draw a BGR color, more often saturated than gray."""
     color = rng.uniform(low, high, 3)
-    grey = rng.random() < 0.25
-    return tuple(float(c) for c in (np.full(3, color.mean()) + 0.2 * (color - color.mean()) if grey else color))  # type: ignore[return-value]
+    gray = rng.random() < 0.25
+    return tuple(float(c) for c in (np.full(3, color.mean()) + 0.2 * (color - color.mean()) if gray else color))  # type: ignore[return-value]
 
 
 def random_look(rng: np.random.Generator) -> Look:
-    """Build, skin, hair and clothes."""
+    """Draw build, skin, hair and clothes."""
     tone = float(rng.uniform(0, len(SKINS) - 1))
     low, part = int(tone), tone - int(tone)
     skin = tuple((1 - part) * np.array(SKINS[low]) + part * np.array(SKINS[min(low + 1, len(SKINS) - 1)]))
@@ -83,7 +83,7 @@ def random_look(rng: np.random.Generator) -> Look:
 
 
 def _random_yaw(rng: np.random.Generator) -> float:
-    """Facing direction: mostly towards the viewer, often sideways, sometimes away."""
+    """Draw a facing direction: mostly toward the viewer, often sideways, sometimes away."""
     kind = rng.random()
     if kind < 0.55:
         return float(rng.normal(0, 0.35))
@@ -93,9 +93,9 @@ def _random_yaw(rng: np.random.Generator) -> float:
 
 
 def random_pose(rng: np.random.Generator, variety: float = 1.0) -> Pose:
-    """A pose of one of the kinds in :data:`POSES`; with probability ``1 - variety`` standing and facing the viewer."""
+    """Draw a pose of a kind in :data:`POSES`; with probability ``1 - variety`` it stands and faces the viewer."""
     plain = rng.random() >= variety
-    kind = "standing" if plain else str(rng.choice(POSES, p=_POSE_SHARES))
+    kind = "standing" if plain else str(rng.choice(POSES, p=_POSE_PROBABILITIES))
     arms = [Limb(rng.normal(0, 0.12), rng.uniform(0.08, 0.35), abs(rng.normal(0.2, 0.2))) for _ in range(2)]
     legs = [Limb(rng.normal(0, 0.06), rng.uniform(0.0, 0.14), abs(rng.normal(0, 0.06))) for _ in range(2)]
     lean = rng.normal(0.03, 0.04)
@@ -124,7 +124,7 @@ def random_pose(rng: np.random.Generator, variety: float = 1.0) -> Pose:
 
 
 def _stride(rng: np.random.Generator, running: bool) -> tuple[list[Limb], list[Limb]]:
-    """Arms and legs that swing against each other."""
+    """Draw arms and legs that swing in opposite directions."""
     swing = rng.uniform(0.5, 0.8) if running else rng.uniform(0.25, 0.5)
     sign = rng.choice((-1, 1))
     bend = (1.2, 1.7) if running else (0.1, 0.7)
@@ -141,7 +141,7 @@ def _stride(rng: np.random.Generator, running: bool) -> tuple[list[Limb], list[L
 
 
 def _move_arms(rng: np.random.Generator, kind: str, arms: list[Limb]) -> None:
-    """Replace one or both arms for the kinds of pose that are made with the arms."""
+    """Replace one or both arms for the kinds of pose that differ in the arms."""
     which = int(rng.integers(2))
     if kind == "arms raised":
         for i in range(2):
@@ -161,29 +161,40 @@ def _move_arms(rng: np.random.Generator, kind: str, arms: list[Limb]) -> None:
 
 @dataclass(frozen=True)
 class Actor:
-    """A person of a scene: how near it is (0 far .. 1 near), whether it gets an annotation, and its figure."""
+    """Person of a scene.
+
+    Args:
+        nearness: Distance from the viewer, from 0 (far) to 1 (near).
+        figure: Painted parts and keypoints.
+        role: ``person``, ``unlabelled`` (box without keypoints) or ``crowd`` (inside an ``iscrowd`` region).
+    """
 
     nearness: float
     figure: Figure
-    role: str = "person"  # person, unlabelled (box but no keypoints), crowd (inside an iscrowd region)
+    role: str = "person"
 
 
 @dataclass(frozen=True)
 class Prop:
-    """A thing in the scene that can hide people: shapes with their colours, painted together."""
+    """Object of a scene that can hide people.
+
+    Args:
+        nearness: Distance from the viewer, from 0 (far) to 1 (near).
+        shapes: Shapes with their colors, painted in order.
+    """
 
     nearness: float
     shapes: tuple[tuple[Shape, Material | Color], ...]
 
 
 def _muted(rng: np.random.Generator, low: float, high: float) -> np.ndarray:
-    """A colour (3, 1, 1) of walls, skies and floors: near to grey."""
+    """Draw a grayish color (3, 1, 1) for walls, skies and floors."""
     color = rng.uniform(low, high, 3)
     return planar(color.mean() + rng.uniform(0.1, 0.5) * (color - color.mean()))
 
 
 def random_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """(3, H, W) float32 picture of a wall or sky over a ground; ``size`` is (W, H)."""
+    """Draw a (3, H, W) float32 wall or sky above a ground; ``size`` is (W, H)."""
     width, height = size
     horizon = int(height * rng.uniform(0.2, 0.6))
     planes = np.empty((3, height, width), np.float32)
@@ -200,13 +211,13 @@ def random_background(rng: np.random.Generator, size: tuple[int, int]) -> np.nda
 
 
 def _tile(rng: np.random.Generator, part: np.ndarray, *, bricks: bool) -> None:
-    """Bricks, boards or floor tiles: darker joints on a grid, in place."""
+    """Paint the dark joints of bricks, boards or floor tiles into part of a picture, in place."""
     height, width = part.shape[1:]
     if height < 4:
         return
     x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
     step_y, step_x = rng.uniform(5, 20), rng.uniform(8, 40)
-    if not bricks:  # floor: rows get wider towards the viewer, lines meet at the horizon
+    if not bricks:  # floor: rows get wider toward the viewer, lines meet at the horizon
         y = np.sqrt(y / height) * height
         x = (x - width / 2) / (0.4 + np.arange(height, dtype=np.float32)[:, None] / height)
     row = np.floor(y / step_y)
@@ -216,7 +227,7 @@ def _tile(rng: np.random.Generator, part: np.ndarray, *, bricks: bool) -> None:
 
 
 def add_clutter(rng: np.random.Generator, canvas: Canvas, count: int) -> None:
-    """Things behind everybody: boxes, signs, balls, poles, trees, and limb-like rods in clothes' patterns."""
+    """Paint things behind all people: boxes, signs, balls, poles, trees, stones and limb-like rods."""
     height, width = canvas.owner.shape
     for _ in range(count):
         for shape, color in _random_thing(
@@ -230,17 +241,17 @@ def _random_material(rng: np.random.Generator) -> Material:
 
 
 Things = list[tuple[Shape, Material | Color]]
-"""Shapes with their colours, painted in order."""
+"""Shapes with their colors, painted in order."""
 
 
 def _box(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
-    """A box or door."""
+    """Draw a box or door."""
     w, h = rng.uniform(0.03, 0.16) * unit, rng.uniform(0.08, 0.4) * unit
     return [(Slab((x, y - h), (x, y), w, w, rng.uniform(0.5, 5)), _random_material(rng))]
 
 
 def _ball_on_pole(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
-    """A balloon or lamp: the round part is what a head might be taken for."""
+    """Draw a balloon or lamp, whose round part resembles a head."""
     r = rng.uniform(0.02, 0.09) * unit
     pole = Capsule((x, y), (x, y - rng.uniform(2, 8) * r), 0.01 * unit, 0.01 * unit)
     return [(pole, random_color(rng)), (Ellipse(pole.b, r, r * rng.uniform(0.7, 1.3)), random_color(rng))]
@@ -259,7 +270,7 @@ def _tree(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
 
 
 def _rods(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
-    """Rods in clothes' patterns, joined at random: limbs that belong to nobody."""
+    """Draw rods in the patterns of clothes, joined at random, which resemble limbs."""
     rods: Things = []
     for _ in range(rng.integers(2, 6)):
         dx, dy = (rng.normal(0, 0.1, 2) * unit).tolist()
@@ -270,7 +281,7 @@ def _rods(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
 
 
 def _sign(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
-    """A sign or window with a frame."""
+    """Draw a sign or window with a frame."""
     w, h = (rng.uniform(0.04, 0.15, 2) * unit).tolist()
     top = y - 0.3 * unit
     frame = Slab((x, top - h), (x, top + h), w, w, 1.5)
@@ -287,12 +298,12 @@ _THINGS = (_box, _ball_on_pole, _tree, _rods, _sign, _stone)
 
 
 def _random_thing(rng: np.random.Generator, x: float, y: float, unit: float) -> Things:
-    """One object standing on (x, y), sized against ``unit`` pixels."""
+    """Draw an object that stands on (x, y); its size scales with ``unit`` pixels."""
     return _THINGS[rng.integers(len(_THINGS))](rng, x, y, unit)
 
 
 def random_prop(rng: np.random.Generator, size: tuple[int, int], nearness: float, foot_y: float) -> Prop:
-    """An object among the people; ``size`` is (W, H)."""
+    """Draw an object among the people; ``size`` is (W, H)."""
     width, height = size
     things = _random_thing(rng, float(rng.uniform(0, width)), foot_y, height * (0.4 + 0.4 * nearness))
     return Prop(nearness, tuple(things))
@@ -306,7 +317,16 @@ def random_actor(
     nearness: float,
     variety: float = 1.0,
 ) -> Actor:
-    """A person whose feet are near column ``x``; ``heights`` are standing heights as shares of H."""
+    """Draw a person.
+
+    Args:
+        rng: Source of all random numbers.
+        x: Column of the hips.
+        size: (W, H) of the picture.
+        heights: Standing heights of the farthest and the nearest people, as fractions of H.
+        nearness: Distance from the viewer, from 0 (far) to 1 (near).
+        variety: Probability of any pose; see :func:`random_pose`.
+    """
     height = size[1]
     tall = (heights[0] + (heights[1] - heights[0]) * nearness) * height * rng.uniform(0.9, 1.1)
     foot_y = ground_line(size, nearness) + rng.normal(0, 0.015) * height
@@ -323,5 +343,5 @@ def random_actor(
 
 
 def ground_line(size: tuple[int, int], nearness: float) -> float:
-    """Row on which somebody of this nearness stands."""
+    """Return the row on which a person of this nearness stands."""
     return size[1] * (0.62 + 0.38 * nearness)
