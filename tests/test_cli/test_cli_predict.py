@@ -183,7 +183,7 @@ def test_names_of_outputs_do_not_collide():
 @pytest.mark.parametrize("half", [slice(0, 2), slice(2, 4)], ids=["config alone", "checkpoint alone"])
 def test_half_a_model_is_refused(photos, model, capsys, half):
     message = failed(capsys, photos / "b.png", *model[half])
-    assert message.startswith("2 error: --checkpoint W goes with --config C")
+    assert message.startswith("2 error: --config C and --checkpoint W go together")
 
 
 def test_folder_that_cannot_be_made(photos, model, tmp_path):

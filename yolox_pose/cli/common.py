@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolox_pose.engine.launch import LAUNCHERS
 from yolox_pose.errors import UsageError
 from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
 def add_cfg_options(parser: argparse._ActionsContainer) -> None:

@@ -10,7 +10,6 @@ from yolox_pose.errors import UsageError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 SYNC_BN = ("torch", "mmcv")
 """Implementations of batch norm over processes that MMEngine knows; mmcv's needs its compiled operators."""
 
@@ -45,7 +44,7 @@ def setup_launcher(config: Config, launcher: str, local_rank: int, device: str) 
 
     Args:
         config: Config to change in place.
-        launcher: An entry of :data:`LAUNCHERS`.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         local_rank: Rank on this machine, where the launcher sets no ``LOCAL_RANK``.
         device: ``'cpu'`` or ``'cuda'``.
     """
