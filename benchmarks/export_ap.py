@@ -37,16 +37,16 @@ def average_precision(pose: PoseInferencer, annotations: Path, images: Path) -> 
         annotations: COCO file.
         images: Folder of its images.
     """
+    from yolox_pose.coco.ground_truth import GroundTruth
     from yolox_pose.evaluation.coco_eval import evaluate_boxes, evaluate_keypoints
-    from yolox_pose.visualization.side_by_side import GroundTruth
 
-    truth = GroundTruth(annotations)
+    truth = GroundTruth.load(annotations)
     evaluate, name = (evaluate_boxes, "bbox_mAP") if pose.skeleton is None else (evaluate_keypoints, "AP")
-    categories = truth.category_ids(pose.classes)
+    categories = truth.ids_of_classes(pose.classes)
     entries: list[dict[str, Any]] = []
-    for result in pose([images / file for file in truth.image_ids], skip_unreadable=False):
-        entries += result.to_coco(truth.image_ids[str(result.name)], categories)
-    return evaluate(annotations, entries)[name]
+    for result in pose([images / file for file in truth.ids_by_file_name], skip_unreadable=False):
+        entries += result.to_coco(truth.ids_by_file_name[str(result.name)], categories)
+    return evaluate(truth, entries)[name]
 
 
 def read_export(name: str, calibration: Path | None) -> ExportOptions:

@@ -12,7 +12,7 @@ import pytest
 
 from yolox_pose.cli import run
 from yolox_pose.cli.dataset import build_parser, main
-from yolox_pose.coco.annotations import load_records
+from yolox_pose.coco.loading import load_records
 from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.synthetic.dataset import synthesize_crowd
 from yolox_pose.synthetic.options import CrowdOptions
@@ -110,7 +110,7 @@ def far_box(annotation):
 
 
 FAULTS = {
-    "wrong length": (lambda a: a["keypoints"].pop(), "keypoints (17 x 3)"),
+    "wrong length": (lambda a: a["keypoints"].pop(), "50 keypoint numbers, the skeleton's 17 keypoints need 51"),
     "visibility": (lambda a: a["keypoints"].__setitem__(2, 7), "visibility is 7"),
     "beyond": (far_box, "beyond the 96x96 image"),
     "negative": (lambda a: a.update(bbox=[10, 10, -5, 10]), "negative side"),
@@ -206,9 +206,9 @@ def test_stats_count_what_the_file_holds(crowd, capsys):
     assert figures["instances_without_keypoints"] == sum(a["num_keypoints"] == 0 for a in people) >= 1
     assert figures["crowd_regions"] == len(content["annotations"]) - len(people)
     for k, name in enumerate(COCO_PERSON.names):
-        expected = {"visible": 2, "hidden": 1, "unlabelled": 0}
+        expected = {"visible": 2, "hidden": 1, "unlabeled": 0}
         assert figures["keypoints"][name] == {key: int((codes[:, k] == code).sum()) for key, code in expected.items()}
-    assert figures["labelled_keypoints_per_instance"]["mean"] == pytest.approx((codes > 0).sum(1).mean(), abs=1e-3)
+    assert figures["labeled_keypoints_per_instance"]["mean"] == pytest.approx((codes > 0).sum(1).mean(), abs=1e-3)
     assert sum(figures["sizes"].values()) == len(people)
     assert call("stats", crowd / "annotations" / "train.json") == 0
     table = capsys.readouterr().out

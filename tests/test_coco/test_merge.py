@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from yolox_pose.coco.annotations import find_problems, load_records
+from yolox_pose.coco.loading import find_problems, load_records
 from yolox_pose.coco.merge import BY_BOX, BY_ID, UNMATCHED, WITHOUT_LIST
+from yolox_pose.coco.records import ReadOptions
 from yolox_pose.datasets.coco import CocoPoseDataset
 from yolox_pose.errors import DataError
 
@@ -35,15 +36,16 @@ class TwoFiles:
             path.write_text(json.dumps(content))
         return paths
 
-    def load(self, **options):
+    def load(self, on_error="raise", **options):
         instances, keypoints = self.paths()
         options = {"classes": None, "keypoint_file": keypoints, **options}
-        return load_records(instances, image_root=self.folder.root / "images", **options)
+        options = ReadOptions(image_root=self.folder.root / "images", **options)
+        return load_records(instances, options, on_error=on_error)
 
     def problems(self, **options):
         instances, keypoints = self.paths()
         options = {"classes": None, "keypoint_file": keypoints, **options}
-        return [str(problem) for problem in find_problems(instances, **options)]
+        return [str(problem) for problem in find_problems(instances, ReadOptions(**options))]
 
     def person(self, number):
         return self.people["annotations"][number]
@@ -164,7 +166,9 @@ def test_problems_name_the_file_that_they_are_in(files):
     files.instances["annotations"][1]["bbox"] = [0, 0, 999, 5]
     box, keypoints = files.problems()
     assert "instances.json: annotation 7 (image 1): bbox" in box
-    assert "keypoints.json: annotation 11 (image 1): keypoints (17 x 3) has 2 numbers, expected 51" in keypoints
+    assert (
+        "keypoints.json: annotation 11 (image 1): 2 keypoint numbers, the skeleton's 17 keypoints need 51" in keypoints
+    )
     with pytest.raises(DataError, match="annotation 7"):
         files.load()
     assert 1 not in files.load(on_error="skip").image_ids
@@ -188,7 +192,7 @@ def test_settings_that_contradict_each_other(files):
     instances, keypoints = files.paths()
     keypoints.unlink()
     with pytest.raises(DataError, match=r"annotation file not found: .*keypoints\.json"):
-        load_records(instances, classes=None, keypoint_file=keypoints)
+        load_records(instances, ReadOptions(classes=None, keypoint_file=keypoints))
 
 
 def one_file(files):
@@ -243,7 +247,7 @@ def test_the_data_set(files):
 def test_real_files_whatever_their_ids(shared_data, tmp_path):
     annotations = shared_data / "coco_mini" / "annotations"
     instances, keypoints = (annotations / f"{kind}_val2017.json" for kind in ("instances", "person_keypoints"))
-    by_id = load_records(instances, classes=None, keypoint_file=keypoints)
+    by_id = load_records(instances, ReadOptions(classes=None, keypoint_file=keypoints))
     assert by_id.counts[BY_ID] == 444 and by_id.counts[UNMATCHED] == by_id.counts[WITHOUT_LIST] == 0
     content = json.loads(keypoints.read_text())
     order = np.random.default_rng(0).permutation(len(content["annotations"]))
@@ -251,7 +255,7 @@ def test_real_files_whatever_their_ids(shared_data, tmp_path):
     for i, annotation in enumerate(content["annotations"]):
         annotation["id"] = i + 1
     (tmp_path / "renumbered.json").write_text(json.dumps(content))
-    by_box = load_records(instances, classes=None, keypoint_file=tmp_path / "renumbered.json")
+    by_box = load_records(instances, ReadOptions(classes=None, keypoint_file=tmp_path / "renumbered.json"))
     assert by_box.counts[BY_BOX] == 444 and by_box.counts[UNMATCHED] == 0
     np.testing.assert_array_equal(by_box.keypoints, by_id.keypoints)
     np.testing.assert_array_equal(by_box.visible, by_id.visible)

@@ -178,7 +178,7 @@ def test_absent_box_of_a_labelled_person():
     truth = tiny_set(keypoints=[0] * 6)
     truth["annotations"].append(dict(tiny_set()["annotations"][0], id=7))
     del truth["annotations"][0]["bbox"]
-    with pytest.raises(DataError, match="annotation 0 has neither bbox nor labelled keypoints"):
+    with pytest.raises(DataError, match=r"annotation 0 \(image 5\): neither bbox nor labeled keypoints"):
         evaluate(truth, [])
 
 
@@ -232,7 +232,7 @@ def test_no_detections_give_zero_and_a_warning():
 @pytest.mark.parametrize("annotations", [[], tiny_set(keypoints=[0] * 6)["annotations"]])
 def test_nothing_to_be_found_gives_minus_one_and_a_warning(annotations):
     truth = dict(tiny_set(), annotations=annotations)
-    with pytest.warns(UserWarning, match="no person with labelled keypoints on the 1 images"):
+    with pytest.warns(UserWarning, match="no person with labeled keypoints on the 1 images"):
         assert evaluate(truth, [detection()]) == dict.fromkeys(KEYPOINT_METRICS, -1)
 
 
@@ -288,12 +288,12 @@ def test_default_sigmas_without_17_keypoints_are_one_over_k():
 
 
 BAD_ANNOTATIONS = [
-    ({"keypoints": [1.0, 2, 2]}, "annotation 0 has 3 keypoint numbers, expected 6 for 2 keypoints"),
-    ({"keypoints": [math.nan, 0, 2, 0, 0, 2]}, "annotation 0 has a keypoint that is no number"),
-    ({"bbox": [1, 2, 3]}, "annotation 0 has the bbox"),
-    ({"area": math.inf}, "annotation 0 has the area inf"),
-    ({"category_id": 3}, "annotation 0 has category_id 3, not in the file"),
-    ({"id": "seven"}, "annotation id 'seven' is not an integer"),
+    ({"keypoints": [1.0, 2, 2]}, r"annotation 0 \(image 5\): 1 keypoint, the skeleton has 2"),
+    ({"keypoints": [math.nan, 0, 2, 0, 0, 2]}, r"annotation 0 \(image 5\): keypoint list holds NaN or infinity"),
+    ({"bbox": [1, 2, 3]}, r"annotation 0 \(image 5\): bbox has 3 numbers, expected 4"),
+    ({"area": math.inf}, r"annotation 0 \(image 5\): area holds NaN or infinity"),
+    ({"category_id": 3}, r"annotation 0 \(image 5\): unknown category id 3"),
+    ({"id": "seven"}, "annotation at position 0: id is 'seven', not an integer"),
 ]
 
 
@@ -309,11 +309,11 @@ def test_bad_annotation_is_named(tmp_path, change, message):
 def test_ids_that_occur_twice_are_named():
     truth = tiny_set(2)
     truth["annotations"][1]["id"] = 0
-    with pytest.raises(DataError, match="annotation id 0 occurs twice"):
+    with pytest.raises(DataError, match=r"annotation 0 \(image 5\): annotation id is used twice"):
         evaluate(truth, [])
     truth = tiny_set()
     truth["images"] *= 2
-    with pytest.raises(DataError, match="image id 5 occurs twice"):
+    with pytest.raises(DataError, match="image 5: image id is used 2 times"):
         evaluate(truth, [])
 
 
@@ -347,7 +347,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(DataError, match=r"not valid JSON: .*half\.json"):
         evaluate(tmp_path / "half.json", [])
     for content in ([], {"images": []}, {"images": [], "annotations": [], "categories": {}}):
-        with pytest.raises(DataError, match="not a COCO annotation file, no list"):
+        with pytest.raises(DataError, match="not a COCO annotation file: "):
             evaluate(content if isinstance(content, dict) else _written(tmp_path, content), [])
     with pytest.raises(DataError, match="annotation file cannot be read"):
         evaluate(tmp_path, [])

@@ -172,11 +172,12 @@ def test_people_hide_each_other_by_default():
 
 
 def test_the_records_of_the_package_read_it_without_a_problem(crowd):
-    from yolox_pose.coco.annotations import find_problems, load_records
+    from yolox_pose.coco.loading import find_problems, load_records
+    from yolox_pose.coco.records import ReadOptions
 
     for split in ("train", "val"):
         ann_file = crowd[0] / "annotations" / f"{split}.json"
-        assert find_problems(ann_file, decode_images=True, image_root=crowd[0] / split) == []
+        assert find_problems(ann_file, ReadOptions(image_root=crowd[0] / split), decode_images=True) == []
     records = load_records(crowd[0] / "annotations" / "train.json")
     assert len(records) == 24 and (records.crowds.lengths() > 0).any()
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from yolox_pose.coco.annotations import load_records
+from yolox_pose.coco.loading import load_records
+from yolox_pose.coco.records import ReadOptions
 from yolox_pose.evaluation.streaming import find_sequences
 from yolox_pose.synthetic.body import Limb, Pose
 from yolox_pose.synthetic.dataset import synthesize_crowd
@@ -77,7 +78,7 @@ def test_files_are_sequences_that_the_package_reads(walks):
     sequences = find_sequences(data["images"], fps=5)
     assert [len(sequence.image_ids) for sequence in sequences] == [6, 6]
     assert sequences[0].times == pytest.approx(np.arange(6) / 5)
-    records = load_records(folder / "annotations" / "val.json", num_keypoints=17, image_root=folder / "val")
+    records = load_records(folder / "annotations" / "val.json", ReadOptions(image_root=folder / "val"))
     assert len(records) == 12
     assert cv2.imread(str(folder / "val" / data["images"][7]["file_name"])).shape == (120, 160, 3)
 

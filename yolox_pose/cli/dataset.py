@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from yolox_pose.cli.common import add_cfg_options
-from yolox_pose.errors import DataError
+from yolox_pose.cli.common import add_cfg_options, check_file
+from yolox_pose.errors import DataError, UsageError
 from yolox_pose.structures.constants import DEFAULT_FPS
 
-_TASKS = "yolox_pose.cli.dataset_tasks"
-"""Module of the functions that do the work, imported when one runs."""
+if TYPE_CHECKING:
+    from yolox_pose.coco.inspection import Inspection
+    from yolox_pose.structures.skeleton import Skeleton
+    from yolox_pose.visualization.browse import LabeledImage
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Return the parser of the command."""
     parser = argparse.ArgumentParser(prog="dataset", description="Make, check, count, draw and convert data sets.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_synthesize, _add_check, _add_stats, _add_browse, _add_convert):
@@ -25,22 +30,31 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code.
+
+    Raises:
+        DataError: If a file cannot be read or written.
+    """
     args = build_parser().parse_args(argv)
     try:
-        return getattr(importlib.import_module(_TASKS), args.command)(args)
+        return int(args.run(args))
     except BrokenPipeError:
         raise
     except OSError as error:  # no permission, disk full, folder gone
         raise DataError(f"{args.command}: {error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
 
 
-def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+def _command(
+    commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    """Add the command that ``run`` carries out and is named by."""
+    parser = commands.add_parser(run.__name__, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(run=run)
+    return parser
 
 
 def _add_synthesize(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "synthesize", "make pictures of synthetic crowds with exact COCO keypoint annotations")
+    parser = _command(commands, synthesize, "make pictures of synthetic crowds with exact COCO keypoint annotations")
     parser.add_argument("out", type=Path, help="folder to make; one that holds something else is never touched")
     parser.add_argument("--train", type=int, default=800, help="number of training pictures (default: %(default)s)")
     parser.add_argument("--val", type=int, default=100, help="number of validation pictures (default: %(default)s)")
@@ -79,7 +93,7 @@ def _add_synthesize(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_source(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
-    """The annotation file and what of it is used."""
+    """Add the annotation file and the options that say which part of it is read."""
     parser.add_argument("annotations", type=Path, nargs="?" if optional else None, help="COCO-format annotation file")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder that the file names in it are relative to")
     parser.add_argument(
@@ -107,7 +121,7 @@ def _add_source(parser: argparse.ArgumentParser, *, optional: bool = False) -> N
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "check", "list everything that is wrong in an annotation file; exit code 1 if anything is"
+        commands, check, "list everything that is wrong in an annotation file; exit code 1 if anything is"
     )
     _add_source(parser)
     parser.add_argument(
@@ -118,13 +132,13 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_stats(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "stats", "count images, instances, sizes and keypoints")
+    parser = _command(commands, stats, "count images, instances, sizes and keypoints")
     _add_source(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def _add_browse(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "browse", "write pictures with the annotations, or what training sees, drawn into them")
+    parser = _command(commands, browse, "write pictures with the annotations, or what training sees, drawn into them")
     _add_source(parser, optional=True)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for the pictures; must be empty or new"
@@ -144,7 +158,7 @@ def _add_browse(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_convert(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "convert", "convert between COCO format and YOLO-pose label text")
+    parser = _command(commands, convert, "convert between COCO format and YOLO-pose label text")
     parser.add_argument(
         "source",
         type=Path,
@@ -166,3 +180,194 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
         "--classes", nargs="+", metavar="NAME", help="class names in label order (default: person, or the file's)"
     )
     parser.set_defaults(keypoint_file=None, keypoint_classes=None)
+
+
+def synthesize(args: argparse.Namespace) -> int:
+    """Make a synthetic data set."""
+    from yolox_pose.synthetic.dataset import synthesize_crowd
+    from yolox_pose.synthetic.options import CrowdOptions
+
+    values = {field.name: getattr(args, field.name) for field in fields(CrowdOptions)}
+    changed = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
+    made = synthesize_crowd(
+        args.out,
+        CrowdOptions(**changed),
+        train=args.train,
+        val=args.val,
+        seed=args.seed,
+        workers=args.workers,
+        frames=args.frames,
+        fps=args.fps,
+    )
+    print(f"{made.out_dir}: {'these data were there already; kept' if made.kept else 'written'}")
+    for split, statistics in made.statistics.items():
+        print(f"{split}:")
+        for name, value in statistics.items():
+            print(f"  {name.replace('_', ' '):<40}{value:>8,g}")
+    return 0
+
+
+def _inspect(args: argparse.Namespace, **options: Any) -> Inspection:
+    """Read the annotation file that the options name.
+
+    Raises:
+        UsageError: If a file or the image folder does not exist.
+        DataError: If a file is no COCO file at all.
+    """
+    from yolox_pose.coco.inspection import inspect_file
+
+    if args.images is not None and not args.images.is_dir():
+        raise UsageError(f"--images {args.images} is not a folder")
+    if args.keypoint_file is not None:
+        check_file(args.keypoint_file, "keypoint file")
+    return inspect_file(
+        check_file(args.annotations, "annotation file"),
+        num_keypoints=args.keypoints,
+        classes=args.classes,
+        image_root=args.images,
+        keypoint_file=args.keypoint_file,
+        keypoint_classes=args.keypoint_classes,
+        **options,
+    )
+
+
+def check(args: argparse.Namespace) -> int:
+    """List all problems of an annotation file; return 1 if there are any."""
+    from yolox_pose.coco.inspection import check_report, unreadable
+
+    if args.decode and args.images is None:
+        raise UsageError("--decode needs --images, the folder of the images")
+    try:
+        decode_workers = max(args.workers, 1) if args.decode else 0
+        inspection = _inspect(args, require_annotations=True, decode_workers=decode_workers)
+    except DataError as error:
+        inspection = unreadable(args.annotations, error)
+    if args.json:
+        print(json.dumps([problem._asdict() for problem in inspection.problems], indent=2))
+    else:
+        image_checks = "images decoded" if args.decode else "image files exist" if args.images else "images not checked"
+        print(check_report(inspection, image_checks))
+    return int(bool(inspection.problems))
+
+
+def stats(args: argparse.Namespace) -> int:
+    """Print the statistics of an annotation file."""
+    from yolox_pose.coco.statistics import dataset_statistics, statistics_table
+
+    inspection = _inspect(args)
+    counted = dataset_statistics(inspection.require_records(), inspection.keypoint_names, inspection.crowd_regions)
+    statistics = {"file": str(args.annotations), "problems": len(inspection.problems), **counted}
+    if args.json:
+        print(json.dumps(statistics, indent=2))
+        return 0
+    print(statistics_table(statistics))
+    if inspection.problems:
+        print(f"note: {len(inspection.problems)} problems, not counted above; run: dataset.py check {args.annotations}")
+    return 0
+
+
+def browse(args: argparse.Namespace) -> int:
+    """Draw annotations, or augmented samples, into a new folder."""
+    from yolox_pose.utils.progress import track
+    from yolox_pose.visualization.browse import draw_labeled_image, write_image
+
+    if (args.annotations is None) == (args.augmented is None):
+        raise UsageError("browse: give either an annotation file with --images, or --augmented CONFIG")
+    if args.number < 1 or args.zoom <= 0:
+        raise UsageError("browse: --number must be at least 1 and --zoom above 0")
+    images, count, skeleton, classes = _augmented_images(args) if args.augmented else _annotated_images(args)
+    out = _new_folder(args.out)
+    for image in track(images, "drawing", total=count):
+        write_image(out / image.file_name, draw_labeled_image(image, skeleton, classes, args.zoom))
+    print(f"{count} pictures in {out}")
+    return 0
+
+
+_ImagesToDraw = tuple[Iterator["LabeledImage"], int, "Skeleton | None", Sequence[str]]
+"""Images, their number, skeleton and class names."""
+
+
+def _annotated_images(args: argparse.Namespace) -> _ImagesToDraw:
+    """Return the chosen images of an annotation file."""
+    from yolox_pose.visualization.browse import annotated_image, choose_images
+
+    if args.images is None:
+        raise UsageError("browse: --images is needed, the folder of the images")
+    inspection = _inspect(args)
+    records = inspection.require_records()
+    chosen = choose_images(records.image_ids, args.ids, args.number, args.seed)
+    images = map(partial(annotated_image, records, args.images), chosen)
+    return images, len(chosen), inspection.skeleton, records.classes
+
+
+def _augmented_images(args: argparse.Namespace) -> _ImagesToDraw:
+    """Return the chosen images as the training pipeline of a config makes them."""
+    from yolox_pose.config import load_config
+
+    config = load_config(args.augmented, args.cfg_options)
+    from yolox_pose.registry import DATASETS
+    from yolox_pose.visualization.browse import augmented_image, choose_images
+
+    if config.get("train_dataloader") is None:
+        raise UsageError(f"{args.augmented} has no train_dataloader")
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    dataset.final_epoch = 0 if args.final else None
+    chosen = choose_images(dataset.records.image_ids, args.ids, args.number, args.seed)
+    return map(partial(augmented_image, dataset), chosen), len(chosen), dataset.skeleton, dataset.classes
+
+
+def convert(args: argparse.Namespace) -> int:
+    """Convert COCO format to YOLO-pose labels or back."""
+    if not args.source.exists():
+        raise UsageError(f"{args.source} does not exist")
+    if args.out.exists() and not (args.out.is_dir() and not any(args.out.iterdir())):
+        raise UsageError(f"{args.out} exists already; give another name")
+    return _labels_from_coco(args) if args.source.suffix == ".json" else _coco_from_labels(args)
+
+
+def _labels_from_coco(args: argparse.Namespace) -> int:
+    from yolox_pose.coco.yolo_labels import folder_from_records
+    from yolox_pose.utils.progress import track
+
+    args.annotations = args.source
+    inspection = _inspect(args)
+    records = inspection.require_records(without_problems=True)
+    files, lines = folder_from_records(records, _new_folder(args.out), partial(track, description="label files"))
+    left_out = f", {inspection.crowd_regions} crowd regions left out" if inspection.crowd_regions else ""
+    print(f"{args.out}: {files} label files with {lines} instances of {records.num_keypoints} keypoints{left_out}")
+    return 0
+
+
+def _coco_from_labels(args: argparse.Namespace) -> int:
+    from yolox_pose.coco.yolo_labels import coco_from_folder, coco_from_list, default_keypoint_names
+    from yolox_pose.utils.json_files import write_json
+    from yolox_pose.utils.progress import track
+
+    if args.out.suffix != ".json":
+        raise UsageError(f"{args.out}: labels are converted to a .json file")
+    names = default_keypoint_names(args.keypoints)
+    progress = partial(track, description="converting")
+    if args.source.is_dir():
+        if args.images is None or not args.images.is_dir():
+            raise UsageError("convert: --images must name the folder of the images, from which their sizes are read")
+        dataset = coco_from_folder(args.source, args.images, args.classes or ["person"], names, progress)
+    else:
+        if (args.images is None) == (args.size is None):
+            raise UsageError("convert: give either --images, from which sizes are read, or --size W H")
+        size = None if args.size is None else (args.size[0], args.size[1])
+        dataset = coco_from_list(args.source, names, images=args.images, size=size, progress=progress)
+    write_json(args.out, dataset)
+    print(f"{args.out}: {len(dataset['images'])} images, {len(dataset['annotations'])} instances")
+    return 0
+
+
+def _new_folder(path: Path) -> Path:
+    """Make a folder that is empty.
+
+    Raises:
+        UsageError: If something is there already.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} exists already and is not an empty folder; give another name")
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,4 +1,4 @@
-"""Evaluate a predictions file: ``yolox-pose evaluate`` and ``tools/evaluate.py``. Needs neither torch nor a model."""
+"""Evaluate a predictions file without torch or a model: ``yolox-pose evaluate`` and ``tools/evaluate.py``."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ EXAMPLES = """examples:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Options of the command."""
+    """Return the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="evaluate",
-        description="COCO keypoint AP or box AP of a predictions file in COCO results format.",
+        description="Compute COCO keypoint AP or box AP of a predictions file in COCO results format.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("annotations", help="annotation file in COCO format")
-    parser.add_argument("predictions", help="list of COCO results, as tools/test.py writes it")
+    parser.add_argument("predictions", help="predictions file in COCO results format, as tools/test.py writes it")
     parser.add_argument(
         "--kind",
         choices=("auto", "keypoints", "bbox"),
         default="auto",
-        help="what is evaluated (default: keypoints where the predictions have them, else boxes)",
+        help="evaluate keypoints or boxes (default: keypoints where the predictions have them, else boxes)",
     )
     parser.add_argument(
         "--sigmas",
@@ -51,32 +51,36 @@ def build_parser() -> argparse.ArgumentParser:
         type=float,
         default=[],
         metavar="S",
-        help="also precision and recall of the detections from these scores on, to choose a score threshold by",
+        help="also print precision and recall of the detections from these scores on, to choose a score threshold by",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to a file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the metrics to a file")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code.
+    """Run the command and return its exit code.
 
     Raises:
         UsageError: If an input file does not exist, or the output file does.
         DataError: If a file cannot be used.
     """
     args = build_parser().parse_args(argv)
-    for path, what in ((args.annotations, "annotation file"), (args.predictions, "predictions file")):
+    # Check the paths
+    for path, role in ((args.annotations, "annotation file"), (args.predictions, "predictions file")):
         if not Path(path).is_file():
-            raise UsageError(f"{what} not found: {path}")
+            raise UsageError(f"{role} not found: {path}")
     if args.json is not None and args.json.exists() and not args.overwrite:
         raise UsageError(f"{args.json} exists; name another file or give --overwrite")
+
+    # Evaluate, with warnings as lines on stderr
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        figures = _evaluate(args)
+        metrics = {f"coco/{name}": value for name, value in _evaluate(args).items()}
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
-    metrics = {f"coco/{name}": value for name, value in figures.items()}
+
+    # Print and write the metrics
     print(metrics_table(metrics))
     if args.json is not None:
         print(f"written: {write_metrics(args.json, metrics)}")
@@ -84,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> dict[str, float]:
+    """Compute the metrics of the kind that was chosen, or that the predictions have."""
     truth, predictions = GroundTruth.load(args.annotations), Predictions.load(args.predictions)
     kind = args.kind
     if kind == "auto":

@@ -17,11 +17,11 @@ from yolox_pose.errors import DataError, UsageError
 from yolox_pose.utils.progress import track
 
 if TYPE_CHECKING:
+    from yolox_pose.coco.ground_truth import GroundTruth
     from yolox_pose.inference.inferencer import PoseInferencer
     from yolox_pose.inference.plotter import Plotter
     from yolox_pose.inference.results import PoseResult
     from yolox_pose.io.sources import Source
-    from yolox_pose.visualization.side_by_side import GroundTruth
 
 EXAMPLES = """examples:
   python demo/demo.py photo.jpg
@@ -150,9 +150,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _make_crops_folder(args.out / CROPS, args.overwrite)
     truth = None
     if args.compare is not None:
-        from yolox_pose.visualization.side_by_side import GroundTruth
+        from yolox_pose.coco.ground_truth import GroundTruth
 
-        truth = GroundTruth(args.compare)
+        truth = GroundTruth.load(args.compare)
     return _predict(args, sources, outputs, truth)
 
 
@@ -328,7 +328,7 @@ class _Writers:
         from yolox_pose.utils.background import BackgroundWorker
 
         self.args, self.outputs, self.truth, self.plotter = args, outputs, truth, plotter
-        category_ids = truth.category_ids(pose.classes) if truth is not None else None
+        category_ids = truth.ids_of_classes(pose.classes) if truth is not None else None
         self.tables = [CocoFile(args.json, category_ids)] if args.json is not None else []
         self.tables += [CsvFile(args.csv)] if args.csv is not None else []
         self.videos = VideoFiles()
@@ -357,7 +357,7 @@ class _Writers:
         if result.frame is not None:
             image_id = f"{image_id}_{result.frame:06d}"
         elif self.truth is not None:
-            image_id = self.truth.image_ids.get(result.name, image_id)
+            image_id = self.truth.ids_by_file_name.get(result.name, image_id)
         for table in self.tables:
             table.write(result, image_id)
         if self.args.crops:
@@ -374,9 +374,9 @@ def _with_truth(picture: Callable[[], Any], result: PoseResult, zoom: float, tru
     """Picture of a result, beside its ground truth if that is given."""
     if truth is None:
         return picture()
-    from yolox_pose.visualization.side_by_side import side_by_side
+    from yolox_pose.visualization.side_by_side import draw_ground_truth, side_by_side
 
-    annotated = truth.draw(result.image, Path(result.name or ""), result.skeleton, zoom=zoom)
+    annotated = draw_ground_truth(result.image, truth, Path(result.name or "").name, result.skeleton, zoom)
     return side_by_side(annotated, picture(), ("ground truth", "prediction"))
 
 

@@ -1,7 +1,7 @@
-"""Typed numpy columns out of lists of JSON values, with the positions and reasons of the values that do not fit.
+"""Turn lists of JSON values into typed numpy columns, and name the values that do not fit.
 
-JSON written by hand or by scripts holds numbers as strings, missing fields and lists of the wrong length. Each function
-tries numpy on the whole list first and looks at single values only where that fails, so that clean files read fast.
+Files written by hand or by scripts hold numbers as strings, missing fields and lists of the wrong length. Each function
+tries numpy on the whole list first. It looks at single values only where that fails, so that clean files read fast.
 """
 
 from __future__ import annotations
@@ -15,42 +15,32 @@ INT64 = np.iinfo(np.int64)
 
 
 class Bad(NamedTuple):
-    """A value that does not fit: its position in the list and why."""
+    """A value that does not fit: its position in the list and the reason."""
 
     position: int
     reason: str
 
 
 class Column(NamedTuple):
-    """Values of one field of n records; rows named in ``bad`` hold zeros."""
+    """Values of one field of n records. The rows that ``bad`` names hold zeros."""
 
     values: np.ndarray
     bad: list[Bad]
 
 
 def show(value: Any, limit: int = 40) -> str:
-    """Short one-line form of a JSON value for an error message."""
+    """Return a short one-line form of a JSON value for an error message."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def is_number(value: Any) -> bool:
-    """Whether a JSON value is a number; ``true`` and strings such as ``"12"`` are not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _integer_reason(value: Any) -> str | None:
-    if value is None:
-        return "is missing"
-    if isinstance(value, bool) or not isinstance(value, int):
-        return f"is {show(value)}, not an integer"
-    if not INT64.min <= value <= INT64.max:
-        return f"is {value}, beyond 64 bits"
-    return None
+    """Return whether a value is a number; ``true`` and strings such as ``"12"`` are not."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def integer_column(values: Sequence[Any]) -> Column:
-    """Integers as (n,) int64, exact over the whole 64-bit range."""
+    """Return integers as (n,) int64, exact over the whole 64-bit range."""
     if all(type(value) is int for value in values):
         try:
             return Column(np.array(values, dtype=np.int64).reshape(-1), [])
@@ -62,19 +52,31 @@ def integer_column(values: Sequence[Any]) -> Column:
     return Column(column.reshape(-1), bad)
 
 
-def _row_reason(row: Any, width: int) -> str | None:
-    if row is None:
+def _integer_reason(value: Any) -> str | None:
+    if value is None:
         return "is missing"
-    if not isinstance(row, (list, tuple)):
-        return f"is {show(row)}, not a list of {width} numbers"
-    if len(row) != width:
-        return f"has {len(row)} numbers, expected {width}"
-    wrong = [value for value in row if not is_number(value)]
-    return f"holds {show(wrong[0])}, not a number" if wrong else None
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        return f"is {show(value)}, not an integer"
+    if not INT64.min <= value <= INT64.max:
+        return f"is {value}, beyond 64 bits"
+    return None
+
+
+def number_rows(rows: Sequence[Any], width: int) -> Column:
+    """Return lists of ``width`` numbers as (n, width) float64; NaN and infinity are bad."""
+    array, bad = _as_array(rows, width), []
+    if array is None:
+        reasons = [_row_reason(row, width) for row in rows]
+        bad = [Bad(i, reason) for i, reason in enumerate(reasons) if reason]
+        clean = [[0.0] * width if reason else row for row, reason in zip(rows, reasons)]
+        array = np.array(clean, dtype=np.float64).reshape(-1, width)
+    infinite = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    array[infinite] = 0
+    return Column(array, bad + [Bad(int(i), "holds NaN or infinity") for i in infinite])
 
 
 def _as_array(rows: Sequence[Any], width: int) -> np.ndarray | None:
-    """(n, width) float64, or None unless every row is a list of ``width`` numbers."""
+    """Return (n, width) float64, or None unless every row is a list of ``width`` numbers."""
     if not all(type(row) is list and len(row) == width for row in rows):
         return None
     try:
@@ -84,21 +86,48 @@ def _as_array(rows: Sequence[Any], width: int) -> np.ndarray | None:
     return array.reshape(-1, width).astype(np.float64) if array.dtype.kind in "iuf" else None
 
 
-def number_rows(rows: Sequence[Any], width: int) -> Column:
-    """Lists of ``width`` numbers as (n, width) float64; NaN and infinity are reported as bad."""
-    array, bad = _as_array(rows, width), []
-    if array is None:
-        reasons = [_row_reason(row, width) for row in rows]
-        bad = [Bad(i, reason) for i, reason in enumerate(reasons) if reason]
-        clean = [[0.0] * width if reason else row for row, reason in zip(rows, reasons)]
-        array = np.array(clean, dtype=np.float64).reshape(-1, width)
-    wild = np.flatnonzero(~np.isfinite(array).all(axis=1))
-    array[wild] = 0
-    return Column(array, bad + [Bad(int(i), "holds NaN or infinity") for i in wild])
+def _row_reason(row: Any, width: int) -> str | None:
+    if row is None:
+        return "is missing"
+    if not isinstance(row, (list, tuple, np.ndarray)):
+        return f"is {show(row)}, not a list of {width} numbers"
+    if len(row) != width:
+        return f"has {len(row)} numbers, expected {width}"
+    wrong = [value for value in row if not is_number(value)]
+    return f"holds {show(wrong[0])}, not a number" if wrong else None
 
 
 def number_column(values: Sequence[Any]) -> Column:
-    """Numbers as (n,) float64; NaN and infinity are reported as bad."""
+    """Return numbers as (n,) float64; NaN and infinity are bad."""
     column = number_rows([[value] for value in values], 1)
-    missing = [Bad(i, "is missing") if values[i] is None else Bad(i, reason) for i, reason in column.bad]
-    return Column(column.values[:, 0], missing)
+    bad = [Bad(i, "is missing") if values[i] is None else Bad(i, reason) for i, reason in column.bad]
+    return Column(column.values[:, 0], bad)
+
+
+def keypoint_column(lists: Sequence[Any], num_keypoints: int) -> Column:
+    """Return keypoint lists as (n, K, 3) float64 x, y and visibility code; NaN and infinity are bad.
+
+    Args:
+        lists: The ``keypoints`` of n annotations. An absent or empty list gives zeros: nothing is labeled.
+        num_keypoints: K, the number of keypoints of the skeleton.
+    """
+    width = 3 * num_keypoints
+    nothing = [0.0] * width
+    table, bad = number_rows([nothing if is_absent(values) else values for values in lists], width)
+    reasons = [Bad(i, _keypoint_reason(lists[i], num_keypoints) or f"keypoint list {reason}") for i, reason in bad]
+    return Column(table.reshape(len(lists), num_keypoints, 3), reasons)
+
+
+def _keypoint_reason(values: Any, num_keypoints: int) -> str | None:
+    """Return the reason if a list is of another skeleton."""
+    if not isinstance(values, (list, tuple, np.ndarray)) or len(values) == 3 * num_keypoints:
+        return None
+    number, rest = divmod(len(values), 3)
+    if rest:
+        return f"{len(values)} keypoint numbers, the skeleton's {num_keypoints} keypoints need {3 * num_keypoints}"
+    return f"{number} keypoint{'s' * (number != 1)}, the skeleton has {num_keypoints}"
+
+
+def is_absent(value: Any) -> bool:
+    """Return whether an optional list is missing or empty."""
+    return value is None or (isinstance(value, (list, tuple)) and not value)

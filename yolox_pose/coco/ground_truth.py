@@ -1,44 +1,46 @@
-"""Annotations of a COCO-style file as columns: read, checked and filled in once, evaluated as often as needed.
+"""Ground truth of an evaluation or of pictures: the annotations of a COCO-format file as numpy columns.
 
-Ids are renumbered (1, 2, 3, ... in ascending order of the original ids), because the evaluation engine and numpy then
-agree on them whatever their size was, and because detections of equal score are ranked by ascending image id.
-Shape letters: A annotations, I images, C categories, K keypoints.
+Images are in ascending order of their ids, because detections of equal score are ranked by ascending image id. Shape
+letters: A annotations, I images, R rows (positions of annotations), K keypoints.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from yolox_pose.errors import DataError
-from yolox_pose.utils.json_files import read_json
+from yolox_pose.coco.columns import is_absent, keypoint_column
+from yolox_pose.coco.problems import Problem, first_problem
+from yolox_pose.coco.reader import CocoFile, read_coco_file
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What an evaluation needs to know of an annotation file.
+    """Annotations that detections are compared with.
 
     Attributes:
         name: The file, for messages.
-        image_ids: (I,) int64, ascending.
-        categories: id -> name, in the file's order.
-        ann_ids: (A,) int64.
-        image_index: (A,) int64, position in ``image_ids``.
-        category_ids: (A,) int64.
-        boxes: (A, 4) float64 xywh pixels (the file's form), NaN where the annotation has none.
-        areas: (A,) float64 pixels squared, NaN where the annotation has none.
-        iscrowd: (A,) bool, ignore regions.
+        image_ids: Image ids of shape (I,), int64, ascending.
+        file_names: I file names, empty where an image has none.
+        categories: Category names by id, in the file's order.
+        ann_ids: Annotation ids of shape (A,), int64.
+        image_index: Position of each annotation's image in ``image_ids``, shape (A,), int64.
+        category_ids: Category ids of shape (A,), int64.
+        boxes: Boxes of shape (A, 4), float64, xywh in pixels (the file's form), NaN where the annotation has none.
+        areas: Areas of shape (A,), float64, in square pixels, NaN where the annotation has none.
+        iscrowd: Flags of ignore regions, shape (A,), bool.
         keypoints: A lists of 3K numbers (x, y, visibility 0/1/2), None where the annotation has none.
-        keypoint_names: category id -> names, for the categories that list them.
+        keypoint_names: Keypoint names by category id, for the categories that list them.
     """
 
     name: str
     image_ids: np.ndarray
+    file_names: list[str] = field(repr=False)
     categories: dict[int, str]
     ann_ids: np.ndarray
     image_index: np.ndarray
@@ -46,134 +48,147 @@ class GroundTruth:
     boxes: np.ndarray
     areas: np.ndarray
     iscrowd: np.ndarray
-    keypoints: list[list[float] | None] = field(repr=False)
+    keypoints: list[Sequence[float] | None] = field(repr=False)
     keypoint_names: dict[int, list[str]]
 
     @classmethod
     def load(cls, source: GroundTruthSource, *, require_annotations: bool = True) -> GroundTruth:
-        """Read a file, take a dict in COCO form, or pass through what was loaded before.
+        """Read a file or the content of a file; a ground truth is returned as it is.
 
         Args:
-            source: Path, content, or a ground truth.
-            require_annotations: Whether a file without ``annotations`` (test images, to be predicted only) is refused.
+            source: Path, content, or ground truth.
+            require_annotations: Whether a file without ``annotations`` (test images, for predictions alone) is refused.
 
         Raises:
-            DataError: If the file is missing, is no COCO annotation file, or an annotation cannot be used; the message
+            DataError: If the file is missing, is no COCO annotation file, or an annotation cannot be used. The message
                 names file and annotation id.
         """
         if isinstance(source, GroundTruth):
             return source
-        if isinstance(source, Mapping):
-            return _from_dict(source, "annotations", require_annotations)
-        return _from_dict(read_json(source, "annotation file"), str(source), require_annotations)
+        file = read_coco_file(source, require_annotations=require_annotations, drop_unlisted=True)
+        return _from_file(file)
 
     @property
     def num_keypoints(self) -> int | None:
-        """K as the annotations (else the categories) have it, None without any keypoint."""
-        lengths = [len(k) // 3 for k in self.keypoints if k] + [len(names) for names in self.keypoint_names.values()]
+        """K of the annotations, else of the categories; None without any keypoint."""
+        lengths = [len(values) // 3 for values in self.keypoints if isinstance(values, Sized)]
+        lengths += [len(names) for names in self.keypoint_names.values()]
         return lengths[0] if lengths else None
 
+    @cached_property
+    def ids_by_file_name(self) -> dict[str, int]:
+        """Image ids by file name without its folder."""
+        return {Path(name).name: image_id for name, image_id in zip(self.file_names, self.image_ids.tolist()) if name}
+
     def keypoint_categories(self) -> list[int]:
-        """Ids of the categories of which at least one annotation has a keypoint list or that list keypoint names."""
-        used = {int(c) for c, k in zip(self.category_ids, self.keypoints) if k}
-        return sorted(used | {c for c, names in self.keypoint_names.items() if names})
+        """Return the ids of categories with keypoints: an annotation has a keypoint list, or the category names them."""
+        used = {int(c) for c, values in zip(self.category_ids, self.keypoints) if values is not None}
+        return sorted(used | set(self.keypoint_names))
+
+    def ids_of_classes(self, classes: Sequence[str]) -> list[int]:
+        """Return the category id of each class.
+
+        Classes are found by name where the file has all of them. Otherwise they take the file's ids in ascending order,
+        or 1, 2, 3, ... if their numbers differ.
+        """
+        ids = {name: category_id for category_id, name in self.categories.items()}
+        if all(name in ids for name in classes):
+            return [ids[name] for name in classes]
+        ascending = sorted(ids.values())
+        return ascending if len(ascending) == len(classes) else list(range(1, len(classes) + 1))
 
     def rows(self, image_ids: Iterable[int], category_ids: Iterable[int]) -> np.ndarray:
-        """(M,) int64, the annotations on some images of some categories."""
+        """Return the annotations on some images of some categories, (R,) int64."""
         on_image = np.isin(self.image_ids, list(image_ids))[self.image_index]
         return np.flatnonzero(on_image & np.isin(self.category_ids, list(category_ids)))
 
     def keypoint_table(self, rows: np.ndarray, num_keypoints: int) -> np.ndarray:
-        """Keypoints of M annotations.
+        """Return the keypoints of R annotations.
 
         Args:
-            rows: (M,) annotations.
-            num_keypoints: K.
+            rows: Positions of the annotations, shape (R,).
+            num_keypoints: K, the number of keypoints of the skeleton.
 
         Returns:
-            (M, K, 3) float64; zeros where an annotation has no keypoints.
+            (R, K, 3) float64; zeros where an annotation has no keypoints.
 
         Raises:
-            DataError: If a list has another length than 3K, or holds NaN or infinity.
+            DataError: If a list has another length than 3K, or holds anything but finite numbers.
         """
-        lists = [self.keypoints[row] or [0.0] * (3 * num_keypoints) for row in rows.tolist()]
-        for row, values in zip(rows, lists):
-            if len(values) != 3 * num_keypoints:
-                raise DataError(
-                    f"{self.name}: annotation {self.ann_ids[row]} has {len(values)} keypoint numbers, expected "
-                    f"{3 * num_keypoints} for {num_keypoints} keypoints"
-                )
-        table = np.asarray(lists, np.float64).reshape(-1, num_keypoints, 3)
-        broken = ~np.isfinite(table).all(axis=(1, 2))
-        if broken.any():
-            raise DataError(f"{self.name}: annotation {self.ann_ids[rows[broken][0]]} has a keypoint that is no number")
+        table, bad = keypoint_column([self.keypoints[row] for row in rows.tolist()], num_keypoints)
+        if bad:
+            raise first_problem([self._problem(int(rows[i]), "keypoints", reason) for i, reason in bad])
         return table
+
+    def boxes_or_extents(self, rows: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+        """Return the boxes of R annotations, (R, 4) xywh; an absent box is the extent of the labeled keypoints.
+
+        Args:
+            rows: Positions of the annotations, shape (R,).
+            keypoints: Their keypoints, shape (R, K, 3).
+
+        Returns:
+            Boxes; NaN where an annotation has neither a box nor labeled keypoints.
+        """
+        boxes = self.boxes[rows]
+        labeled = keypoints[..., 2] > 0
+        for i in np.flatnonzero(np.isnan(boxes).any(axis=1) & labeled.any(axis=1)):
+            points = keypoints[i, labeled[i], :2]
+            boxes[i] = [*points.min(axis=0), *np.ptp(points, axis=0)]
+        return boxes
+
+    def check_boxes(self, rows: np.ndarray, boxes: np.ndarray, fault: str) -> None:
+        """Refuse annotations without a box.
+
+        Args:
+            rows: Positions of the annotations, shape (R,).
+            boxes: Their boxes, shape (R, 4), NaN where there is none.
+            fault: Message for the first of them.
+
+        Raises:
+            DataError: If a box is NaN.
+        """
+        absent = np.isnan(boxes).any(axis=1)
+        if absent.any():
+            raise first_problem([self._problem(row, "box", fault) for row in rows[absent].tolist()])
+
+    def _problem(self, row: int, kind: str, message: str) -> Problem:
+        image_id = int(self.image_ids[self.image_index[row]])
+        return Problem(self.name, kind, message, image_id, int(self.ann_ids[row]))
 
 
 GroundTruthSource = str | Path | Mapping[str, Any] | GroundTruth
 
 
-def _from_dict(data: Any, name: str, require_annotations: bool) -> GroundTruth:
-    if isinstance(data, Mapping) and "annotations" not in data and not require_annotations:
-        data = {**data, "annotations": []}
-    missing = [k for k in ("images", "annotations", "categories") if not isinstance(_get(data, k), Sequence)]
-    if missing:
-        raise DataError(f"{name}: not a COCO annotation file, no list {', '.join(missing)}")
-    image_ids = np.sort(_unique_ids(data["images"], name, "image"))
-    _unique_ids(data["categories"], name, "category")
-    categories = {int(c["id"]): str(c.get("name", c["id"])) for c in data["categories"]}
-    known = set(image_ids.tolist())
-    anns = [a for a in data["annotations"] if a.get("image_id") in known]
-    ann_image_ids = np.asarray([a["image_id"] for a in anns], np.int64)
-    ann_ids = _unique_ids(anns, name, "annotation")
-    for ann in anns:
-        if ann.get("category_id") not in categories:
-            raise DataError(f"{name}: annotation {ann['id']} has category_id {ann.get('category_id')}, not in the file")
+def _from_file(file: CocoFile) -> GroundTruth:
+    """Build the ground truth, or raise the first problem."""
+    # Read the columns
+    annotations, images = file.annotations, file.images
+    everything = np.arange(len(annotations))
+    boxes, areas = annotations.boxes(everything, required=False), annotations.areas(everything)
+    if file.problems:
+        raise first_problem(file.problems)
+
+    # Sort the images by their ids
+    order = np.argsort(images.ids)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    names = [images.entries[i].get("file_name") for i in order.tolist()]
+
+    # Collect what the categories and annotations say of keypoints
+    stated = {i: entry.get("keypoints") for i, entry in zip(file.categories.ids.tolist(), file.categories.entries)}
+    lists = [entry.get("keypoints") for entry in annotations.entries]
     return GroundTruth(
-        name=name,
-        image_ids=image_ids,
-        categories=categories,
-        ann_ids=ann_ids,
-        image_index=np.searchsorted(image_ids, ann_image_ids),
-        category_ids=np.asarray([a["category_id"] for a in anns], np.int64),
-        boxes=np.asarray([_box(a, name) for a in anns], np.float64).reshape(-1, 4),
-        areas=np.asarray([_area(a, name) for a in anns], np.float64),
-        iscrowd=np.asarray([bool(a.get("iscrowd", 0)) for a in anns], bool),
-        keypoints=[a.get("keypoints") or None for a in anns],
-        keypoint_names={int(c["id"]): list(c["keypoints"]) for c in data["categories"] if c.get("keypoints")},
+        name=file.name,
+        image_ids=images.ids[order],
+        file_names=[name if isinstance(name, str) else "" for name in names],
+        categories=dict(zip(file.categories.ids.tolist(), file.categories.names)),
+        ann_ids=annotations.ids,
+        image_index=rank[annotations.image_index],
+        category_ids=annotations.category_ids,
+        boxes=boxes,
+        areas=areas,
+        iscrowd=annotations.is_crowd,
+        keypoints=[None if is_absent(values) else values for values in lists],
+        keypoint_names={i: list(names) for i, names in stated.items() if isinstance(names, Sequence) and names},
     )
-
-
-def _get(data: Any, key: str) -> Any:
-    return data.get(key) if isinstance(data, Mapping) else None
-
-
-def _unique_ids(items: Sequence[Mapping[str, Any]], name: str, what: str) -> np.ndarray:
-    """(N,) int64 ids of images or annotations."""
-    seen: set[int] = set()
-    for item in items:
-        key = item.get("id")
-        if not isinstance(key, (int, np.integer)) or abs(int(key)) >= 2**63:
-            raise DataError(f"{name}: {what} id {key!r} is not an integer of 64 bits")
-        if key in seen:
-            raise DataError(f"{name}: {what} id {key} occurs twice")
-        seen.add(int(key))
-    return np.asarray([item["id"] for item in items], np.int64)
-
-
-def _box(ann: Mapping[str, Any], name: str) -> Sequence[float]:
-    box = ann.get("bbox")
-    if not box:
-        return [math.nan] * 4
-    if len(box) != 4 or not all(math.isfinite(v) for v in box):
-        raise DataError(f"{name}: annotation {ann['id']} has the bbox {box}, expected four numbers x, y, w, h")
-    return box
-
-
-def _area(ann: Mapping[str, Any], name: str) -> float:
-    area = ann.get("area")
-    if area is None:
-        return math.nan
-    if not math.isfinite(area):
-        raise DataError(f"{name}: annotation {ann['id']} has the area {area}")
-    return float(area)

@@ -1,6 +1,7 @@
-"""Detections as columns, and their COCO results files.
+"""Read and write COCO results files; detections of many images as columns.
 
-Shape letters: N detections (of all images), K keypoints. Boxes are xyxy pixels here and xywh in files, as COCO has it.
+Shape letters: N detections (of all images), K keypoints. Boxes are xyxy pixels here and xywh in files, as COCO
+has them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from yolox_pose.utils.json_files import read_json, write_json
 METRICS_FILE = "metrics.json"
 PREDICTIONS_PREFIX = "predictions"
 STREAMING_PREFIX = "streaming"
-"""First part of the names of streaming figures, and last one of the names of their predictions."""
+"""First part of the names of streaming metrics, and last part of the names of their predictions files."""
 RESULT_FILES = (
     METRICS_FILE,
     *(
@@ -25,18 +26,18 @@ RESULT_FILES = (
         for kind in ("", "_bbox", *(f"_{STREAMING_PREFIX}{k}" for k in ("", "_bbox")))
     ),
 )
-"""What ``tools/test.py --out`` writes."""
+"""Files that ``tools/test.py --out`` writes."""
 
 
 class Predictions(NamedTuple):
     """N detections of any number of images.
 
     Attributes:
-        image_ids: (N,) int64.
-        category_ids: (N,) int64, ids of the annotation file.
-        scores: (N,) float64.
-        keypoints: (N, K, 3) float64, x and y in pixels of the source image, and score; None without keypoints.
-        boxes: (N, 4) float64 xyxy in pixels of the source image; None without boxes.
+        image_ids: Image ids of shape (N,), int64.
+        category_ids: Category ids of the annotation file, shape (N,), int64.
+        scores: Scores of shape (N,), float64.
+        keypoints: x and y in pixels of the source image and score, shape (N, K, 3), float64; None without keypoints.
+        boxes: Boxes of shape (N, 4), float64, xyxy in pixels of the source image; None without boxes.
     """
 
     image_ids: np.ndarray
@@ -46,7 +47,7 @@ class Predictions(NamedTuple):
     boxes: np.ndarray | None = None
 
     def select(self, rows: np.ndarray) -> Predictions:
-        """The detections at ``rows`` (indices or a mask), in that order."""
+        """Return the detections at ``rows`` (positions or a mask), in that order."""
         if rows.dtype == bool and rows.all():
             return self
         ids, categories, scores, *others = self
@@ -55,10 +56,10 @@ class Predictions(NamedTuple):
 
     @classmethod
     def load(cls, source: PredictionsSource) -> Predictions:
-        """Take columns as they are, pack a list of COCO result dicts, or read such a list from a file.
+        """Read COCO results from a file or a list of dicts; predictions are returned as they are.
 
         Raises:
-            DataError: If the file cannot be read or a record is malformed; the message names its position.
+            DataError: If the file cannot be read or a record is malformed. The message names its position.
         """
         if isinstance(source, Predictions):
             return source
@@ -68,7 +69,7 @@ class Predictions(NamedTuple):
 
     @classmethod
     def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
-        """One table out of several; without any part, an empty one without keypoints and boxes."""
+        """Join several tables. Without any part the table is empty and has neither keypoints nor boxes."""
         if not parts:
             return _from_records([], "predictions")
         ids, categories, scores, *others = zip(*parts)
@@ -92,7 +93,7 @@ def _from_records(records: Any, name: str) -> Predictions:
 
 
 def _column(records: Sequence[Mapping[str, Any]], key: str, name: str) -> np.ndarray:
-    """(N,) numbers, int64 or float64; ids never pass through float, which would round those beyond 2^53."""
+    """Return (N,) numbers, int64 or float64. Ids never pass through float, which rounds those beyond 2^53."""
     try:
         column = np.asarray([record[key] for record in records], dtype=None if records else np.int64)
     except (KeyError, TypeError, ValueError):
@@ -107,7 +108,7 @@ def _column(records: Sequence[Mapping[str, Any]], key: str, name: str) -> np.nda
 
 
 def _keypoints(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray | None:
-    """(N, K, 3); a record that has a ``bbox`` instead of keypoints gets keypoints of score 0, which never count."""
+    """Return (N, K, 3) keypoints. A record with a ``bbox`` instead of keypoints gets keypoints of score 0, which never count."""
     first = next((i for i, record in enumerate(records) if "keypoints" in record), None)
     if first is None:
         return None
@@ -127,11 +128,11 @@ def _boxes(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray | None
 
 
 def _table(records: Sequence[Mapping[str, Any]], key: str, length: int, name: str) -> np.ndarray:
-    """(N, length) float64."""
+    """Return the lists of a field as (N, length) float64."""
     for i, record in enumerate(records):
-        found = len(record.get(key) or ())
-        if found != length:
-            raise DataError(f"{name}: record {i} has {found} numbers as {key}, expected {length}")
+        count = len(record.get(key) or ())
+        if count != length:
+            raise DataError(f"{name}: record {i} has {count} numbers as {key}, expected {length}")
     try:
         return np.asarray([record[key] for record in records], np.float64)
     except (TypeError, ValueError):
@@ -139,7 +140,7 @@ def _table(records: Sequence[Mapping[str, Any]], key: str, length: int, name: st
 
 
 def keypoint_records(predictions: Predictions) -> list[dict[str, Any]]:
-    """COCO keypoint results. They have no ``bbox``: COCO tools would take the area of a detection from it."""
+    """Return COCO keypoint results. They have no ``bbox``, from which COCO's tools would compute the area."""
     if predictions.keypoints is None:
         return []
     rows, num_keypoints, _ = predictions.keypoints.shape
@@ -147,7 +148,7 @@ def keypoint_records(predictions: Predictions) -> list[dict[str, Any]]:
 
 
 def box_records(predictions: Predictions) -> list[dict[str, Any]]:
-    """COCO detection results: one ``bbox`` (xywh) a detection."""
+    """Return COCO detection results, with a ``bbox`` (xywh) for each detection."""
     if predictions.boxes is None:
         return []
     return _records(predictions, "bbox", to_xywh(predictions.boxes).tolist())
@@ -159,12 +160,12 @@ def _records(predictions: Predictions, key: str, values: list) -> list[dict[str,
 
 
 def to_xywh(boxes: np.ndarray) -> np.ndarray:
-    """(N, 4) xyxy -> (N, 4) xywh."""
+    """Convert (N, 4) xyxy boxes to (N, 4) xywh."""
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def check_output_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Refuse to write results over other results.
+    """Return the folder for results, unless it holds other results.
 
     Raises:
         UsageError: If ``folder`` is a file, or already holds results and ``overwrite`` is not given.
@@ -179,26 +180,26 @@ def check_output_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
 
 
 def metrics_table(metrics: Mapping[str, float]) -> str:
-    """Lines of name and figure, aligned; -1 is shown as a dash, because there was nothing to be found."""
+    """Return aligned lines of name and value. -1 is shown as a dash, because the metric is undefined."""
     width = max((len(name) for name in metrics), default=0)
     shown = {name: "     -" if value == -1 else f"{value:6.4f}" for name, value in metrics.items()}
     return "\n".join(f"{name:<{width}}  {value}" for name, value in shown.items())
 
 
 def write_metrics(path: str | Path, metrics: Mapping[str, Any]) -> Path:
-    """Write figures as JSON, for example ``{"coco/AP": 0.641, ...}``; returns the path."""
+    """Write metrics as JSON, for example ``{"coco/AP": 0.641, ...}``, and return the path."""
     return write_json(path, {key: float(value) for key, value in metrics.items()}, indent=2)
 
 
 def write_predictions(prefix: str | Path, predictions: Predictions, poses: Predictions | None = None) -> list[Path]:
-    """Write ``PREFIX.json`` in COCO results format: keypoints, or boxes where there are no keypoints.
+    """Write ``PREFIX.json`` in COCO results format: keypoints, or boxes without keypoints.
 
-    Where there are both, the boxes go to ``PREFIX_bbox.json``, in the same order.
+    With both, the boxes go to ``PREFIX_bbox.json``, in the same order.
 
     Args:
         prefix: Path without the ending.
         predictions: All detections.
-        poses: Those of them that have keypoints; None for all.
+        poses: Detections that have keypoints; None for all.
 
     Returns:
         The paths of the files written.

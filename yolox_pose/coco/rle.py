@@ -1,6 +1,6 @@
-"""Crowd regions (``iscrowd``) as COCO run-length masks: polygons, both RLE forms and plain boxes become one mask.
+"""Encode crowd regions (``iscrowd``) as run-length masks: polygons, both RLE forms and plain boxes become one mask.
 
-Numpy and pycocotools only. An RLE dict is ``{"size": [h, w], "counts": bytes}`` in the compressed form of pycocotools.
+An RLE dict is ``{"size": [h, w], "counts": bytes}`` in the compressed form of pycocotools.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from yolox_pose.coco.columns import is_number
 
 
 def rle_total(counts: str | bytes) -> int:
-    """Number of pixels that a compressed RLE string covers.
+    """Return the number of pixels that a compressed RLE string covers.
 
-    A string that covers more than the image would make pycocotools write behind its buffer, so it is checked first.
+    A string that covers more than the image makes pycocotools write behind its buffer, so that it is checked first.
 
     Args:
         counts: Compressed counts: groups of 5 bits with a continuation bit, each run from the third on stored as the
@@ -46,10 +46,13 @@ def rle_total(counts: str | bytes) -> int:
     return sum(runs)
 
 
-def _rle_from_dict(segmentation: Mapping[str, Any], width: int, height: int) -> dict:
+def _rle_from_dict(segmentation: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
+    # Check the size
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if list(size or []) != [height, width]:
         raise ValueError(f"RLE size {size} is not the image's [{height}, {width}]")
+
+    # Count the pixels of either form
     if isinstance(counts, list):
         if not all(type(run) is int and run >= 0 for run in counts):
             raise ValueError("RLE counts hold something other than non-negative integers")
@@ -62,12 +65,14 @@ def _rle_from_dict(segmentation: Mapping[str, Any], width: int, height: int) -> 
         rle = {"size": [height, width], "counts": counts.encode() if isinstance(counts, str) else counts}
     else:
         raise ValueError("RLE has no counts")
+
+    # Compress it if it is a list
     if total != width * height:
         raise ValueError(f"RLE covers {total} pixels, the image has {width * height}")
     return rle or mask_utils.frPyObjects({"size": [height, width], "counts": counts}, height, width)
 
 
-def _rle_from_polygons(polygons: Sequence[Any], width: int, height: int) -> dict:
+def _rle_from_polygons(polygons: Sequence[Any], width: int, height: int) -> dict[str, Any]:
     for polygon in polygons:
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
             raise ValueError("polygon is not a list of at least 3 points")
@@ -76,17 +81,17 @@ def _rle_from_polygons(polygons: Sequence[Any], width: int, height: int) -> dict
     return mask_utils.merge(mask_utils.frPyObjects(list(polygons), height, width))
 
 
-def crowd_rle(segmentation: Any, box_xywh: np.ndarray | None, width: int, height: int) -> dict:
-    """RLE of one crowd region.
+def crowd_rle(segmentation: Any, box_xywh: np.ndarray | None, width: int, height: int) -> dict[str, Any]:
+    """Return the RLE of a crowd region.
 
     Args:
         segmentation: COCO ``segmentation``: RLE dict, list of polygons, or None/empty where the file has none.
-        box_xywh: (4,) box that stands for the region where there is no segmentation.
+        box_xywh: Box of shape (4,) in pixels, which is the region where there is no segmentation.
         width: Image width in pixels.
         height: Image height in pixels.
 
     Raises:
-        ValueError: With the reason, if the region cannot be read.
+        ValueError: If the region cannot be read; the message is the reason.
     """
     if isinstance(segmentation, Mapping):
         return _rle_from_dict(segmentation, width, height)
@@ -99,11 +104,11 @@ def crowd_rle(segmentation: Any, box_xywh: np.ndarray | None, width: int, height
     return mask_utils.frPyObjects(np.asarray(box_xywh, dtype=np.float64).reshape(1, 4), height, width)[0]
 
 
-def merge_rles(rles: Sequence[dict]) -> bytes:
-    """Compressed counts of the union of RLEs of one image."""
+def merge_rles(rles: Sequence[dict[str, Any]]) -> bytes:
+    """Return the compressed counts of the union of the RLEs of one image."""
     return rles[0]["counts"] if len(rles) == 1 else mask_utils.merge(list(rles))["counts"]
 
 
 def decode_rle(counts: bytes, width: int, height: int) -> np.ndarray:
-    """(H, W) uint8 mask, 1 inside the region."""
+    """Decode compressed counts into an (H, W) uint8 mask, 1 inside the region."""
     return mask_utils.decode({"size": [height, width], "counts": counts})

@@ -1,4 +1,4 @@
-"""What an annotation file holds, in numbers. Numpy alone.
+"""Count what an annotation file holds.
 
 Shape letters: N images, M instances, K keypoints.
 """
@@ -18,18 +18,18 @@ _PERCENTILES = (5, 25, 50, 75, 95)
 
 
 def dataset_statistics(records: PoseRecords, names: Sequence[str], crowd_regions: int = 0) -> dict[str, Any]:
-    """Count images, instances, sizes and labelled keypoints.
+    """Count images, instances, sizes and labeled keypoints.
 
     Args:
         records: The annotations.
-        names: K keypoint names.
+        names: The K keypoint names.
         crowd_regions: Number of ``iscrowd`` annotations; the records hold their union per image alone.
 
     Returns:
-        Numbers, lists and dicts that JSON can hold.
+        Numbers, lists and dicts that can be written as JSON.
     """
     per_image = records.instance_counts
-    labelled = (records.visible > 0).sum(axis=1)
+    labeled = (records.visible > 0).sum(axis=1)
     sides = np.sqrt(np.prod(records.boxes[:, 2:] - records.boxes[:, :2], axis=1))
     has_crowd = records.crowds.lengths() > 0
     return {
@@ -43,10 +43,10 @@ def dataset_statistics(records: PoseRecords, names: Sequence[str], crowd_regions
             zip(records.classes, np.bincount(records.labels, minlength=len(records.classes)).tolist())
         ),
         "instances_per_image": {"mean": _mean(per_image), "max": int(per_image.max(initial=0))},
-        "instances_without_keypoints": int((labelled == 0).sum()),
-        "labelled_keypoints_per_instance": {
-            "mean": _mean(labelled[labelled > 0]),
-            "histogram": np.bincount(labelled, minlength=records.num_keypoints + 1).tolist(),
+        "instances_without_keypoints": int((labeled == 0).sum()),
+        "labeled_keypoints_per_instance": {
+            "mean": _mean(labeled[labeled > 0]),
+            "histogram": np.bincount(labeled, minlength=records.num_keypoints + 1).tolist(),
         },
         "box_side": {f"{p}%": round(float(np.percentile(sides, p)), 1) for p in _PERCENTILES} if len(sides) else {},
         "sizes": {
@@ -54,15 +54,15 @@ def dataset_statistics(records: PoseRecords, names: Sequence[str], crowd_regions
             "medium": int(((records.areas >= MEDIUM_AREA) & (records.areas < LARGE_AREA)).sum()),
             "large": int((records.areas >= LARGE_AREA).sum()),
         },
-        "keypoints": _keypoint_counts(records.visible[labelled > 0], names),
-        "notes": {what: int(number) for what, number in sorted(records.counts.items()) if number},
+        "keypoints": _keypoint_counts(records.visible[labeled > 0], names),
+        "notes": {event: int(number) for event, number in sorted(records.counts.items()) if number},
     }
 
 
 def _keypoint_counts(visible: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Per keypoint, how often it is visible, hidden and not labelled among instances with keypoints."""
+    """Count how often each keypoint is visible, hidden and not labeled among instances with keypoints."""
     counts = [(visible == code).sum(axis=0).tolist() for code in (2, 1, 0)]
-    return {name: dict(zip(("visible", "hidden", "unlabelled"), row)) for name, *row in zip(names, *counts)}
+    return {name: dict(zip(("visible", "hidden", "unlabeled"), row)) for name, *row in zip(names, *counts)}
 
 
 def _mean(values: np.ndarray) -> float:
@@ -79,7 +79,7 @@ def _ranges(sizes: np.ndarray) -> dict[str, list[int]]:
 
 
 def statistics_table(statistics: dict[str, Any]) -> str:
-    """The statistics as text."""
+    """Return the statistics as text."""
     s = statistics
     total = max(s["instances"], 1)
     lines = [
@@ -87,7 +87,7 @@ def statistics_table(statistics: dict[str, Any]) -> str:
         f"with crowd regions {s['images_with_crowd_regions']:,} ({s['crowd_regions']:,} regions)",
         f"image size            {_range_text(s['image_sizes'])}",
         f"instances             {s['instances']:>9,}   per image {s['instances_per_image']['mean']:.2f}, "
-        f"most {s['instances_per_image']['max']:,}",
+        f"max {s['instances_per_image']['max']:,}",
     ]
     if len(s["instances_per_class"]) > 1:
         lines += [f"  {name:<20}{number:>9,}" for name, number in s["instances_per_class"].items()]
@@ -97,7 +97,7 @@ def statistics_table(statistics: dict[str, Any]) -> str:
     lines.append("box side, pixels      " + ", ".join(f"{p}: {v:g}" for p, v in s["box_side"].items()))
     if s["keypoints"]:
         lines += _keypoint_lines(s)
-    lines += [f"note: {number:,} {what}" for what, number in s["notes"].items()]
+    lines += [f"note: {number:,} {event}" for event, number in s["notes"].items()]
     return "\n".join(lines)
 
 
@@ -106,16 +106,16 @@ def _range_text(sizes: dict[str, list[int]]) -> str:
 
 
 def _keypoint_lines(s: dict[str, Any]) -> list[str]:
-    """Table of the keypoints' visibility, with a bar for the visible (#) and hidden (+) shares."""
-    labelled = s["instances"] - s["instances_without_keypoints"]
+    """Return a table of the keypoints' visibility, with a bar for the visible (#) and hidden (+) shares."""
+    labeled = s["instances"] - s["instances_without_keypoints"]
     lines = [
-        f"with keypoints        {labelled:>9,}   {s['labelled_keypoints_per_instance']['mean']:.1f} labelled each",
-        f"{'':<20}{'visible':>9}{'hidden':>9}{'unlabelled':>12}",
+        f"with keypoints        {labeled:>9,}   {s['labeled_keypoints_per_instance']['mean']:.1f} labeled each",
+        f"{'':<20}{'visible':>9}{'hidden':>9}{'unlabeled':>12}",
     ]
     for name, counts in s["keypoints"].items():
-        visible, hidden = (round(20 * counts[key] / max(labelled, 1)) for key in ("visible", "hidden"))
+        visible, hidden = (round(20 * counts[key] / max(labeled, 1)) for key in ("visible", "hidden"))
         bar = "#" * visible + "+" * hidden
         lines.append(
-            f"  {name:<18}{counts['visible']:>9,}{counts['hidden']:>9,}{counts['unlabelled']:>12,}  {bar}".rstrip()
+            f"  {name:<18}{counts['visible']:>9,}{counts['hidden']:>9,}{counts['unlabeled']:>12,}  {bar}".rstrip()
         )
     return lines

@@ -1,8 +1,8 @@
-"""YOLO-pose label text from and to COCO format. Numpy and cv2 alone.
+"""Convert YOLO-pose label text to COCO format and back.
 
-A label line is ``class cx cy w h x1 y1 v1 ... xK yK vK`` with everything but class and visibility divided by the image's
-width or height; a folder holds one ``NAME.txt`` for each ``NAME.jpg``. A list file holds the lines of many images, each
-with its image id in place of the class. Without the ``v`` columns a keypoint at (0, 0) is not labelled, others are visible.
+A label line is ``class cx cy w h x1 y1 v1 ... xK yK vK``, with everything but class and visibility divided by the image's
+width or height. A folder holds one ``NAME.txt`` for each ``NAME.jpg``. A list file holds the lines of many images, each
+with its image id in place of the class. Without the ``v`` columns a keypoint at (0, 0) is not labeled, others are visible.
 """
 
 from __future__ import annotations
@@ -12,31 +12,51 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
+from yolox_pose.coco.image_files import stored_size
 from yolox_pose.coco.records import PoseRecords
 from yolox_pose.errors import DataError
 from yolox_pose.structures.constants import IMAGE_SUFFIXES
 from yolox_pose.structures.skeleton import COCO_PERSON
 
 Progress = Callable[[Sequence[Any]], Iterator[Any]]
+"""Wraps a list that is worked through, to show a progress bar."""
 
 
 class LabelRow(NamedTuple):
-    """One instance of a label file, normalised."""
+    """One instance of a label file, in parts of the image's width and height.
 
-    first: int  # class, or image id in a list file
-    box: np.ndarray  # (4,) cx, cy, w, h
-    keypoints: np.ndarray  # (K, 3) x, y, visibility code
+    Attributes:
+        first: Class, or image id in a list file.
+        box: Center, width and height of the box, shape (4,).
+        keypoints: x, y and visibility code of the keypoints, shape (K, 3).
+    """
+
+    first: int
+    box: np.ndarray
+    keypoints: np.ndarray
+
+
+def default_keypoint_names(num_keypoints: int | None) -> tuple[str, ...]:
+    """Return COCO's keypoint names for 17 keypoints or None, else numbered names."""
+    if num_keypoints is None or num_keypoints == COCO_PERSON.num_keypoints:
+        return COCO_PERSON.names
+    return tuple(f"keypoint_{k}" for k in range(num_keypoints))
 
 
 def parse_label_line(line: str, num_keypoints: int, where: str) -> LabelRow:
-    """Read one line.
+    """Read a line of a label file.
+
+    Args:
+        line: The line.
+        num_keypoints: K, the number of keypoints.
+        where: File and line, for messages.
 
     Raises:
-        DataError: If the number of columns does not fit K keypoints, or something is not a number; names ``where``.
+        DataError: If the number of columns does not fit K keypoints, or a value is not a number.
     """
+    # Split the line into numbers
     words = line.split()
     widths = {5 + 3 * num_keypoints: 3, 5 + 2 * num_keypoints: 2}
     if len(words) not in widths:
@@ -48,6 +68,8 @@ def parse_label_line(line: str, num_keypoints: int, where: str) -> LabelRow:
         raise DataError(f"{where}: {error}") from None
     if not np.isfinite(values).all():
         raise DataError(f"{where}: holds a value that is not finite")
+
+    # Complete and check the visibility codes
     keypoints = values[4:].reshape(num_keypoints, widths[len(words)] if num_keypoints else 3)
     if keypoints.shape[1] == 2:
         keypoints = np.concatenate([keypoints, 2.0 * (keypoints != 0).any(axis=1, keepdims=True)], axis=1)
@@ -57,7 +79,7 @@ def parse_label_line(line: str, num_keypoints: int, where: str) -> LabelRow:
 
 
 def read_label_file(path: Path, num_keypoints: int, progress: Progress = iter) -> list[LabelRow]:
-    """All instances of a label or list file (``.gz`` too)."""
+    """Return all instances of a label or list file, gzipped or not."""
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else open(path) as stream:
             lines = stream.read().splitlines()
@@ -70,29 +92,32 @@ def read_label_file(path: Path, num_keypoints: int, progress: Progress = iter) -
     ]
 
 
-def image_header_size(path: Path) -> tuple[int, int]:
-    """(W, H) of an image file, EXIF orientation ignored."""
-    img = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if img is None:
-        raise DataError(f"{path}: not an image that can be decoded")
-    return img.shape[1], img.shape[0]
+def _image_size(root: Path, name: str) -> tuple[int, int]:
+    """Return width and height of an image file; the EXIF orientation is ignored."""
+    size = stored_size(root, name)
+    if size is None:
+        raise DataError(f"{root / name}: not an image that can be decoded")
+    return size
 
 
 def coco_from_folder(
     labels: Path, images: Path, names: Sequence[str], keypoint_names: Sequence[str], progress: Progress = iter
 ) -> dict[str, list]:
-    """COCO format from a folder of label files beside a folder of images; an image without a label file is empty.
+    """Convert a folder of label files and a folder of images to COCO format.
+
+    An image without a label file has no instances.
 
     Args:
         labels: Folder of ``NAME.txt``.
         images: Folder of the images.
         names: Class names in label order.
         keypoint_names: K names.
-        progress: Wraps the list of images.
+        progress: Wrapper of the list of images.
 
     Raises:
         DataError: If there are no images, a label file has no image, or a label is wrong.
     """
+    # Find the images and their labels
     files = sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise DataError(f"{images}: no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
@@ -100,11 +125,13 @@ def coco_from_folder(
     orphans = sorted(texts - {path.relative_to(images).with_suffix("") for path in files})
     if orphans:
         raise DataError(f"{labels / orphans[0]}.txt: has no image in {images} ({len(orphans)} such files)")
+
+    # Convert them
     ids = image_ids([path.stem for path in files])
     dataset = _empty_dataset(names, keypoint_names)
     for image_id, path in zip(ids, progress(files)):
-        width, height = image_header_size(path)
         file_name = path.relative_to(images).as_posix()
+        width, height = _image_size(images, file_name)
         dataset["images"].append({"id": image_id, "file_name": file_name, "width": width, "height": height})
         label = labels / path.relative_to(images).with_suffix(".txt")
         for row in read_label_file(label, len(keypoint_names)) if label.is_file() else []:
@@ -122,14 +149,14 @@ def coco_from_list(
     size: tuple[int, int] | None = None,
     progress: Progress = iter,
 ) -> dict[str, list]:
-    """COCO format of persons from a list file; the image of id 139 is ``000000000139.jpg``.
+    """Convert a list file to COCO format of persons; the image with id 139 is ``000000000139.jpg``.
 
     Args:
         path: List file, gzipped or not.
         keypoint_names: K names.
         images: Folder of the images, from which their sizes are read.
-        size: (W, H) to state for all images where there are none.
-        progress: Wraps the list of lines and that of image ids.
+        size: Width and height that all images get where there are no image files.
+        progress: Wrapper of the list of lines and of the list of image ids.
     """
     rows: dict[int, list[LabelRow]] = {}
     for row in read_label_file(path, len(keypoint_names), progress):
@@ -137,7 +164,7 @@ def coco_from_list(
     dataset = _empty_dataset(("person",), keypoint_names)
     for image_id in progress(sorted(rows)):
         name = f"{image_id:012d}.jpg"
-        width, height = size or image_header_size((images or Path()) / name)
+        width, height = size or _image_size(images or Path(), name)
         dataset["images"].append({"id": image_id, "file_name": name, "width": width, "height": height})
         for row in rows[image_id]:
             _append(dataset, row, image_id, 1, (width, height))
@@ -145,7 +172,7 @@ def coco_from_list(
 
 
 def image_ids(stems: Sequence[str]) -> list[int]:
-    """Image ids: the file names where all of them are different numbers, else 1, 2, 3 ..."""
+    """Return image ids: the file names where all of them are different numbers, else 1, 2, 3, ..."""
     if all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
         return [int(stem) for stem in stems]
     return list(range(1, len(stems) + 1))
@@ -161,7 +188,7 @@ def _empty_dataset(names: Sequence[str], keypoint_names: Sequence[str]) -> dict[
 
 
 def _append(dataset: dict[str, list], row: LabelRow, image_id: int, category: int, size: tuple[int, int]) -> None:
-    """Add an annotation in pixels; its area is left out, because the label does not say it."""
+    """Add an annotation in pixels. Labels hold no area, so that it has none."""
     width, height = size
     box = row.box * (width, height, width, height)
     keypoints = row.keypoints * (width, height, 1)
@@ -175,10 +202,15 @@ def _append(dataset: dict[str, list], row: LabelRow, image_id: int, category: in
 
 
 def folder_from_records(records: PoseRecords, out: Path, progress: Progress = iter) -> tuple[int, int]:
-    """Write one label file for each image. YOLO text has no crowd regions: those are left out.
+    """Write a label file for each image. Crowd regions are left out, because YOLO text has none.
+
+    Args:
+        records: The annotations.
+        out: Folder that is written to.
+        progress: Wrapper of the list of images.
 
     Returns:
-        Numbers of files and of lines.
+        Number of files, number of lines.
 
     Raises:
         DataError: If a file name of an image leads out of the folder.
@@ -198,7 +230,7 @@ def folder_from_records(records: PoseRecords, out: Path, progress: Progress = it
 
 
 def _label_line(records: PoseRecords, row: int) -> str:
-    """Instance ``row`` as a line of YOLO text."""
+    """Return instance ``row`` as a line of YOLO text."""
     image = int(np.searchsorted(records.offsets, row, side="right")) - 1
     size = records.sizes[image].astype(np.float64)
     low, high = records.boxes[row].astype(np.float64).reshape(2, 2) / size

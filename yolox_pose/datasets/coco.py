@@ -15,8 +15,8 @@ import numpy as np
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
-from yolox_pose.coco.annotations import load_records, summary
-from yolox_pose.coco.records import BOX_TOLERANCE, MERGE_IOU, PoseRecords
+from yolox_pose.coco.loading import load_records, summarize_counts
+from yolox_pose.coco.records import BOX_TOLERANCE, MERGE_IOU, PoseRecords, ReadOptions
 from yolox_pose.datasets.cache import ImageCache
 from yolox_pose.datasets.sampler import SampleKey
 from yolox_pose.datasets.transforms import LetterboxResize
@@ -71,7 +71,7 @@ class CocoPoseDataset(Dataset):
         lazy_init: Whether reading waits for :meth:`full_init`.
 
     Raises:
-        DataError: If the annotations are wrong (see :func:`~yolox_pose.coco.records.load_records`).
+        DataError: If the annotations are wrong (see :func:`~yolox_pose.coco.loading.load_records`).
     """
 
     CONFIG_GROUPS = {"data_prefix": ("img",)}
@@ -145,9 +145,7 @@ class CocoPoseDataset(Dataset):
         """Read the annotation file, unless that is done."""
         if self._records is not None:
             return
-        records = load_records(
-            self.ann_file,
-            on_error=self.on_error,
+        options = ReadOptions(
             num_keypoints=0 if self.skeleton is None else self.skeleton.num_keypoints,
             classes=self.classes,
             image_root=Path(self.image_root),
@@ -158,6 +156,7 @@ class CocoPoseDataset(Dataset):
             keypoint_file=self.keypoint_file,
             merge_iou=self.merge_iou,
         )
+        records = load_records(self.ann_file, options, on_error=self.on_error)
         self.classes, self.keypoint_classes = records.classes, records.keypoint_classes
         self._records = records.select(self._chosen(records))
         if not len(self._records):
@@ -165,7 +164,7 @@ class CocoPoseDataset(Dataset):
         if self.cache_limit:
             self._cache = ImageCache(self._records.sizes, self.cache_limit)
         if records.counts:
-            print_log(f"{self.ann_file}: {summary(records.counts)}", logger="current", level=logging.INFO)
+            print_log(f"{self.ann_file}: {summarize_counts(records.counts)}", logger="current", level=logging.INFO)
 
     def _chosen(self, records: PoseRecords) -> np.ndarray:
         """Positions of the images that the filters and ``indices`` leave; filters act on training alone."""

@@ -1,4 +1,4 @@
-"""COCO keypoint and box AP. Public names are imported when first used: evaluating files needs numpy and hotcoco alone."""
+"""COCO keypoint AP and box AP. Public names are imported when first used, so that files are evaluated without torch."""
 
 from __future__ import annotations
 

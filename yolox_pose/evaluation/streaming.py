@@ -1,11 +1,10 @@
-"""Streaming accuracy: every frame of a sequence is scored with the newest prediction that had been finished by then.
+"""Streaming accuracy: score each frame of a sequence with the latest finished prediction.
 
-While the detector works on a frame the world moves on, so that a slower but better detector can be the worse one in use
-(Li et al., Towards Streaming Perception, ECCV 2020). The detector here is one worker: whenever it is free it takes the
-newest frame there is and skips those that it missed; if it has seen that already it waits for the next one.
+While the detector works on a frame the scene changes, so that a slower but more accurate detector can do worse in use
+(Li et al., Towards Streaming Perception, ECCV 2020). The detector is a single worker. Whenever it is free it processes the
+newest frame and skips those that it missed; if it has processed the newest frame already, it waits for the next.
 
-Times are in seconds from the first frame of a sequence. Shape letters: F frames, R runs of the detector. Depends on numpy
-alone.
+Times are in seconds from the first frame of a sequence. Shape letters: F frames, R runs of the detector.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ import numpy as np
 from yolox_pose.errors import DataError, UsageError
 
 VIDEO_KEYS = ("video_id", "vid_id")
-"""Names of an image's sequence: in COCO-style video files, and in PoseTrack18."""
+"""Keys of an image's sequence in COCO-style video files and in PoseTrack18."""
 
 NO_RUN = -1
-"""In place of a run, for frames at which no prediction was finished yet."""
+"""Index of frames at which no prediction is finished yet."""
 
 CLOCK_TOLERANCE = 1e-9
-"""Seconds by which a prediction may come late: k frames of 1/fps seconds do not sum up to exactly k/fps."""
+"""Seconds by which a prediction may be late, because k frames of 1/fps seconds do not sum up to exactly k/fps."""
 
 
 class FrameSequence(NamedTuple):
@@ -32,9 +31,9 @@ class FrameSequence(NamedTuple):
 
     Attributes:
         name: Its id.
-        image_ids: (F,) int64.
-        times: (F,) seconds at which the frames arrive, the first at 0.
-        scored: (F,) bool, which of them are annotated; the detector sees all.
+        image_ids: Image ids of shape (F,), int64.
+        times: Seconds at which the frames arrive, shape (F,), the first at 0.
+        scored: Whether each frame is annotated, shape (F,), bool. The detector processes the others too.
     """
 
     name: str
@@ -44,12 +43,12 @@ class FrameSequence(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """What the detector did.
+    """The runs of the detector, in order.
 
     Attributes:
-        frames: (R,) positions of the frames that it worked on.
-        started: (R,) seconds.
-        finished: (R,) seconds.
+        frames: Positions of the processed frames, shape (R,).
+        started: Seconds at which the runs start, shape (R,).
+        finished: Seconds at which the runs end, shape (R,).
     """
 
     frames: np.ndarray
@@ -61,13 +60,13 @@ def find_sequences(images: Sequence[Mapping[str, Any]], fps: float, name: str = 
     """Sort the images of a COCO-style file into sequences.
 
     Images of a sequence share a ``video_id`` (or ``vid_id``) and are in the order of ``frame_id``, whose differences count
-    frames (PoseTrack18's begin anywhere); without ``frame_id`` each image is the frame after the one with the next lower
-    id. ``is_labeled`` (PoseTrack18) says whether a frame is annotated.
+    frames (PoseTrack18 starts at any number). Without ``frame_id`` the images are successive frames in the order of their
+    ids. ``is_labeled`` (PoseTrack18) tells whether a frame is annotated.
 
     Args:
-        images: Entries of ``images``.
-        fps: Frames a second.
-        name: File, for messages.
+        images: Entries of the file's ``images``.
+        fps: Frames per second.
+        name: The file, for messages.
 
     Raises:
         UsageError: If ``fps`` is not positive.
@@ -90,9 +89,9 @@ def _sequence(key: str, images: Sequence[Mapping[str, Any]], fps: float, name: s
     numbered = all("frame_id" in image for image in images)
     ordered = sorted(images, key=lambda image: image["frame_id" if numbered else "id"])
     numbers = np.asarray([image["frame_id"] for image in ordered] if numbered else range(len(ordered)), np.int64)
-    twice = np.flatnonzero(np.diff(numbers) == 0)
-    if len(twice):
-        raise DataError(f"{name}: sequence {key} has the frame {numbers[twice[0]]} twice")
+    repeated = np.flatnonzero(np.diff(numbers) == 0)
+    if len(repeated):
+        raise DataError(f"{name}: sequence {key} has the frame {numbers[repeated[0]]} twice")
     return FrameSequence(
         name=key,
         image_ids=np.asarray([image["id"] for image in ordered], np.int64),
@@ -102,14 +101,14 @@ def _sequence(key: str, images: Sequence[Mapping[str, Any]], fps: float, name: s
 
 
 def run_detector(times: np.ndarray, latencies: np.ndarray) -> Runs:
-    """Which frames the detector works on, and when.
+    """Simulate which frames the detector processes, and when.
 
     Args:
-        times: (F,) ascending seconds at which the frames arrive.
-        latencies: (F,) seconds that the detector needs for each frame.
+        times: Seconds at which the frames arrive, ascending, shape (F,).
+        latencies: Seconds that the detector needs for each frame, shape (F,).
 
     Returns:
-        Its runs, in order.
+        The runs, in order.
     """
     runs: list[tuple[int, float, float]] = []
     now, frame = 0.0, -1
@@ -126,22 +125,22 @@ def run_detector(times: np.ndarray, latencies: np.ndarray) -> Runs:
 
 
 def current_runs(times: np.ndarray, runs: Runs) -> np.ndarray:
-    """The run whose prediction is the newest finished one when each frame arrives.
+    """Return the run with the latest finished prediction when each frame arrives.
 
     Args:
-        times: (F,) seconds.
-        runs: Of :func:`run_detector`.
+        times: Seconds at which the frames arrive, shape (F,).
+        runs: Runs of :func:`run_detector`.
 
     Returns:
-        (F,) int64 indices into the runs, :data:`NO_RUN` before the first is finished.
+        (F,) int64 positions of the runs, :data:`NO_RUN` before the first is finished.
     """
     return np.searchsorted(runs.finished, times + CLOCK_TOLERANCE, side="right") - 1
 
 
 def age_of_predictions(times: np.ndarray, runs: Runs) -> np.ndarray:
-    """(F,) seconds between each frame and the frame that its current prediction is of; NaN where there is none."""
+    """Return (F,) seconds between each frame and the frame of its current prediction; NaN where there is none."""
     current = current_runs(times, runs)
     ages = np.full(len(times), np.nan)
-    known = current != NO_RUN
-    ages[known] = times[known] - times[runs.frames[current[known]]]
+    predicted = current != NO_RUN
+    ages[predicted] = times[predicted] - times[runs.frames[current[predicted]]]
     return ages

@@ -3,14 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from yolox_pose.coco.annotations import find_problems, load_records
-from yolox_pose.coco.records import PackedBytes
+from yolox_pose.coco.loading import find_problems, load_records
+from yolox_pose.coco.records import PackedBytes, ReadOptions
 from yolox_pose.errors import DataError
 from yolox_pose.structures.constants import AREA_PER_BOX
 
 
-def load(folder, **options):
-    return load_records(folder.save(), image_root=folder.root / "images", **options)
+def load(folder, on_error="raise", **options):
+    return load_records(folder.save(), ReadOptions(image_root=folder.root / "images", **options), on_error=on_error)
 
 
 def test_reads_boxes_keypoints_and_ids(coco_folder):
@@ -189,9 +189,9 @@ def spoil(folder, kind):
 
 
 BAD = {
-    "short keypoints": "annotation 10 (image 1): keypoints (17 x 3) has 48 numbers, expected 51",
-    "string keypoint": "annotation 10 (image 1): keypoints (17 x 3) holds '12', not a number",
-    "nan keypoint": "annotation 10 (image 1): keypoints (17 x 3) holds NaN or infinity",
+    "short keypoints": "annotation 10 (image 1): 16 keypoints, the skeleton has 17",
+    "string keypoint": "annotation 10 (image 1): keypoint list holds '12', not a number",
+    "nan keypoint": "annotation 10 (image 1): keypoint list holds NaN or infinity",
     "visibility": "annotation 10 (image 1): keypoint visibility is 3, not 0, 1 or 2",
     "box beyond": "annotation 10 (image 1): bbox [50.0, 6.0, 24.0, 30.0] reaches 10.0 px beyond the 64x48 image",
     "nan box": "annotation 10 (image 1): bbox holds NaN or infinity",
@@ -249,7 +249,7 @@ def test_all_problems_are_listed(coco_folder):
     second["bbox"] = [0, 0, 500, 10]
     third["category_id"] = 9
     (folder.root / "images" / "4.png").write_bytes(b"no image")
-    problems = find_problems(folder.save(), image_root=folder.root / "images", decode_images=True)
+    problems = find_problems(folder.save(), ReadOptions(image_root=folder.root / "images"), decode_images=True)
     assert [(p.kind, p.image_id, p.ann_id) for p in problems] == [
         ("category", 3, 30), ("box", 2, 20), ("keypoints", 1, 10), ("image", 4, None),
     ]  # fmt: skip
@@ -259,7 +259,7 @@ def test_all_problems_are_listed(coco_folder):
 
 def test_no_problems(coco_folder):
     folder = coco_folder()
-    assert find_problems(folder.save(), image_root=folder.root / "images", decode_images=True) == []
+    assert find_problems(folder.save(), ReadOptions(image_root=folder.root / "images"), decode_images=True) == []
 
 
 WHOLE_FILE = {
@@ -297,7 +297,7 @@ def test_wrong_files_raise_in_either_mode(coco_folder, kind, on_error):
         load(folder, on_error=on_error)
     assert message in str(error.value) and "\n" not in str(error.value)
     assert str(folder.root / "annotations.json") in str(error.value)
-    problems = find_problems(folder.save(), image_root=folder.root / "images")
+    problems = find_problems(folder.save(), ReadOptions(image_root=folder.root / "images"))
     assert any(message in str(problem) for problem in problems)
 
 
@@ -340,7 +340,7 @@ def test_wrong_options():
     with pytest.raises(ValueError, match="on_error"):
         load_records("x.json", on_error="ignore")
     with pytest.raises(ValueError, match="other_categories"):
-        find_problems("x.json", other_categories="drop")
+        ReadOptions(other_categories="drop")
 
 
 def test_packed_bytes():
@@ -366,7 +366,9 @@ REAL = {
 @pytest.mark.parametrize("file", REAL)
 def test_reads_real_files(shared_data, file):
     images, num_keypoints, num_images, num_people, num_crowds = REAL[file]
-    records = load_records(shared_data / file, image_root=shared_data / images, num_keypoints=num_keypoints)
+    records = load_records(
+        shared_data / file, ReadOptions(image_root=shared_data / images, num_keypoints=num_keypoints)
+    )
     raw = json.loads((shared_data / file).read_text())
     assert len(records) == len(raw["images"]) == num_images
     assert len(records.boxes) == num_people
@@ -378,7 +380,7 @@ def test_reads_real_files(shared_data, file):
 def test_reads_instances_with_all_their_classes(shared_data):
     records = load_records(
         shared_data / "coco_mini/annotations/instances_train2017.json",
-        num_keypoints=0, classes=None, image_root=shared_data / "coco_mini/train2017",
+        ReadOptions(num_keypoints=0, classes=None, image_root=shared_data / "coco_mini/train2017"),
     )  # fmt: skip
     assert len(records.classes) == 80 and len(records.boxes) == 2945
 
@@ -387,6 +389,6 @@ def test_names_what_is_wrong_in_real_files(shared_data):
     folder = shared_data / "mmpose_samples"
     problems = find_problems(folder / "posetrack18/annotations/test_posetrack18_val.json")
     assert [problem.kind for problem in problems] == ["box", "box"] and "54.6 px" in problems[0].message
-    problems = find_problems(folder / "mpii/test_mpii_trb.json", num_keypoints=40)
+    problems = find_problems(folder / "mpii/test_mpii_trb.json", ReadOptions(num_keypoints=40))
     assert [problem.message for problem in problems] == ["bbox is missing"] * 5
     assert "holds a list" in find_problems(folder / "mpii/test_mpii.json")[0].message
