@@ -29,4 +29,4 @@ def test_what_is_missing_is_shown_and_named(monkeypatch, capsys):
     assert run(command.main, []) == 1
     captured = capsys.readouterr()
     assert "no-such-distribution     missing" in captured.out
-    assert captured.err.startswith("error: no-such-distribution is missing; mend it with: yolox-pose install")
+    assert captured.err.startswith("error: no-such-distribution is missing; install with: yolox-pose install")

@@ -51,7 +51,7 @@ def test_predict_takes_a_config_or_a_model(tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((9, 9, 3), np.uint8))
     for options in (["--config", "c.py"], ["--model", "m.onnx", "--checkpoint", "w.pth"]):
         assert run(predict, [str(tmp_path / "a.png"), *options]) == 2
-        assert "--config C and --checkpoint W go together" in capsys.readouterr().err
+        assert "--config C" in capsys.readouterr().err
     (tmp_path / "w.pth").write_bytes(b"")
     options = ["--config", "c.py", "--checkpoint", str(tmp_path / "w.pth"), "--backend", "opencv"]
     assert run(predict, [str(tmp_path / "a.png"), *options]) == 2

@@ -383,7 +383,7 @@ def test_evaluating_files_imports_no_torch(repo_root):
 def test_missing_engine_is_one_line_with_the_command_that_mends_it(monkeypatch):
     monkeypatch.setattr("yolox_pose.utils.dependencies.metadata.version", _not_installed)
     monkeypatch.setattr("yolox_pose.utils.dependencies.find_spec", lambda name: None)
-    with pytest.raises(YOLOXPoseError, match="^hotcoco is missing; mend it with: yolox-pose install"):
+    with pytest.raises(YOLOXPoseError, match="^hotcoco is missing; install with: yolox-pose install"):
         evaluate(tiny_set(), [detection()])
 
 

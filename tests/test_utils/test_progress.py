@@ -1,16 +1,9 @@
-"""The progress bar, with tqdm and without."""
-
-import sys
-
-import pytest
+"""The progress bar."""
 
 from yolox_pose.utils.progress import track
 
 
-@pytest.mark.parametrize("tqdm", [True, False])
-def test_items_pass_and_are_counted(monkeypatch, capsys, tqdm):
-    if not tqdm:
-        monkeypatch.setitem(sys.modules, "tqdm", None)
+def test_items_pass_and_are_counted(capsys):
     assert list(track(range(5), "counting")) == list(range(5))
     assert list(track(iter("ab"), "letters", total=2)) == ["a", "b"]
     captured = capsys.readouterr()
@@ -18,10 +11,9 @@ def test_items_pass_and_are_counted(monkeypatch, capsys, tqdm):
     assert "5/5" in captured.err and "2/2" in captured.err
 
 
-def test_without_tqdm_and_without_a_total(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "tqdm", None)
+def test_without_a_total_items_are_counted(capsys):
     assert list(track(iter("abc"), "letters")) == list("abc")
-    assert capsys.readouterr().err.startswith("letters: 3 [")
+    assert "letters: 3it" in capsys.readouterr().err
 
 
 def test_disabled_shows_nothing(capsys):

@@ -100,7 +100,7 @@ def check_options(options: ExportOptions) -> ExportOptions:
     missing = [name for name in _needed(options) if not _is_installed(name)]
     if missing:
         raise MissingDependencyError(
-            f"{', '.join(missing)} is missing, which --format {options.format} needs; mend it with: "
+            f"{', '.join(missing)} is missing, which --format {options.format} needs; install it with: "
             f"pip install yolox-pose[{'export-int8' if missing == ['nncf'] else chosen.extra}]"
         )
     return options._replace(layout=layout)

@@ -1,1 +1,1 @@
-"""Progress, background work, JSON files, optional dependencies: helpers that know nothing about poses."""
+"""Progress bars, background work, JSON files and optional dependencies: helpers that know nothing about poses."""

@@ -1,4 +1,4 @@
-"""Work that goes on while other work goes on: reading ahead, and writing behind."""
+"""Run work in threads: read items ahead, compute results in order, write in the background."""
 
 from __future__ import annotations
 
@@ -17,22 +17,28 @@ _END = object()
 
 
 class _Failure:
+    """Error of the thread that draws items, to be raised by the consumer."""
+
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
 def usable_cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
-    """Yield ``items``, which a thread draws ahead, at most ``depth`` of them.
+    """Yield items that a thread draws ahead of the consumer.
 
-    An error in ``items`` is raised where its item would have come. When the consumer stops early, the thread ends after the
-    item it is at, and closes ``items`` if it is a generator.
+    An error in ``items`` is raised at the position of the failed item. When the consumer stops early, the thread ends after
+    the item that it is drawing, and closes ``items`` if it is a generator.
+
+    Args:
+        items: Items to draw.
+        depth: Maximum number of items that are drawn ahead.
     """
     ahead: queue.Queue = queue.Queue(maxsize=max(depth, 1))
     stop = threading.Event()
@@ -73,13 +79,14 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
 
 
 def in_order(calls: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
-    """Yield the results of calls in their order, while several threads make the next ones.
+    """Yield the results of calls in their order, while several threads compute the next ones.
 
-    An error is raised where its result would have come. When the consumer stops early, calls that have not begun are not made.
+    An error is raised at the position of the failed result. When the consumer stops early, calls that have not started are
+    cancelled.
 
     Args:
-        calls: Drawn by the consumer's thread, at most twice ``workers`` ahead.
-        workers: Threads; 1 makes each call when its turn comes, in the consumer's thread.
+        calls: Functions without arguments. The consumer's thread draws at most ``2 * workers`` of them ahead.
+        workers: Number of threads; 1 runs each call in the consumer's thread when its result is needed.
     """
     if workers == 1:
         for call in calls:
@@ -99,13 +106,13 @@ def in_order(calls: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
 
 
 class BackgroundWorker:
-    """A thread that makes calls one after the other, in the order in which they were given.
+    """Thread that runs calls one after the other, in the order of submission.
 
-    The first call that fails is the last: its error is raised by the next :meth:`submit` or by :meth:`close`. As a context
-    manager it waits at the end until all calls are made.
+    After a failed call no further call is run: the next :meth:`submit` or :meth:`close` raises its error. A context manager
+    waits at its end until all calls are finished.
 
     Args:
-        depth: Calls that may wait; :meth:`submit` waits while there are more.
+        depth: Maximum number of waiting calls; :meth:`submit` blocks while the queue is full.
     """
 
     def __init__(self, depth: int = 8) -> None:
@@ -115,12 +122,12 @@ class BackgroundWorker:
         self._thread.start()
 
     def submit(self, function: Callable[..., Any], *args: Any) -> None:
-        """Have ``function(*args)`` called."""
+        """Schedule ``function(*args)``."""
         self._raise()
         self._calls.put((function, args))
 
     def close(self) -> None:
-        """Wait until all calls are made."""
+        """Wait until all calls are finished."""
         if self._thread.is_alive():
             self._calls.put(None)
             self._thread.join()

@@ -1,4 +1,4 @@
-"""What the package needs to be installed, and the one line that says what is missing and how to mend it."""
+"""Check that the packages of the training stack are installed and new enough."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ INSTALL_COMMAND = "yolox-pose install (or make env in a checkout)"
 
 
 class MissingDependencyError(YOLOXPoseError, ImportError):
-    """A package that is needed is missing or too old. Exit code 1."""
+    """A required package is missing or too old. Exit code 1."""
 
 
 class Dependency(NamedTuple):
-    """A module that is imported.
+    """Package that the training stack imports.
 
     Args:
-        module: Name in an ``import``.
-        minimum: Lowest version that works, empty for any.
-        distributions: Names under which pip may have installed it; the maintained forks ``onedl-*`` among them.
+        module: Name of the module to import.
+        minimum: Lowest version that works; empty for any version.
+        distributions: Names of the distributions on PyPI that contain the module, with the maintained forks ``onedl-*``.
     """
 
     module: str
@@ -55,11 +55,17 @@ TRAINING = (
     Dependency("terminaltables", "", ("terminaltables",)),
     Dependency("tqdm", "", ("tqdm",)),
 )
-"""What training, evaluation and inference with PyTorch import, in the order in which it is reported."""
+"""Packages that training, evaluation and inference with PyTorch import, in the order of the report."""
 
 
 class Installed(NamedTuple):
-    """What is installed of a dependency; ``version`` is None where the module is absent, "" where it is unknown."""
+    """Installed version of a dependency.
+
+    Attributes:
+        dependency: The dependency.
+        distribution: Name of the installed distribution, or of the first one of an absent module.
+        version: Version; None if the module is absent, empty if its version is unknown.
+    """
 
     dependency: Dependency
     distribution: str
@@ -67,7 +73,7 @@ class Installed(NamedTuple):
 
     @property
     def problem(self) -> str:
-        """What is wrong in a few words, empty if nothing is."""
+        """Problem in a few words; empty if there is none."""
         if self.version is None:
             return f"{self.distribution} is missing"
         minimum = self.dependency.minimum
@@ -77,7 +83,7 @@ class Installed(NamedTuple):
 
 
 def look_up(dependency: Dependency) -> Installed:
-    """Return what is installed of ``dependency``, without importing it."""
+    """Find the installed version of a dependency, without importing it."""
     for name in dependency.distributions:
         try:
             return Installed(dependency, name, metadata.version(name))
@@ -88,16 +94,16 @@ def look_up(dependency: Dependency) -> Installed:
 
 
 def require(dependencies: Iterable[Dependency] = TRAINING) -> None:
-    """Check ``dependencies``.
+    """Check that dependencies are installed and new enough.
 
     Raises:
-        MissingDependencyError: In one line: what is missing or too old, what was found, and the command that mends it.
+        MissingDependencyError: If one is not; one line with all problems and the command that installs them.
     """
-    problems = [found.problem for found in map(look_up, dependencies) if found.problem]
+    problems = [package.problem for package in map(look_up, dependencies) if package.problem]
     if problems:
-        raise MissingDependencyError(f"{', '.join(problems)}; mend it with: {INSTALL_COMMAND}")
+        raise MissingDependencyError(f"{', '.join(problems)}; install with: {INSTALL_COMMAND}")
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version, its local and pre-release parts left out: "2.13.0+cpu" gives (2, 13, 0)."""
+    """Return the numbers of a version without its local and pre-release parts: "2.13.0+cpu" gives (2, 13, 0)."""
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[+a-z]", version)[0]))

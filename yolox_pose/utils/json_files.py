@@ -1,4 +1,4 @@
-"""JSON files in and out."""
+"""Read and write JSON files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from yolox_pose.errors import DataError
 
 @contextlib.contextmanager
 def paused_gc() -> Iterator[None]:
-    """Keep Python's cycle collector from searching millions of new numbers and lists, which takes half of the time."""
+    """Pause Python's garbage collector, which takes half of the time of parsing millions of numbers."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -25,25 +25,38 @@ def paused_gc() -> Iterator[None]:
             gc.enable()
 
 
-def read_json(path: str | Path, what: str) -> Any:
+def read_json(path: str | Path, kind: str) -> Any:
     """Parse a JSON file.
 
+    Args:
+        path: Path of the file.
+        kind: Kind of file, for messages, such as ``annotation file``.
+
     Raises:
-        DataError: If it is missing, unreadable or no JSON; one line that begins with ``what`` and names the file.
+        DataError: If the file is missing, unreadable or not valid JSON; one line that names kind and file.
     """
     try:
         with open(path, encoding="utf-8") as file, paused_gc():
             return json.load(file)
     except FileNotFoundError:
-        raise DataError(f"{what} not found: {path}") from None
+        raise DataError(f"{kind} not found: {path}") from None
     except OSError as error:
-        raise DataError(f"{what} cannot be read: {path}: {error.strerror}") from None
+        raise DataError(f"{kind} cannot be read: {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{what} is not valid JSON: {path}: {error}") from None
+        raise DataError(f"{kind} is not valid JSON: {path}: {error}") from None
 
 
 def write_json(path: str | Path, content: Any, indent: int | None = None) -> Path:
-    """Write to a temporary file and rename, so that a kill never leaves half a file."""
+    """Write a JSON file atomically: a killed process leaves the old file or the new one.
+
+    Args:
+        path: Path of the file; missing folders are made.
+        content: Plain values.
+        indent: Spaces of indentation; None writes one line.
+
+    Returns:
+        The path.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -102,7 +102,7 @@ def open_backend(
         if error.name is None or error.name.partition(".")[0] != entry.package:
             raise
         raise MissingDependencyError(
-            f"{name} is missing, which runs {path.name}; mend it with: pip install yolox-pose[{entry.extra}]"
+            f"{name} is missing, which runs {path.name}; install it with: pip install yolox-pose[{entry.extra}]"
         ) from None
     backend: Backend = getattr(module, entry.loader)(path, description, size, threads)
     return backend
