@@ -17,6 +17,7 @@ from yolox_pose.checkpoints.layouts import Layout, find_layout, to_own
 from yolox_pose.checkpoints.preprocessing import describe_preprocessing
 from yolox_pose.compat.torch_load import load
 from yolox_pose.errors import DataError, UsageError
+from yolox_pose.weights.table import LEGACY_PREPROCESSING, find_by_file
 
 SAFETENSORS = ".safetensors"
 METADATA_KEY = "yolox_pose.meta"
@@ -24,6 +25,10 @@ METADATA_KEY = "yolox_pose.meta"
 WEIGHT_KEYS = ("state_dict", "model")
 """Where files keep the weights: OpenMMLab's, Megvii's. Both hold the averaged (EMA) weights there if there are two sets:
 MMEngine's hook exchanges them before it saves (``ema_state_dict`` then is the raw set), Megvii's trainer saves the average."""
+
+
+TRACKER_PREFIX = "detector."
+"""Prefix of a detector's tensors in the files of trackers."""
 
 
 class Checkpoint(NamedTuple):
@@ -35,6 +40,7 @@ class Checkpoint(NamedTuple):
         layout: How they were named in the file.
         dataset_meta: Classes, skeleton, preprocessing (:mod:`yolox_pose.checkpoints.preprocessing`).
         constants: Keys of the file that are no weights of the network and were left out.
+        config: Text of the config that the training wrote into the file; empty if there is none.
     """
 
     name: str
@@ -42,6 +48,7 @@ class Checkpoint(NamedTuple):
     layout: Layout
     dataset_meta: dict[str, Any]
     constants: tuple[str, ...] = ()
+    config: str = ""
 
 
 def read_checkpoint(path: str | os.PathLike[str], *, legacy: bool = False) -> Checkpoint:
@@ -64,22 +71,45 @@ def read_content(name: str) -> Any:
     return _read_safetensors(name) if name.endswith(SAFETENSORS) else load(name)
 
 
-def parse_checkpoint(content: Any, name: str, *, legacy: bool = False) -> Checkpoint:
-    """Find weights, layout and origin in the content of a file; arguments and errors as of :func:`read_checkpoint`."""
+def parse_checkpoint(content: Any, name: str, *, legacy: bool = False, backbone_only: bool = False) -> Checkpoint:
+    """Find weights, layout and origin in the content of a file.
+
+    Args:
+        content: Content of the file.
+        name: Its path. Megvii's weights before version 0.1.1 are known by the name that ``yolox-pose weights`` gives them.
+        legacy: Whether these are Megvii's weights before version 0.1.1.
+        backbone_only: Whether only the backbone is used, so that weights of RTMO will do.
+
+    Raises:
+        DataError: If the file holds no weights, or those of something else.
+    """
     tensors = _find_weights(content)
     if not tensors:
         raise DataError(f"checkpoint {name} holds no weights (a 'state_dict' of tensors)")
     tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
+    tensors, others = _detector_of_tracker(tensors)
+    published = find_by_file(name)
+    legacy = legacy or (published is not None and published.preprocessing == LEGACY_PREPROCESSING)
     try:
-        layout = find_layout(tensors)
+        layout = find_layout(tensors, backbone_only=backbone_only)
     except DataError as error:
         raise DataError(f"checkpoint {name}: {error}") from None
     names = {key: to_own(key, layout) for key in tensors}
     weights = {own: tensors[key] for key, own in names.items() if own is not None}
-    constants = tuple(key for key, own in names.items() if own is None)
+    constants = (*(key for key, own in names.items() if own is None), *others)
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
-    return Checkpoint(name, weights, layout, describe_preprocessing(layout, weights, meta, legacy), constants)
+    config = meta.get("cfg")
+    dataset_meta = describe_preprocessing(layout, weights, meta, legacy)
+    return Checkpoint(name, weights, layout, dataset_meta, constants, config if isinstance(config, str) else "")
+
+
+def _detector_of_tracker(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the detector of a tracker's file (ByteTrack, StrongSORT in MMTracking), and the names of the other tensors."""
+    detector = {key[len(TRACKER_PREFIX) :]: value for key, value in tensors.items() if key.startswith(TRACKER_PREFIX)}
+    if not detector:
+        return tensors, ()
+    return detector, tuple(key for key in tensors if not key.startswith(TRACKER_PREFIX))
 
 
 def _find_weights(content: Any) -> dict[str, Tensor] | None:

@@ -144,11 +144,12 @@ _INSIDE_RESIDUAL = (("conv1", "layer1"), ("conv2", "layer2"))
 _DEPTHWISE = ((".depthwise_conv.", ".dconv."), (".pointwise_conv.", ".pconv."))
 
 
-def find_layout(keys: Iterable[str]) -> Layout:
+def find_layout(keys: Iterable[str], *, backbone_only: bool = False) -> Layout:
     """Recognise the layout of weights by their keys.
 
     Args:
         keys: Names of the tensors, without a leading ``module.``.
+        backbone_only: Whether only the backbone is used. RTMO's has the names and the network of this package.
 
     Raises:
         DataError: If no layout fits, or it is one that cannot be used; says why.
@@ -162,6 +163,13 @@ def find_layout(keys: Iterable[str]) -> Layout:
         raise DataError(
             "these are weights of TI's edgeai-yolox, whose keypoint branch is another one: two convolutions instead of "
             "four, x, y and confidence interleaved in one output, decoded as (2 * offset - 0.5 + grid) * stride"
+        )
+    if any_starts("head.dcc.") or any_starts("neck.fpn_blocks."):
+        if backbone_only:
+            return OWN
+        raise DataError(
+            "these are weights of RTMO, whose neck and head are not YOLOX's; its backbone is: 'yolox-pose train CONFIG "
+            "--load-from W --only backbone' starts a training from it"
         )
     if any_starts("backbone.backbone."):
         return LAYOUTS["megvii-darknet53" if any_starts("backbone.out1_cbl.") else "megvii"]

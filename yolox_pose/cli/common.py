@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolox_pose.errors import UsageError
-from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_weights
+from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_model, find_weights, names_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -79,12 +79,14 @@ def choose_model(config: str | None, checkpoint: str | None) -> tuple[str, Path]
     """Return the config and the weights of a command, and announce the bundled model where neither is given.
 
     Raises:
-        UsageError: If only one of them is given, or the weights do not exist.
+        UsageError: If a config is given alone, the weights do not exist, or no config belongs to them.
     """
-    if (config is None) != (checkpoint is None):
+    if checkpoint is None and names_weights(config):
+        config, checkpoint = None, config
+    if checkpoint is not None:
+        return find_model(config, checkpoint)
+    if config is not None:
         raise UsageError("--config C and --checkpoint W go together; leave both out to use the bundled model")
-    if config is not None and checkpoint is not None:
-        return config, find_weights(checkpoint)
     weights = find_weights(BUNDLED_NAME)
-    print(f"model: {weights.stem} from the package (choose another with --config C --checkpoint W)")
+    print(f"model: {weights.stem} from the package (better ones: --checkpoint s, or see 'yolox-pose weights list')")
     return BUNDLED.config, weights

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from yolox_pose.cli.model_options import add_weights_option
 from yolox_pose.errors import UsageError
 
 TARGETS = ("yolox-pose", "mmpose", "mmdet", "mmyolo", "megvii")
@@ -29,7 +30,12 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="SRC", help="weights: .pth, .safetensors, or .onnx of a detector")
+    parser.add_argument(
+        "source",
+        metavar="SRC",
+        help="weights: .pth, .safetensors, .onnx of a detector, or a name that 'yolox-pose weights list' shows",
+    )
+    add_weights_option(parser)
     parser.add_argument("target", metavar="DST", help="file to write: .pth, .pt or .safetensors")
     parser.add_argument("--config", help="write what this config's model takes, its classes found by name")
     parser.add_argument(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from yolox_pose.cli.model_options import add_model_arguments, choose_positional_model
 from yolox_pose.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", help="config file, or the name of a config of this package")
-    parser.add_argument("checkpoint", help="weights of the model; or bundled, as for the config")
+    add_model_arguments(parser)
     parser.add_argument("--format", required=True, metavar="FORMAT", help=", ".join(FORMATS))
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write to (default: exported/<config name>-<format>)"
@@ -67,16 +67,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    args = build_parser().parse_args(argv)
+    args = build_parser().parse_intermixed_args(argv)
     from yolox_pose.export.options import check_options
-    from yolox_pose.weights import find_weights
 
     options = check_options(read_options(args))
-    checkpoint = find_weights(args.checkpoint)
-    out = args.out or Path("exported") / f"{Path(args.config).stem}-{args.format}"
+    config, checkpoint = choose_positional_model(args.config, args.checkpoint)
+    out = args.out or Path("exported") / f"{Path(config).stem}-{args.format}"
     from yolox_pose.export.exporting import export_model
 
-    done = export_model(args.config, checkpoint, out, options, pictures=args.check, overwrite=args.overwrite)
+    done = export_model(config, checkpoint, out, options, pictures=args.check, overwrite=args.overwrite)
     print(report(done))
     if args.format == "tensorrt":
         print(f"engine:   run python {done.model.parent / 'build_engine.py'} {done.model} where TensorRT is")

@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from yolox_pose.cli.common import check_file, choose_model
+from yolox_pose.cli.model_options import add_weights_option
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.utils.progress import track
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   python demo/demo.py photo.jpg
+  python demo/demo.py photo.jpg --model s
   python demo/demo.py photo.jpg --config C.py --checkpoint W.pth
   python demo/demo.py photos/ 'more/**/*.png' --config C.py --checkpoint W.pth --out drawn --json drawn/results.json
   python demo/demo.py match.mp4 --track --smooth --config C.py --checkpoint W.pth --csv match.csv
@@ -85,9 +88,15 @@ def _add_model(model: argparse._ArgumentGroup) -> None:
         help="config file, or the name of a config of this package (default: the bundled model, with --checkpoint)",
     )
     which.add_argument(
-        "--model", type=Path, metavar="M", help="exported model (.onnx, .xml, .param): runs without torch"
+        "--model",
+        metavar="M",
+        help="exported model (.onnx, .xml, .param), which runs without torch; or weights: a name that 'yolox-pose weights "
+        "list' shows, such as s, a URL or a file",
     )
-    model.add_argument("--checkpoint", metavar="W", help="weights of the config's model")
+    model.add_argument(
+        "--checkpoint", metavar="W", help="weights: a name, a URL, or a file with --config C if it holds none"
+    )
+    add_weights_option(model)
     model.add_argument(
         "--backend",
         metavar="B",
@@ -213,10 +222,12 @@ def _make_crops_folder(folder: Path, overwrite: bool) -> None:
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    from yolox_pose.cli.common import check_file, choose_model
+    from yolox_pose.inference.inferencer import is_exported
 
+    if args.model is not None and not is_exported(args.model) and args.checkpoint is None:
+        args.model, args.checkpoint = None, args.model
     if args.model is not None and args.checkpoint is not None:
-        raise UsageError("--checkpoint W goes with --config C; an exported --model has its own weights")
+        raise UsageError("--config C and --checkpoint W go together; an exported --model has its own weights")
     if args.model is None:
         args.config, args.checkpoint = choose_model(args.config, args.checkpoint)
         if args.backend is not None:

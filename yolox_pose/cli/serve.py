@@ -6,6 +6,8 @@ import argparse
 import webbrowser
 from collections.abc import Sequence
 
+from yolox_pose.cli.common import choose_model
+from yolox_pose.cli.model_options import add_weights_option
 from yolox_pose.errors import UsageError
 
 EXAMPLES = """examples:
@@ -29,7 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="C",
         help="config file, or the name of a config of this package (default: the bundled model, with --checkpoint)",
     )
-    parser.add_argument("--checkpoint", metavar="W", help="weights of the config's model")
+    parser.add_argument(
+        "--checkpoint", metavar="W", help="weights: a file, a name that 'yolox-pose weights list' shows, or a URL"
+    )
+    add_weights_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)"
@@ -53,7 +58,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError(f"--port must be between 0 and 65535, not {args.port}")
     if min(args.max_mb, args.max_megapixels) <= 0:
         raise UsageError("--max-mb and --max-megapixels must be above 0")
-    from yolox_pose.cli.common import choose_model
     from yolox_pose.inference.inferencer import PoseInferencer
     from yolox_pose.serve.server import Limits, PoseServer, describe_model, is_loopback
 

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolox_pose.cli.common import add_config_options, add_data_option, add_run_options, default_work_dir
+from yolox_pose.cli.model_options import add_model_arguments, choose_positional_model
 from yolox_pose.coco.results import METRICS_FILE, check_output_folder, metrics_table, write_metrics
 from yolox_pose.config import load_config, use_data
 from yolox_pose.errors import UsageError
-from yolox_pose.weights import find_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 EXAMPLES = """examples:
   python tools/test.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py work_dirs/s/epoch_300.pth --out results
   python tools/test.py bundled bundled --data DIR
+  python tools/test.py s --data DIR
   python tools/test.py CONFIG CHECKPOINT --cfg-options test_dataloader.batch_size=8
   python tools/test.py CONFIG CHECKPOINT --tta --tta-scales 0.8 1 1.2
   python tools/test.py CONFIG CHECKPOINT --streaming 30 --latency-ms 50 --forecast
@@ -33,8 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", help="config file, or the name of a config of this package")
-    parser.add_argument("checkpoint", help="weights in any known layout, or 'bundled' for the weights in the package")
+    add_model_arguments(parser)
     parser.add_argument("--out", metavar="DIR", help="folder for metrics.json and the predictions (COCO results)")
     parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
     parser.add_argument("--work-dir", help="folder for the log (default: work_dirs/<config name>)")
@@ -68,16 +68,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    args = build_parser().parse_args(argv)
+    args = build_parser().parse_intermixed_args(argv)
     _check_options(args)
     from yolox_pose.engine import launch
 
     # Read the config and choose device and processes
     out = None if args.out is None else check_output_folder(args.out, overwrite=args.overwrite)
     device = launch.select_device(args.device)
-    config = load_config(args.config, args.cfg_options, args.seed)
-    config.work_dir = args.work_dir or default_work_dir(config, args.config)
-    config.load_from = str(find_weights(args.checkpoint))
+    config_name, checkpoint = choose_positional_model(args.config, args.checkpoint)
+    config = load_config(config_name, args.cfg_options, args.seed)
+    config.work_dir = args.work_dir or default_work_dir(config, config_name)
+    config.load_from = str(checkpoint)
     if args.data is not None:
         use_data(config, args.data, ("test",))
     launch.setup_launcher(config, args.launcher, args.local_rank, device)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from yolox_pose.cli.common import add_config_options, add_data_option, add_run_options, default_work_dir
+from yolox_pose.cli.model_options import WEIGHTS_HELP, add_weights_option
 from yolox_pose.config import load_config, use_data
 
 EXAMPLES = """examples:
@@ -37,10 +38,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--load-from",
-        metavar="PATH",
-        help="start from these weights, in any known layout (docs/checkpoints.md); a detector works too, and 'bundled' "
-        "names the weights in the package",
+        metavar="W",
+        help=f"start from these weights, in any known layout (docs/checkpoints.md): {WEIGHTS_HELP}; a detector works too, and "
+        "'bundled' names the weights in the package",
     )
+    parser.add_argument(
+        "--only", choices=("backbone",), help="take only the backbone of --load-from; weights of RTMO work then, too"
+    )
+    add_weights_option(parser)
     detector = parser.add_mutually_exclusive_group()
     detector.add_argument(
         "--distill",
@@ -91,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     launch.check_sync_bn(config, args.launcher, device)
 
     # Apply the options of the training
-    training.set_start(config, args.resume, args.load_from)
+    training.set_start(config, args.resume, args.load_from, args.only)
     if args.distill is not None:
         training.distill(config, args.distill)
     if args.freeze_detector:

@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 
 from yolox_pose.errors import UsageError
-from yolox_pose.weights import BUNDLED, BUNDLED_NAME
+from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_model, find_published, is_address
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -31,7 +31,8 @@ def find_config(name_or_path: str | Path) -> Path:
 
     Args:
         name_or_path: An existing file, or a config of this package: its name or its path inside ``configs``, with or
-            without ``.py``. ``bundled`` stands for the config of the weights in the package.
+            without ``.py``. ``bundled``, a name of published weights or their URL stands for the config of those weights.
+            A checkpoint stands for the config that its training wrote into it.
 
     Raises:
         UsageError: If there is no such config (names the nearest ones), or several configs have the name.
@@ -39,6 +40,8 @@ def find_config(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
+    if is_address(str(name_or_path)):
+        return find_config(find_model(None, str(name_or_path))[0])
 
     # Look the name up among the paths inside the folder of configs
     root = resource_folder("configs")
@@ -54,6 +57,11 @@ def find_config(name_or_path: str | Path) -> Path:
         raise UsageError(f"config '{name_or_path}' is ambiguous: {', '.join(matches)}")
     if matches:
         return files[matches[0]]
+
+    # Look it up among the published weights
+    published = find_published(str(name_or_path))
+    if published is not None and published.config:
+        return find_config(published.config)
 
     stems = {key.rpartition("/")[2] for key in files}
     near = difflib.get_close_matches(path.stem, sorted(stems), n=3, cutoff=0.4)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from yolox_pose.config.files import find_config
 from yolox_pose.config.options import apply_options, parse_options
-from yolox_pose.errors import UsageError
+from yolox_pose.config.stored import read_stored_config
+from yolox_pose.errors import UsageError, YOLOXPoseError
+from yolox_pose.weights import WEIGHT_SUFFIXES
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -26,7 +28,7 @@ def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (
     """Read a config and apply the options of the command line.
 
     Args:
-        path: A file, or the name of a config of this package.
+        path: Whatever :func:`find_config` finds. A checkpoint gives the config in it.
         options: ``KEY=VALUE`` strings, or a mapping of dotted keys.
         seed: Seed that replaces the config's.
 
@@ -42,7 +44,9 @@ def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (
     from mmengine.registry import init_default_scope
 
     try:
-        config = Config.fromfile(str(file))
+        config = _stored_config(file) if file.suffix in WEIGHT_SUFFIXES else Config.fromfile(str(file))
+    except YOLOXPoseError:
+        raise
     except Exception as error:
         raise UsageError(f"config {file} cannot be read: {type(error).__name__}: {first_line(error)}") from error
     init_default_scope(config.get("default_scope", "yolox_pose"))
@@ -51,6 +55,14 @@ def load_config(path: str | Path, options: Sequence[str] | Mapping[str, Any] = (
         config.randomness = {**config.get("randomness", {}), "seed": seed}
     check_loaders(config)
     return config
+
+
+def _stored_config(checkpoint: Path) -> Config:
+    """Return the config in a checkpoint. Its file name is the one that MMEngine gives its copy in a work dir."""
+    from mmengine.config import Config
+
+    settings = read_stored_config(checkpoint)
+    return Config(settings, cfg_text=f"# The config in {checkpoint}", filename=str(checkpoint.with_suffix(".py")))
 
 
 def check_loaders(config: Config) -> None:

@@ -15,7 +15,7 @@ from yolox_pose.coco.results import PREDICTIONS_PREFIX
 from yolox_pose.engine.run import model_of
 from yolox_pose.engine.tta import TTASettings, apply_tta
 from yolox_pose.errors import UsageError
-from yolox_pose.models.loading import load_weights
+from yolox_pose.models.loading import load_weights, warn_of_other_config
 
 
 def evaluate(
@@ -54,6 +54,7 @@ def evaluate(
     # Apply the checkpoint's preprocessing, and test-time augmentation on top
     checkpoint = read_checkpoint(config.load_from)
     config.load_from = None
+    warn_of_other_config(config, checkpoint)
     apply_preprocessing(config, checkpoint.dataset_meta, threshold=not keep_threshold)
     if tta is not None:
         apply_tta(config, tta)

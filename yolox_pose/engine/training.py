@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolox_pose.errors import UsageError
-from yolox_pose.weights import find_weights
+from yolox_pose.weights import find_weights, resolve_checkpoint
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -28,25 +28,29 @@ def train(config: Config) -> None:
 
     if any(_is_tensorboard(backend) for backend in config.get("visualizer", {}).get("vis_backends") or []):
         check_tensorboard()
-    config.custom_hooks = [*(config.get("custom_hooks") or []), {"type": START_HOOK}]
+    config.custom_hooks = [*(config.get("custom_hooks") or []), {"type": START_HOOK, "only": config.get("load_only")}]
     Runner.from_cfg(config).train()
 
 
-def set_start(config: Config, resume: str | None, load_from: str | None) -> None:
+def set_start(config: Config, resume: str | None, load_from: str | None, only: str | None = None) -> None:
     """Set the weights that a run starts from: random ones, given ones, or those of an earlier run.
 
     Args:
         config: Config to change in place.
         resume: Checkpoint to continue, ``auto`` for the latest one in the work dir, or None.
         load_from: Weights to start a new run from, or None.
+        only: Part of ``load_from`` to take, ``'backbone'``, or None for all. It is noted as ``config.load_only``.
 
     Raises:
         UsageError: If both are given, or a file does not exist.
     """
+    if only is not None and load_from is None:
+        raise UsageError(f"--only {only} names a part of --load-from W: add --load-from")
     if resume is not None and load_from is not None:
         raise UsageError("--resume and --load-from exclude each other: a resumed run has its weights already")
     if load_from is not None:
-        config.load_from = str(find_weights(load_from))
+        config.load_from = str(resolve_checkpoint(load_from, backbone_only=only == "backbone").path)
+        config.load_only = only
     if resume is None:
         return
     config.resume = True
@@ -86,6 +90,8 @@ def distill(config: Config, path: str) -> None:
     """
     if not path and not config.get("load_from"):
         raise UsageError("--distill needs a teacher: add --load-from W, or name a detector")
+    if not path and config.get("load_only"):
+        raise UsageError("--only backbone leaves no detector to distill: name one with --distill W")
     checkpoint = str(find_weights(path)) if path else None
     hooks = [hook for hook in config.get("custom_hooks") or [] if hook.get("type") != DISTILLATION_HOOK]
     config.custom_hooks = [*hooks, {"type": DISTILLATION_HOOK, "checkpoint": checkpoint}]
@@ -99,6 +105,8 @@ def freeze_detector(config: Config) -> None:
     """
     if not config.get("load_from"):
         raise UsageError("--freeze-detector needs a trained detector: add --load-from W")
+    if config.get("load_only"):
+        raise UsageError("--freeze-detector needs a trained detector, and --only backbone leaves none: leave it out")
     if config.model.head.get("skeleton", "coco") is None:
         raise UsageError("--freeze-detector trains the keypoint branch alone, and the config's model has none")
     config.model.freeze_detector = True

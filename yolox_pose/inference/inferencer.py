@@ -23,7 +23,7 @@ from yolox_pose.structures.settings import settings_overrides
 from yolox_pose.structures.skeleton import Skeleton
 from yolox_pose.tracking import SmootherSettings, TrackerSettings
 from yolox_pose.utils.background import prefetch, usable_cores
-from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_weights
+from yolox_pose.weights import BUNDLED_NAME, find_model
 
 if TYPE_CHECKING:
     import torch
@@ -75,8 +75,10 @@ class PoseInferencer:
 
     Args:
         config: Config file (or :class:`mmengine.Config`) of the model, or an exported model: ``.onnx``, OpenVINO's ``.xml``
-            or ncnn's ``.param``. None, without a checkpoint, takes the model that comes with the package.
-        checkpoint: Its weights. None leaves those of a config random. An exported model has its own.
+            or ncnn's ``.param``. A name of published weights, their URL, or a checkpoint that holds its config stands for
+            both config and checkpoint. None, without a checkpoint, takes the model that comes with the package.
+        checkpoint: Its weights: a file, a published name or a URL. None leaves those of a config random. An exported model
+            has its own.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Exported models run where
             their runtime does.
         score_thr: Lowest score of a person.
@@ -105,7 +107,7 @@ class PoseInferencer:
         DataError: If the checkpoint does not fit the config.
 
     Example:
-        >>> pose = PoseInferencer()  # or PoseInferencer("config.py", "weights.pth")
+        >>> pose = PoseInferencer("s")  # or PoseInferencer(), or PoseInferencer("config.py", "weights.pth")
         >>> for result in pose("photos/"):
         ...     print(result.path, len(result), result.keypoints.shape)
     """
@@ -131,9 +133,7 @@ class PoseInferencer:
         settings = settings_overrides(score_thr=score_thr, nms_thr=nms_thr, max_per_img=max_per_img, nms=nms)
         self.batch_size = _checked_batch_size(batch_size)
         if config is None:
-            if checkpoint is not None:
-                raise UsageError(f"checkpoint {os.fspath(checkpoint)!r} was given without the config of its model")
-            config, checkpoint = BUNDLED.config, find_weights(BUNDLED_NAME)
+            config, checkpoint = find_model(None, BUNDLED_NAME if checkpoint is None else checkpoint)
         if is_exported(config):
             if checkpoint is not None or half or str(device) not in ("auto", "cpu"):
                 raise UsageError(

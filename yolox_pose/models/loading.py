@@ -13,9 +13,10 @@ from yolox_pose.checkpoints.files import Checkpoint, read_checkpoint
 from yolox_pose.checkpoints.matching import check_complete, match_weights
 from yolox_pose.checkpoints.preprocessing import adopt_normalization, stored_preprocessing
 from yolox_pose.config import load_config
+from yolox_pose.config.stored import describe_difference, parse_settings
 from yolox_pose.errors import UsageError
 from yolox_pose.registry import MODELS, SCOPE
-from yolox_pose.weights import find_weights
+from yolox_pose.weights import find_model, find_weights, names_weights
 
 from mmengine.config import Config  # isort: skip  (after the registry, which fills gaps of the stack)
 from mmengine.registry import init_default_scope  # isort: skip
@@ -54,8 +55,10 @@ def load_model(
     """Build a model, load its weights and switch it to evaluation.
 
     Args:
-        config: File, name of a config of this package, or :class:`mmengine.Config`.
-        checkpoint: File of weights, or ``'bundled'``; it is loaded as data, nothing in it runs. None leaves the weights random.
+        config: File, name of a config of this package, or :class:`mmengine.Config`. Without a checkpoint, what names
+            weights (:func:`yolox_pose.weights.names_weights`) stands for both.
+        checkpoint: Weights (:func:`yolox_pose.weights.resolve_checkpoint`), which are loaded as data: nothing in them runs.
+            None leaves the weights random.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Returns:
@@ -66,6 +69,8 @@ def load_model(
         DataError: If the checkpoint does not hold this model.
     """
     target = resolve_device(device)
+    if checkpoint is None and names_weights(config):
+        config, checkpoint = find_model(None, os.fspath(config))  # type: ignore[type-var]
     cfg = config if isinstance(config, Config) else load_config(os.fspath(config))
     if "model" not in cfg:
         raise UsageError(f"config {cfg.filename or ''} has no 'model'")
@@ -74,6 +79,7 @@ def load_model(
     else:
         found = read_checkpoint(find_weights(checkpoint))
         cfg = copy.deepcopy(cfg)
+        warn_of_other_config(cfg, found)
         adopt_normalization(cfg.model.setdefault("data_preprocessor", {}), stored_preprocessing(found.dataset_meta))
     init_default_scope(cfg.get("default_scope", SCOPE))
     model = MODELS.build(cfg.model)
@@ -82,6 +88,19 @@ def load_model(
         load_weights(model, found)
         model.dataset_meta = found.dataset_meta
     return model.to(target).eval()
+
+
+def warn_of_other_config(config: Config, checkpoint: Checkpoint) -> None:
+    """Log a line if the model of a config differs from that of the config in a checkpoint. The former is used."""
+    if not checkpoint.config:
+        return
+    try:
+        stored = parse_settings(checkpoint.config)
+    except (ValueError, SyntaxError, RecursionError):
+        return
+    difference = describe_difference(config.model.to_dict(), stored.get("model"))
+    if stored.get("default_scope") == SCOPE and difference:
+        logger.warning("the config in %s differs from the one that is used: %s", checkpoint.name, difference)
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:

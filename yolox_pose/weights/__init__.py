@@ -108,7 +108,12 @@ def names_weights(name: object) -> bool:
         return True
     if Path(text).is_file():
         return False
-    return text.startswith(HUB_SCHEME) or text.lower().startswith(URL_SCHEMES) or find_published(text) is not None
+    return is_address(text) or find_published(text) is not None
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is a URL, or ``hf:...``."""
+    return text.startswith(HUB_SCHEME) or text.lower().startswith(URL_SCHEMES)
 
 
 def find_model(config: str | None, checkpoint: str | os.PathLike[str]) -> tuple[str, Path]:

@@ -13,6 +13,7 @@ from yolox_pose.checkpoints.files import SAFETENSORS, parse_checkpoint, read_con
 from yolox_pose.checkpoints.matching import COUNTER, WeightMatch, check_start, log_fit, match_weights, part_of
 from yolox_pose.checkpoints.preprocessing import adopt_normalization, stored_preprocessing
 from yolox_pose.engine.run import classes_of, model_of
+from yolox_pose.errors import UsageError
 from yolox_pose.registry import HOOKS
 
 
@@ -30,11 +31,19 @@ class StartWeightsHook(Hook):
     Channel order and normalisation of the weights are taken over into the data preprocessor and written into the
     checkpoints of the run. (The padding side is that of the training itself.)
 
+    Args:
+        only: ``'backbone'`` takes only the backbone; the rest of the model stays new. None takes whatever the model has.
+
     Raises:
         DataError: If the weights are of no known layout or do not fit (:func:`yolox_pose.checkpoints.matching.check_start`).
     """
 
     priority = "HIGHEST"  # before the hook of the EMA model, which loads the same weights
+
+    def __init__(self, only: str | None = None) -> None:
+        if only not in (None, "backbone"):
+            raise UsageError(f"StartWeightsHook: only must be 'backbone' or None, not {only!r}")
+        self.only = only
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Replace the content of a file that was read, in place; a run that is resumed is given what it was written with."""
@@ -43,7 +52,10 @@ class StartWeightsHook(Hook):
             self._adopt(runner, meta.get("dataset_meta") or {})
             return
         name, model = runner._load_from, model_of(runner)
-        found = parse_checkpoint(checkpoint, name)
+        found = parse_checkpoint(checkpoint, name, backbone_only=self.only == "backbone")
+        if self.only is not None:
+            weights = {key: value for key, value in found.weights.items() if part_of(key) == self.only}
+            found = found._replace(weights=weights)
         own = model.state_dict()
         names = found.dataset_meta.get("classes")
         fit = match_weights(found.weights, own, source_classes=names, target_classes=classes_of(runner))
