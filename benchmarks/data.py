@@ -222,7 +222,7 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     ]
     drawn: dict[str, list[dict]] = {"cache": [], "peer": []}
     for epoch in progress(range(-(-args.statistics // args.samples)), lambda e: f"statistics, part {e + 1}"):
-        cached.seed = args.seed + epoch
+        cached.phase.seed = args.seed + epoch
         for name, dataset, scope in (("cache", cached, "yolox_pose"), ("peer", peer, "mmpose")):
             drawn[name] += map(_small, drawing(dataset, scope, args.samples, args.seed + epoch)())
     cases += compare(*(statistics(samples) for samples in drawn.values()))

@@ -74,7 +74,7 @@ def options(args: argparse.Namespace) -> list[str]:
         f"train_dataloader.batch_size={args.batch}",
         f"train_cfg.max_epochs={args.epochs}",
         f"param_scheduler.1.T_max={args.epochs}",
-        f"custom_hooks.1.num_last_epochs={args.epochs // 3}",
+        f"default_hooks.training_phase.num_last_epochs={args.epochs // 3}",
         "default_hooks.checkpoint.save_best=None",
         "default_hooks.checkpoint.rule=None",
         f"default_hooks.checkpoint.interval={args.epochs}",

@@ -151,9 +151,7 @@ def load(side: str, args: argparse.Namespace) -> Any:
             scheduler.T_max = args.epochs
     if side == "ours":
         config.test_dataloader = config.test_evaluator = config.test_cfg = None
-        for hook in config.custom_hooks:
-            if "num_last_epochs" in hook:
-                hook.num_last_epochs = args.epochs // 3
+        config.default_hooks.training_phase.num_last_epochs = args.epochs // 3
         if args.distill:
             distill(config, str(args.weights))
     if args.amp:

@@ -168,7 +168,7 @@ def _timed_parts(step: Any, args: argparse.Namespace) -> Marks:
         targets = collect_targets(data["data_samples"], priors, model.head.num_keypoints)
         model.head.assign(predictions, priors, targets)
         marks.set("assign")
-        losses = model.head.loss_of(predictions, data["inputs"].shape[-2:], data["data_samples"])
+        losses = model.head.loss(predictions, priors, data["data_samples"])
     marks.set("assign again and loss")
     wrapper.backward(wrapper.scale_loss(sum(value for key, value in losses.items() if "loss" in key)))
     marks.set("backward")

@@ -17,9 +17,8 @@ param_scheduler = [
         end=max_epochs - num_last_epochs, by_epoch=True, convert_to_iter_based=True),
     dict(type='ConstantLR', factor=1, begin=max_epochs - num_last_epochs, end=max_epochs, by_epoch=True),
 ]
+default_hooks = dict(training_phase=dict(num_last_epochs=num_last_epochs))
 custom_hooks = [
-    dict(type='yolox_pose.NonFiniteLossGuard'),
-    dict(type='yolox_pose.TrainingPhaseHook', num_last_epochs=num_last_epochs, priority=48),
     dict(type='mmpose.SyncNormHook', priority=48),
     dict(type='EMAHook', ema_type='yolox_pose.BatchedExpMomentumEMA', momentum=0.0002, update_buffers=True, priority=49),
 ]

@@ -44,7 +44,8 @@ test_evaluator = val_evaluator
 
 train_cfg = dict(dynamic_intervals=[(max_epochs - num_last_epochs, 1)])
 auto_scale_lr = dict(base_batch_size=64)
-default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))
+default_hooks = dict(
+    checkpoint=dict(save_best='coco/bbox_mAP'), training_phase=dict(num_last_epochs=num_last_epochs))
 
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='SGD', lr=base_lr, momentum=0.9, nesterov=True, weight_decay=0.0005),
@@ -58,8 +59,6 @@ param_scheduler = [
     dict(type='ConstantLR', factor=1, begin=max_epochs - num_last_epochs, end=max_epochs, by_epoch=True),
 ]
 custom_hooks = [
-    dict(type='yolox_pose.NonFiniteLossGuard'),
-    dict(type='yolox_pose.TrainingPhaseHook', num_last_epochs=num_last_epochs, priority=48),
     dict(type='mmpose.SyncNormHook', priority=48),
     dict(type='EMAHook', ema_type='yolox_pose.BatchedExpMomentumEMA', momentum=0.0001, update_buffers=True, priority=49),
 ]

@@ -12,8 +12,9 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     curves=dict(type='yolox_pose.CurvesHook'),
     checks=dict(type='yolox_pose.TrainingChecksHook'),
+    guard=dict(type='yolox_pose.NonFiniteLossGuard'),
+    training_phase=dict(type='yolox_pose.TrainingPhaseHook', num_last_epochs=0),
 )
-custom_hooks = [dict(type='yolox_pose.NonFiniteLossGuard')]
 
 env_cfg = dict(
     cudnn_benchmark=False,

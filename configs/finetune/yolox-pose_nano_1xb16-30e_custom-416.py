@@ -50,10 +50,10 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=200, by_epoch=False),
     dict(type='CosineAnnealingLR', eta_min=base_lr * 0.01, T_max=max_epochs, by_epoch=True, convert_to_iter_based=True),
 ]
-default_hooks = dict(checkpoint=dict(interval=3))
+default_hooks = dict(
+    checkpoint=dict(interval=3),
+    training_phase=dict(num_last_epochs=num_last_epochs, full_size_last=True))
 custom_hooks = [
-    dict(type='yolox_pose.NonFiniteLossGuard'),
-    dict(type='yolox_pose.TrainingPhaseHook', num_last_epochs=num_last_epochs, full_size_last=True, priority=48),
     dict(type='mmpose.SyncNormHook', priority=48),
     dict(type='EMAHook', ema_type='yolox_pose.BatchedExpMomentumEMA', momentum=0.002, gamma=200, update_buffers=True, priority=49),
 ]

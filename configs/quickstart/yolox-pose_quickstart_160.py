@@ -66,8 +66,6 @@ param_scheduler = [
 default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=1, save_best=None, rule=None))
 custom_hooks = [
-    dict(type='yolox_pose.NonFiniteLossGuard'),
-    dict(type='yolox_pose.TrainingPhaseHook', num_last_epochs=0),
     dict(type='yolox_pose.ProgressBarHook'),
     dict(type='EMAHook', ema_type='yolox_pose.BatchedExpMomentumEMA', momentum=0.005, gamma=200, update_buffers=True, priority=49),
 ]

@@ -48,7 +48,7 @@ def trained(shared_data, tmp_path_factory):
     printed = call(
         "tools/train.py", CONFIG, "--work-dir", work_dir, "--cfg-options",
         *data_options(shared_data / "coco_ci32", "train", "val"), "train_cfg.max_epochs=2", "train_cfg.val_interval=1",
-        "train_cfg.dynamic_intervals=None", "custom_hooks.1.num_last_epochs=1", "param_scheduler.0.end=1",
+        "train_cfg.dynamic_intervals=None", "default_hooks.training_phase.num_last_epochs=1", "param_scheduler.0.end=1",
         "train_dataloader.dataset.input_size=128,128", "model.data_preprocessor.random_size=96,160",
         "val_dataloader.dataset.input_size=128,128", "default_hooks.checkpoint.interval=1",
     )  # fmt: skip

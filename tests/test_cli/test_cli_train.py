@@ -102,7 +102,7 @@ def test_the_command_tells_that_sync_bn_needs_gpus(capsys):
 @pytest.mark.slow
 def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(crowd, tmp_path):
     """Also over the switch to the last phase, and with another number of workers."""
-    phase = ["custom_hooks.1.num_last_epochs=1", "train_dataloader.dataset.skip_transforms=YOLOXPoseHSV,"]
+    phase = ["default_hooks.training_phase.num_last_epochs=1", "train_dataloader.dataset.skip_transforms=YOLOXPoseHSV,"]
     train(crowd, tmp_path / "whole", *phase, "default_hooks.checkpoint.max_keep_ckpts=5", epochs=3)
     log = sorted((tmp_path / "whole").rglob("*.log"))[0].read_text()
     assert "Epoch 3: last phase" in log

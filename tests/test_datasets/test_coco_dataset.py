@@ -66,11 +66,11 @@ def test_same_samples_with_any_number_of_workers_and_after_a_resume(coco_folder)
 
 def test_final_pipeline_from_the_final_epoch_on(coco_folder):
     data = dataset(coco_folder())
-    data.final_epoch = 3
+    data.phase.final_epoch = 3
     letterboxed = [data[SampleKey(epoch, 0)]["data_samples"].letterbox != (1, 1, 0, 0) for epoch in range(5)]
     assert letterboxed == [False, False, False, True, True]
     same = dataset(coco_folder(), final_pipeline=None)
-    same.final_epoch = 0
+    same.phase.final_epoch = 0
     assert same[0]["data_samples"].letterbox == (1, 1, 0, 0)
 
 
@@ -233,7 +233,7 @@ def test_real_images_through_both_pipelines(shared_data, part):
     options = {"pipeline": TRAIN, "final_pipeline": FINAL, "indices": 12}
     data = CocoPoseDataset(f"annotations/{part}.json", root, {"img": "images"}, **options)
     for epoch in (0, 9):
-        data.final_epoch = 5
+        data.phase.final_epoch = 5
         for index in range(len(data)):
             item = data[SampleKey(epoch, index)]
             labels = item["data_samples"].gt_instance_labels

@@ -93,7 +93,7 @@ def coco(shared_data):
     config.data_root = str(shared_data / "coco_ci32")
     config.input_size = (192, 192)
     data = DATASETS.build(config)
-    data.final_epoch = 5
+    data.phase.final_epoch = 5
     return data
 
 

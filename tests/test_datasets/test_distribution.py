@@ -58,7 +58,7 @@ def theirs(benchmark, annotations):
 def differences(benchmark, annotations, theirs, **settings):
     dataset = benchmark.our_dataset(annotations, **settings)
     samples = []
-    for dataset.seed in range(SAMPLES // 40):  # a sample is a function of the seed and its index
+    for dataset.phase.seed in range(SAMPLES // 40):  # a sample is a function of the seed and its index
         samples += benchmark.drawing(dataset, "yolox_pose", 40, 0)()
     return off(benchmark, benchmark.statistics(samples), theirs)
 

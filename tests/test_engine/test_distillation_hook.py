@@ -57,7 +57,7 @@ def test_the_start_is_kept_with_the_row_of_its_class_and_without_keypoints(detec
     path, model = detector
     run, hook = runner(path), DistillationHook(score=1.5, box=2)
     hook.before_train(run)
-    kept, weights = run.model._kept
+    kept, weights = run.model._teacher
     assert weights == (1.5, 2) and kept.head.num_keypoints == 0
     assert not kept.training and not any(p.requires_grad for p in kept.parameters())
     rows = kept.head.head_module.out_cls[1].weight, model.head.head_module.out_cls[1].weight
@@ -71,14 +71,14 @@ def test_the_detector_is_no_part_of_the_model(detector):
     DistillationHook().before_train(run)
     assert list(run.model.state_dict()) == before
     run.model.train()
-    assert not run.model._kept[0].training
+    assert not run.model._teacher[0].training
 
 
 def test_the_losses_hold_the_model_at_what_the_detector_says(detector):
     run = runner(detector[0])
     plain = run.model.loss(IMAGES, samples()).keys()
     DistillationHook().before_train(run)
-    kept = run.model._kept[0]
+    kept = run.model._teacher[0]
     apart = run.model.loss(IMAGES, samples())
     assert apart.keys() - plain == {"loss_distill_score", "loss_distill_box"}
     run.model.load_state_dict(kept.state_dict(), strict=False)
@@ -94,7 +94,7 @@ def test_a_resumed_run_keeps_what_it_kept(detector):
     run, resumed = runner("epoch_3.pth", resume=True), DistillationHook()
     resumed.after_load_checkpoint(run, saved)
     resumed.before_train(run)
-    assert run.model._kept is not None and resumed.checkpoint == detector[0]
+    assert run.model._teacher is not None and resumed.checkpoint == detector[0]
     with pytest.raises(DataError, match="no detector to keep"):
         DistillationHook().before_train(runner("epoch_3.pth", resume=True))
 

@@ -1,4 +1,5 @@
 import os
+import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -16,11 +17,12 @@ from yolox_pose.engine.hooks.checkpoint import AtomicLocalBackend
 from yolox_pose.engine.optim import YOLOXPoseOptimConstructor
 from yolox_pose.engine.optim.constructor import ClipWithoutWaiting
 from yolox_pose.errors import YOLOXPoseError
+from yolox_pose.structures.phase import TrainingPhase
 
 
 def make_runner(**kwargs):
-    model = SimpleNamespace(data_preprocessor=SimpleNamespace(seed=None), head=SimpleNamespace(late=False))
-    loader = SimpleNamespace(dataset=SimpleNamespace(final_epoch=None, seed=None), sampler=SimpleNamespace(seed=None))
+    model = SimpleNamespace(data_preprocessor=SimpleNamespace(), head=SimpleNamespace())
+    loader = SimpleNamespace(dataset=SimpleNamespace(), sampler=SimpleNamespace())
     runner = SimpleNamespace(
         model=model, train_dataloader=loader, max_epochs=10, epoch=0, iter=0, max_iters=20, seed=42,
         logger=SimpleNamespace(info=lambda text: None), optim_wrapper=SimpleNamespace(),
@@ -31,29 +33,40 @@ def make_runner(**kwargs):
 
 @pytest.mark.parametrize("resumed_at", [0, 6, 7, 9])
 def test_the_last_phase_depends_on_the_epoch_alone(resumed_at):
-    hook, runner = TrainingPhaseHook(num_last_epochs=3), make_runner()
+    lines = []
+    hook = TrainingPhaseHook(num_last_epochs=3, full_size_last=True)
+    runner = make_runner(epoch=resumed_at, logger=SimpleNamespace(info=lines.append))
     hook.before_train(runner)
-    late = []
+    use_l1, full_size = [], []
     for runner.epoch in range(resumed_at, 10):
         hook.before_train_epoch(runner)
-        late.append(runner.model.head.late)
-    assert late == [epoch >= 7 for epoch in range(resumed_at, 10)]
-    assert runner.train_dataloader.dataset.final_epoch == 7
+        use_l1.append(runner.model.head.phase.use_l1)
+        full_size.append(runner.model.data_preprocessor.phase.full_size)
+    assert use_l1 == full_size == [epoch >= 7 for epoch in range(resumed_at, 10)]
+    assert [runner.train_dataloader.dataset.phase.is_last(epoch) for epoch in (6, 7)] == [False, True]
+    assert lines == [f"Epoch {max(resumed_at, 7) + 1}: last phase, plain augmentation and L1 box loss"]
 
 
-def test_one_seed_for_data_sampler_and_batch_sizes():
-    runner = make_runner()
-    TrainingPhaseHook(3).before_train(runner)
-    loader = runner.train_dataloader
-    assert loader.dataset.seed == loader.sampler.seed == runner.model.data_preprocessor.seed == 42
+def test_one_phase_for_data_sampler_batch_sizes_and_head():
+    hook, runner = TrainingPhaseHook(3), make_runner()
+    hook.before_train(runner)
+    loader, model = runner.train_dataloader, runner.model
+    for part in (loader.dataset, loader.sampler, model.data_preprocessor, model.head):
+        assert part.phase is hook.phase
+    assert hook.phase.seed == 42
 
 
 def test_no_last_phase():
     hook, runner = TrainingPhaseHook(0), make_runner(epoch=9)
     hook.before_train(runner)
     hook.before_train_epoch(runner)
-    assert runner.train_dataloader.dataset.final_epoch is None
-    assert not runner.model.head.late
+    phase = runner.model.head.phase
+    assert not (phase.use_l1 or phase.full_size or phase.is_last(9))
+
+
+def test_the_phase_reaches_spawned_workers_with_the_data_set():
+    phase = pickle.loads(pickle.dumps(TrainingPhase(seed=3, final_epoch=5)))
+    assert phase.seed == 3 and [phase.is_last(epoch) for epoch in (4, 5)] == [False, True]
 
 
 def test_guard_stops_after_several_failures_in_a_row_and_names_the_images():

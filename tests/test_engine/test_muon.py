@@ -6,7 +6,7 @@ from torch import nn
 
 from yolox_pose.engine.optim import MuonAdamW, YOLOXPoseOptimConstructor
 from yolox_pose.engine.optim.muon import orthogonalize
-from yolox_pose.models.head import YOLOXHeadModule
+from yolox_pose.models.head_module import YOLOXHeadModule
 
 MUON = "yolox_pose.MuonAdamW"
 

@@ -37,7 +37,7 @@ def test_the_sgd_recipe_is_mmdets(name):
     hooks, others = ({h["type"].split(".")[-1]: h for h in c.custom_hooks} for c in (ours, peer))
     same_average = {**others["EMAHook"], "ema_type": "yolox_pose.BatchedExpMomentumEMA"}  # equal values: test_ema.py
     assert hooks["EMAHook"] == same_average and hooks["EMAHook"].momentum == 0.0001
-    assert hooks["TrainingPhaseHook"].num_last_epochs == others["YOLOXModeSwitchHook"].num_last_epochs == 15
+    assert ours.default_hooks.training_phase.num_last_epochs == others["YOLOXModeSwitchHook"].num_last_epochs == 15
     assert ours.model.test_cfg.score_thr == peer.model.test_cfg.score_thr == 0.01
     assert ours.model.test_cfg.nms_thr == peer.model.test_cfg.nms.iou_threshold == 0.65
     assert ours.default_hooks.checkpoint.save_best == "coco/bbox_mAP"
@@ -49,7 +49,7 @@ def test_the_fast_recipe_differs_as_published(name):
     assert config.optim_wrapper.optimizer == {"type": "AdamW", "lr": 0.004, "weight_decay": 0.05}
     assert config.train_dataloader.batch_size == 32 and config.auto_scale_lr.base_batch_size == 256
     hooks = {hook["type"].split(".")[-1]: hook for hook in config.custom_hooks}
-    assert hooks["EMAHook"].momentum == 0.0002 and hooks["TrainingPhaseHook"].num_last_epochs == 20
+    assert hooks["EMAHook"].momentum == 0.0002 and config.default_hooks.training_phase.num_last_epochs == 20
     warmup, cosine, last = config.param_scheduler
     assert (warmup.end, cosine.begin, cosine.T_max, cosine.end, last.begin, last.end) == (5, 5, 280, 280, 280, 300)
     assert cosine.eta_min == pytest.approx(0.0002)

@@ -94,11 +94,11 @@ def test_a_person_inside_a_crowd_region_still_trains(nano):
 def test_l1_is_on_in_the_last_epochs_alone(nano):
     batch = make_batch((3,))
     assert losses_of(nano, batch)["loss_bbox_l1"] == 0
-    nano.head.late = True
+    nano.head.phase.final_epoch = 0
     try:
         assert losses_of(nano, batch)["loss_bbox_l1"] > 0
     finally:
-        nano.head.late = False
+        nano.head.phase.final_epoch = None
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

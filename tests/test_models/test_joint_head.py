@@ -98,8 +98,7 @@ def test_class_targets_by_hand(joint):
         target[label] = found.overlap[image, prior] ** (0.5 if label in POSED else 1.0)
         p = predictions.classes[image, prior].sigmoid()
         total -= (target * p.log() + (1 - target) * (1 - p).log()).sum().item()
-    head.forward, head.priors = lambda features: predictions, lambda features: priors
-    losses = head.loss(None, samples)
+    losses = head.loss(predictions, priors, samples)
     assert losses["loss_cls"].item() == pytest.approx(total / int((found.instance >= 0).sum()), rel=1e-5)
 
 
@@ -205,7 +204,7 @@ def test_settings():
     same = YOLOXPoseDecoupledHead(2, keypoint_classes=(0,), class_target_power=0.7).class_target_power
     assert same.tolist() == pytest.approx([0.7, 0.7])
     for settings, message in (
-        ({"keypoint_classes": (2,)}, "2 is not a label of a head of 2"),
+        ({"keypoint_classes": (2,)}, "2 is not a label of a head with 2"),
         ({"keypoint_classes": ("person",)}, "'person' is not a label"),
         ({"keypoint_classes": (0,), "skeleton": None}, "no skeleton"),
     ):

@@ -61,7 +61,7 @@ def test_a_lit_pixel_and_its_keypoint_stay_together():
 
 def test_training_batches_are_resized_by_iteration_and_test_batches_are_not():
     preprocessor = YOLOXPoseDataPreprocessor(random_size=(64, 160))
-    preprocessor.seed = 3
+    preprocessor.phase.seed = 3
     hub = MessageHub.get_current_instance()
     sizes = []
     for iteration in (0, 1, 2):

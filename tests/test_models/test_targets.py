@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.test_models.models_common import build_model, make_batch
 from yolox_pose.errors import DataError  # noqa: E402
-from yolox_pose.models.targets import collect_targets  # noqa: E402
+from yolox_pose.models.targets import check_labels, collect_targets  # noqa: E402
 from yolox_pose.ops import grid_priors  # noqa: E402
 
 STRIDES = (8, 16, 32)
@@ -66,4 +66,4 @@ def test_a_label_of_no_class_is_refused_with_its_image(image, label):
         sample.set_metainfo({"img_path": f"{number}.jpg"})
     samples[image].gt_instance_labels.labels[-1] = label
     with pytest.raises(DataError, match=rf"image {image}\.jpg: label {label} does not fit a model of 1 class"):
-        model.head._check(samples)
+        check_labels(samples, model.head.num_classes)

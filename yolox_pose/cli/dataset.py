@@ -311,7 +311,7 @@ def _augmented_images(args: argparse.Namespace) -> _ImagesToDraw:
     if config.get("train_dataloader") is None:
         raise UsageError(f"{args.augmented} has no train_dataloader")
     dataset = DATASETS.build(config.train_dataloader.dataset)
-    dataset.final_epoch = 0 if args.final else None
+    dataset.phase.final_epoch = 0 if args.final else None
     chosen = choose_images(dataset.records.image_ids, args.ids, args.number, args.seed)
     return map(partial(augmented_image, dataset), chosen), len(chosen), dataset.skeleton, dataset.classes
 

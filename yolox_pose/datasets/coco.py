@@ -24,6 +24,7 @@ from yolox_pose.errors import DataError, ImageError
 from yolox_pose.geometry.images import read_image
 from yolox_pose.registry import DATASETS, TRANSFORMS
 from yolox_pose.structures.classes import get_classes
+from yolox_pose.structures.phase import TrainingPhase
 from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 
 SKIP_TRIES = 10
@@ -116,9 +117,8 @@ class CocoPoseDataset(Dataset):
         self.merge_iou = merge_iou
         build = partial(build_pipeline, input_size=input_size, skip=skip_transforms, options=transform_options or {})
         self.pipeline = build(pipeline)
-        self.final_pipeline = None if final_pipeline is None else build(final_pipeline)
-        self.final_epoch: int | None = None
-        self.seed = seed
+        self.final_pipeline = self.pipeline if final_pipeline is None else build(final_pipeline)
+        self.phase = TrainingPhase(seed)
         self.test_mode = test_mode
         self.on_error = on_error
         self.other_categories = other_categories
@@ -205,10 +205,10 @@ class CocoPoseDataset(Dataset):
 
     def _run(self, key: SampleKey) -> Any:
         results = self.get_sample(key.index)
-        results["rng"] = np.random.default_rng((self.seed, key.epoch, key.index))
+        results["rng"] = np.random.default_rng((self.phase.seed, key.epoch, key.index))
         results["dataset"] = self
-        late = self.final_epoch is not None and key.epoch >= self.final_epoch
-        for transform in self.final_pipeline if late and self.final_pipeline is not None else self.pipeline:
+        pipeline = self.final_pipeline if self.phase.is_last(key.epoch) else self.pipeline
+        for transform in pipeline:
             results = transform(results)
             if results is None:
                 raise DataError(f"{transform!r} gave nothing for image {int(self.records.image_ids[key.index])}")
@@ -274,7 +274,7 @@ class CocoPoseDataset(Dataset):
         if self.classes is None or self.keypoint_file is not None:
             self.full_init()  # the files say which classes there are
         metainfo = dataset_metainfo(self.dataset_name, self.classes or (), self.skeleton, self.keypoint_classes)
-        sides = [t.centered for t in (*self.pipeline, *(self.final_pipeline or ())) if isinstance(t, LetterboxResize)]
+        sides = [t.centered for t in (*self.pipeline, *self.final_pipeline) if isinstance(t, LetterboxResize)]
         return metainfo | {"preprocessing": {"centered": sides[-1]}} if sides else metainfo
 
     dataset_meta = metainfo

@@ -11,6 +11,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from yolox_pose.registry import DATA_SAMPLERS
+from yolox_pose.structures.phase import TrainingPhase
 
 
 class SampleKey(NamedTuple):
@@ -39,7 +40,7 @@ class EpochSampler(Sampler):
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
         self.shuffle = shuffle
-        self.seed = sync_random_seed() if seed is None else seed
+        self.phase = TrainingPhase(sync_random_seed() if seed is None else seed)
         self.round_up = round_up
         self.epoch = 0
 
@@ -55,6 +56,6 @@ class EpochSampler(Sampler):
     def __iter__(self) -> Iterator[SampleKey]:
         """Yield the keys of this process, all with the epoch at the start of the iteration."""
         total, epoch = len(self.dataset), self.epoch
-        order = np.random.default_rng((self.seed, epoch)).permutation(total) if self.shuffle else np.arange(total)
+        order = np.random.default_rng((self.phase.seed, epoch)).permutation(total) if self.shuffle else np.arange(total)
         for position in range(len(self)):
             yield SampleKey(epoch, int(order[(position * self.world_size + self.rank) % total]))

@@ -4,7 +4,8 @@ import mmdet.models  # noqa: F401  (registers mmdet.CSPDarknet, mmdet.Darknet an
 
 from yolox_pose.models.ema import BatchedExpMomentumEMA
 from yolox_pose.models.estimator import YOLOXPoseEstimator
-from yolox_pose.models.head import YOLOXHeadModule, YOLOXPoseDecoupledHead
+from yolox_pose.models.head import YOLOXPoseDecoupledHead
+from yolox_pose.models.head_module import YOLOXHeadModule
 from yolox_pose.models.necks import YOLOXDarknetNeck
 from yolox_pose.models.preprocessor import YOLOXPoseDataPreprocessor
 from yolox_pose.models.tta import YOLOXPoseTTA

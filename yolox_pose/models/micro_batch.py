@@ -1,8 +1,8 @@
-"""Batches larger than memory: the network sees parts of them, the losses the whole.
+"""Batches larger than memory: the network processes parts, the losses the whole batch.
 
-Activations of a part are not kept but computed again when its gradient is due (Chen et al., Training Deep Nets with Sublinear
-Memory Cost, 2016). Unlike accumulated gradients of separate losses this needs no division afterwards: the numbers of positives
-and of poses, by which the losses are divided, are those of the whole batch.
+Activations of a part are not stored but computed again for its gradient (Chen et al., Training Deep Nets with Sublinear
+Memory Cost, 2016). Accumulated gradients of separate losses would be normalized by the positives of each part; here the
+losses are normalized by those of the whole batch.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from yolox_pose.ops import HeadOutputs
 
-def in_parts(
-    network: Callable[[Tensor], tuple[Tensor | None, ...]],
-    inputs: Tensor,
-    size: int,
-    contexts: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
-) -> tuple[Tensor | None, ...]:
-    """Outputs of a network for (B, ...) inputs, computed ``size`` images at a time.
+
+def forward_in_parts(
+    model: nn.Module, network: Callable[[Tensor], HeadOutputs], inputs: Tensor, size: int
+) -> HeadOutputs:
+    """Compute the outputs of a network for (B, ...) inputs, ``size`` images at a time.
 
     Args:
-        network: Gives tensors with the images in the first dimension.
+        model: Module whose batch norms the network uses; each part counts once in their running statistics.
+        network: Function from images to outputs.
         inputs: The batch.
-        size: Images of a part; the last one may have fewer.
-        contexts: Makes the context of the second computation.
+        size: Images of a part; the last part may have fewer.
     """
-    parts = [
-        checkpoint(network, part, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), contexts()))
-        for part in inputs.split(size)
-    ]
-    return tuple(None if values[0] is None else torch.cat(values) for values in zip(*parts))
+
+    def contexts() -> tuple[contextlib.AbstractContextManager, contextlib.AbstractContextManager]:
+        return contextlib.nullcontext(), frozen_statistics(model)
+
+    parts = [checkpoint(network, part, use_reentrant=False, context_fn=contexts) for part in inputs.split(size)]
+    return HeadOutputs._make(None if values[0] is None else torch.cat(values) for values in zip(*parts))
 
 
 @contextlib.contextmanager
-def keep_statistics(model: nn.Module) -> Iterator[None]:
-    """Running statistics of batch norm stay as they are; the second computation must not count a batch twice."""
+def frozen_statistics(model: nn.Module) -> Iterator[None]:
+    """Freeze the running statistics of batch norm, so that a second forward pass does not count a batch twice."""
     norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

@@ -1,4 +1,4 @@
-"""Tells data set, sampler, preprocessor and head which phase of the training they are in."""
+"""Hook that creates the training phase and keeps its epoch current."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ from mmengine.runner import Runner
 
 from yolox_pose.engine.run import model_of
 from yolox_pose.registry import HOOKS
+from yolox_pose.structures.phase import TrainingPhase
 
 
 @HOOKS.register_module()
 class TrainingPhaseHook(Hook):
-    """Last epochs without mosaic and mixup and with the L1 box loss; one seed for everything that draws numbers.
+    """Create the :class:`TrainingPhase` of a run and give it to data set, sampler, data preprocessor and head.
 
-    The phase is a function of the epoch alone: the data set chooses its pipeline by the epoch of each sample and the head
-    is set before every epoch. So it also holds after a resume, in any epoch, and with persistent workers.
+    In the last phase images go through ``final_pipeline`` (no mosaic, no mixup) and the L1 box loss is on. The phase
+    depends on the epoch alone, so it is right after a resume in any epoch and with persistent workers.
 
     Args:
-        num_last_epochs: Length of the last phase in epochs; 0 keeps the first phase to the end.
-        full_size_last: Whether batches of the last phase keep the pipeline's size, where those before are resized at
-            random (``random_size`` of the data preprocessor): smaller batches first, which are quicker, the size that the
-            model is used at in the end.
+        num_last_epochs: Epochs of the last phase; 0 for none.
+        full_size_last: Whether batches of the last phase keep the size of the pipeline, while earlier batches are resized
+            at random (``random_size`` of the data preprocessor). Small batches train faster; the last epochs then see the
+            size of inference.
     """
+
+    priority = 48  # before the EMA hook (49), which MMEngine's own configs place there
 
     def __init__(self, num_last_epochs: int = 20, full_size_last: bool = False) -> None:
         self.num_last_epochs, self.full_size_last = num_last_epochs, full_size_last
+        self.phase = TrainingPhase()
+        self.announced = False
 
     def before_train(self, runner: Runner) -> None:
-        """Set the seed and the first epoch of the last phase, before workers are started."""
-        loader = runner.train_dataloader
-        self.final_epoch = max(runner.max_epochs - self.num_last_epochs, 0)
-        loader.dataset.final_epoch = self.final_epoch if self.num_last_epochs else None
-        loader.dataset.seed = loader.sampler.seed = runner.seed
-        model_of(runner).data_preprocessor.seed = runner.seed
+        """Create the phase and hand it over before workers start."""
+        first = max(runner.max_epochs - self.num_last_epochs, 0) if self.num_last_epochs else None
+        self.phase = TrainingPhase(runner.seed, first, self.full_size_last, runner.epoch)
+        loader, model = runner.train_dataloader, model_of(runner)
+        for part in (loader.dataset, loader.sampler, model.data_preprocessor, model.head):
+            part.phase = self.phase
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Switch the L1 loss on in the last phase."""
-        head = model_of(runner).head
-        late = self.num_last_epochs > 0 and runner.epoch >= self.final_epoch
-        if late and not head.late:
+        """Set the current epoch and log the switch to the last phase."""
+        self.phase.epoch = runner.epoch
+        if self.phase.use_l1 and not self.announced:
             runner.logger.info(f"Epoch {runner.epoch + 1}: last phase, plain augmentation and L1 box loss")
-        head.late = late
-        if late and self.full_size_last:
-            model_of(runner).data_preprocessor.random_size = None
+            self.announced = True
