@@ -23,9 +23,12 @@ from common import add_json_option, case, progress, report
 
 from yolox_pose.coco.results import Predictions
 from yolox_pose.evaluation.coco_eval import evaluate_keypoints
-from yolox_pose.geometry.pose_nms import Poses, Suppression, mutual_oks, suppress_poses
-from yolox_pose.geometry.similarity import oks, pairwise_iou
+from yolox_pose.geometry.boxes import pairwise_iou
+from yolox_pose.geometry.oks import keypoint_oks, mutual_oks
+from yolox_pose.geometry.pose_nms import suppress_duplicates
 from yolox_pose.structures.constants import AREA_PER_BOX
+from yolox_pose.structures.detections import Detections
+from yolox_pose.structures.settings import PostprocessSettings
 from yolox_pose.structures.skeleton import COCO_PERSON
 
 CROWDED, CLOSE = 0.1, 0.3
@@ -33,17 +36,21 @@ CROWDED, CLOSE = 0.1, 0.3
 FOUND = 0.5
 """OKS from which a detection has found a person, as in AP50."""
 
-CRITERIA = {
-    "box 0.65": Suppression("box", 0.65),
-    "box 0.8": Suppression("box", 0.8),
-    "oks 0.5": Suppression("oks", 0.65, 0.5),
-    "oks 0.7": Suppression("oks", 0.65, 0.7),
-    "box_oks 0.65 0.5": Suppression("box_oks", 0.65, 0.5),
-    "box_oks 0.65 0.7": Suppression("box_oks", 0.65, 0.7),
-    "box_oks 0.5 0.5": Suppression("box_oks", 0.5, 0.5),
-    "box 0.65 soft linear": Suppression("box", 0.65, soft="linear", score_thr=0.01, max_count=300),
-    "box 0.65 soft gaussian": Suppression("box", 0.65, soft="gaussian", score_thr=0.01, max_count=300),
-    "oks 0.5 soft linear": Suppression("oks", 0.65, 0.5, soft="linear", score_thr=0.01, max_count=300),
+SOFT = {"score_thr": 0.01, "max_per_img": 300}
+SETTINGS = {
+    name: PostprocessSettings(**fields)
+    for name, fields in {
+        "box 0.65": {"nms_thr": 0.65},
+        "box 0.8": {"nms_thr": 0.8},
+        "oks 0.5": {"nms_type": "oks", "oks_thr": 0.5},
+        "oks 0.7": {"nms_type": "oks", "oks_thr": 0.7},
+        "box_oks 0.65 0.5": {"nms_type": "box_oks", "nms_thr": 0.65, "oks_thr": 0.5},
+        "box_oks 0.65 0.7": {"nms_type": "box_oks", "nms_thr": 0.65, "oks_thr": 0.7},
+        "box_oks 0.5 0.5": {"nms_type": "box_oks", "nms_thr": 0.5, "oks_thr": 0.5},
+        "box 0.65 soft linear": {"nms_thr": 0.65, "soft_nms": "linear", **SOFT},
+        "box 0.65 soft gaussian": {"nms_thr": 0.65, "soft_nms": "gaussian", **SOFT},
+        "oks 0.5 soft linear": {"nms_type": "oks", "oks_thr": 0.5, "soft_nms": "linear", **SOFT},
+    }.items()
 }
 """Name to settings; the first is the peer."""
 
@@ -53,7 +60,7 @@ class Picture(NamedTuple):
 
     image_id: int
     path: Path
-    people: Poses  # visibility 1 where labelled
+    people: Detections  # scores 1, keypoint scores 1 where labeled
     areas: np.ndarray  # (n,)
 
 
@@ -86,7 +93,10 @@ def read_crowd(name: str, file: Path, images: Path, keypoints: np.ndarray) -> Cr
         ]
         x, y, w, h = np.array([a["bbox"] for a in people], float).reshape(-1, 4).T
         triples = np.array([a["keypoints"] for a in people], float).reshape(-1, count, 3)
-        poses = Poses(np.stack([x, y, x + w, y + h], 1), triples[..., :2], (triples[..., 2] > 0).astype(float))
+        poses = Detections(
+            np.stack([x, y, x + w, y + h], 1), np.ones(len(x)), np.zeros(len(x), np.int64), triples[..., :2],
+            (triples[..., 2] > 0).astype(float),
+        )  # fmt: skip
         overlaps = np.triu(pairwise_iou(poses.boxes, poses.boxes), 1)
         if (overlaps > CROWDED).any():
             areas = np.array([a.get("area") or AREA_PER_BOX * a["bbox"][2] * a["bbox"][3] for a in people])
@@ -109,7 +119,7 @@ def read_crowds(data: Path) -> list[Crowd]:
     ]
 
 
-def simulate(picture: Picture, sigmas: np.ndarray, rng: np.random.Generator) -> tuple[Poses, np.ndarray]:
+def simulate(picture: Picture, sigmas: np.ndarray, rng: np.random.Generator) -> Detections:
     """Detections as a network gives them before suppression: 2 to 8 of each person, the better the surer, on average.
 
     Neighbouring priors see nearly the same: the detections of a person share an error of half of COCO's standard deviations
@@ -119,7 +129,9 @@ def simulate(picture: Picture, sigmas: np.ndarray, rng: np.random.Generator) -> 
     """
     people, boxes, keypoints, visibility, scores = picture.people, [], [], [], []
     overlap = pairwise_iou(people.boxes, people.boxes) - 2 * np.eye(len(people.boxes))
-    for i, (box, points, labelled, area) in enumerate(zip(*people, picture.areas)):
+    for i, (box, points, labelled, area) in enumerate(
+        zip(people.boxes, people.keypoints, people.keypoint_scores, picture.areas)
+    ):
         ease, spread = rng.uniform(0.4, 0.95), 2 * sigmas[:, None] * np.sqrt(area)
         shared = points + rng.normal(size=points.shape) * spread * rng.uniform(0.2, 0.8)
         anywhere = box[:2] + rng.uniform(size=points.shape) * (box[2:] - box[:2])
@@ -129,31 +141,35 @@ def simulate(picture: Picture, sigmas: np.ndarray, rng: np.random.Generator) -> 
             moved = shared + rng.normal(size=points.shape) * spread * (0.1 + 0.4 * (1 - quality))
             other = int(overlap[i].argmax())
             if rng.uniform() < 1 / 3 and overlap[i, other] > CLOSE:
-                mixed = (rng.uniform(size=len(points)) < 0.3) & (people.visibility[other] > 0)
+                mixed = (rng.uniform(size=len(points)) < 0.3) & (people.keypoint_scores[other] > 0)
                 moved[mixed], quality = people.keypoints[other][mixed], 0.5 * quality
             side = np.tile(box[2:] - box[:2], 2)
             boxes.append(box + rng.normal(size=4) * side * (0.01 + 0.07 * (1 - quality)))
             keypoints.append(moved)
             visibility.append(np.clip(np.where(labelled > 0, 0.9, 0.15) + 0.05 * rng.normal(size=len(points)), 0.01, 1))
             scores.append(np.clip(ease * (0.5 + 0.5 * quality) + 0.03 * rng.normal(), 0.02, 1))
-    return Poses(np.array(boxes), np.array(keypoints), np.array(visibility)), np.array(scores)
+    labels = np.zeros(len(scores), np.int64)
+    return Detections(np.array(boxes), np.array(scores), labels, np.array(keypoints), np.array(visibility))
 
 
-def predict(pose: Any, picture: Picture, keypoints: np.ndarray) -> tuple[Poses, np.ndarray]:
+def predict(pose: Any, picture: Picture, keypoints: np.ndarray) -> Detections:
     """Candidates of a model on a picture."""
     found = next(iter(pose(str(picture.path))))
-    poses = Poses(
+    return Detections(
         found.boxes.astype(float),
+        found.scores.astype(float),
+        found.labels,
         found.keypoints[:, keypoints].astype(float),
         found.keypoint_scores[:, keypoints].astype(float),
     )
-    return poses, found.scores.astype(float)
 
 
-def pairs_found(picture: Picture, found: Poses, sigmas: np.ndarray) -> int:
+def pairs_found(picture: Picture, found: Detections, sigmas: np.ndarray) -> int:
     """Close pairs of which each person has a detection of its own with an OKS above :data:`FOUND`."""
     people = picture.people
-    alike = oks(people.keypoints[:, None], found.keypoints, picture.areas[:, None], sigmas, people.visibility[:, None])
+    alike = keypoint_oks(
+        people.keypoints[:, None], found.keypoints, picture.areas[:, None], sigmas, people.keypoint_scores[:, None]
+    )
     taken, owner = set(), np.full(len(people.boxes), -1)
     for person, detection in sorted(np.argwhere(alike > FOUND).tolist(), key=lambda pair: -alike[pair[0], pair[1]]):
         if owner[person] < 0 and detection not in taken:
@@ -163,15 +179,15 @@ def pairs_found(picture: Picture, found: Poses, sigmas: np.ndarray) -> int:
     return int((owner[close] >= 0).all(1).sum())
 
 
-def evaluate(crowd: Crowd, candidates: Sequence[tuple[Poses, np.ndarray]], settings: Suppression) -> dict[str, float]:
+def evaluate(crowd: Crowd, candidates: Sequence[Detections], settings: PostprocessSettings) -> dict[str, float]:
     """AP, AP50, recall of close pairs, and detections a person, of one criterion."""
     sigmas = np.asarray(COCO_PERSON.sigmas)[crowd.keypoints]
     parts, both = [], 0
-    for picture, (poses, scores) in zip(crowd.pictures, candidates):
-        kept, final = suppress_poses(poses, scores, sigmas, settings)
+    for picture, poses in zip(crowd.pictures, candidates):
+        kept, final = suppress_duplicates(poses, settings, sigmas)
         best = poses.select(kept[:20])  # as many as COCO's evaluation looks at
         both += pairs_found(picture, best, sigmas)
-        triples = np.concatenate([poses.keypoints[kept], poses.visibility[kept][..., None]], -1)
+        triples = np.concatenate([poses.keypoints[kept], poses.keypoint_scores[kept][..., None]], -1)
         ids = np.full(len(kept), picture.image_id)
         parts.append(Predictions(ids, np.ones(len(kept), np.int64), final, triples, poses.boxes[kept]))
     predictions = Predictions.concatenate(parts)
@@ -225,8 +241,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             for picture in crowd.pictures
         ]
         annotations[crowd.name] = {"pictures": len(crowd.pictures), **annotated_pairs(crowd)}
-        figures = {name: evaluate(crowd, candidates, settings) for name, settings in CRITERIA.items()}
-        peer_name, *others = CRITERIA
+        figures = {name: evaluate(crowd, candidates, settings) for name, settings in SETTINGS.items()}
+        peer_name, *others = SETTINGS
         for name in others:
             for unit, value in figures[name].items():
                 peer = figures[peer_name][unit]

@@ -281,8 +281,9 @@ def measure_rtmlib(folder: Path, args: argparse.Namespace) -> list[dict[str, Any
 
 def _after_the_network(network: Any, peer: Any, picture: np.ndarray) -> dict[str, Callable[[], Any]]:
     """What either makes of the outputs of the network: decoding, NMS, and the way back into the picture."""
+    from yolox_pose.geometry.boxes import grid_priors
     from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
-    from yolox_pose.inference.exported.decoding import detections, grid_priors
+    from yolox_pose.inference.exported.decoding import detections
 
     letterbox = fit_letterbox(picture.shape[1::-1], (416, 416), centered=False)
     outputs = network.backend(letterbox_image(picture, letterbox).transpose(2, 0, 1)[None].astype(np.float32))

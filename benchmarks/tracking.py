@@ -27,7 +27,7 @@ import numpy as np
 from common import add_json_option, bounded, case, progress, report
 
 from yolox_pose import compat
-from yolox_pose.geometry.similarity import pairwise_iou
+from yolox_pose.geometry.boxes import pairwise_iou
 from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.synthetic.options import CrowdOptions
 from yolox_pose.synthetic.rendering import picture_rng, render_sequence

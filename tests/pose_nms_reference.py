@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from yolox_pose.structures.detections import Detections
+
 
 def iou(a, b):
     width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
@@ -77,3 +79,9 @@ def random_detections(rng, n, side=60.0, people=4):
     visibility = rng.uniform(0.05, 1, (n, len(SIGMAS))) * (rng.uniform(size=(n, 1)) < 0.9)
     scores = np.sort(rng.integers(1, 40, n) / 40)[::-1].copy()
     return (boxes, keypoints, visibility), scores, rng.integers(0, 2, n)
+
+
+def as_detections(arrays, scores, labels):
+    """Detections of the boxes, keypoints and visibilities of ``random_detections``."""
+    boxes, keypoints, visibility = arrays
+    return Detections(boxes, scores, labels, keypoints, visibility)

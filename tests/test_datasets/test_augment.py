@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yolox_pose.datasets import augment
-from yolox_pose.datasets.augment import Instances, box_areas, clip_instances, warp_instances
+from yolox_pose.datasets.augment import Instances, clip_instances, warp_instances
 from yolox_pose.geometry.affine import affine_matrix, determinant, scaling, warp_points
+from yolox_pose.geometry.boxes import box_areas
 from yolox_pose.structures.skeleton import COCO_PERSON
 
 FLIP = COCO_PERSON.flip_indices

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolox_pose.geometry.nms import BLOCK, nms, overlaps_above
+from yolox_pose.geometry.boxes import iou_above
+from yolox_pose.geometry.nms import BLOCK, nms
 
 
 def brute_force(boxes, scores, threshold, labels=None):
@@ -79,8 +80,8 @@ def test_lengths_that_differ_are_refused():
 
 def test_overlaps_by_hand():
     first, second = np.tile([[0.0, 0, 10, 10]], (3, 1)), np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]])
-    assert overlaps_above(first, second, 0.3).tolist() == [True, True, False]
-    assert overlaps_above(first, second, 0.34).tolist() == [True, False, False]
+    assert iou_above(first, second, 0.3).tolist() == [True, True, False]
+    assert iou_above(first, second, 0.34).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.65, 1.0])
@@ -93,6 +94,6 @@ def test_many_boxes_on_few_persons(threshold, spread):
     scores = rng.uniform(size=len(boxes))
     kept, order = [], np.argsort(-scores, kind="stable")
     for i in order:
-        if not overlaps_above(np.repeat(boxes[i][None], len(kept), 0), boxes[kept], threshold).any():
+        if not iou_above(np.repeat(boxes[i][None], len(kept), 0), boxes[kept], threshold).any():
             kept.append(i)
     assert nms(boxes, scores, threshold).tolist() == kept

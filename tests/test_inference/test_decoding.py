@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from yolox_pose import ops
-from yolox_pose.inference.exported.decoding import detections, grid_priors
+from yolox_pose.geometry.boxes import grid_priors
+from yolox_pose.inference.exported.decoding import detections
 from yolox_pose.inference.exported.description import ModelDescription
 from yolox_pose.models.postprocess import detect
 from yolox_pose.structures.settings import PostprocessSettings as Settings

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolox_pose.ops import DistillationWeights, HeadOutputs, decode_boxes, distillation_losses, grid_priors
-from yolox_pose.ops.distillation import SEEN_SCORE, log_scores
+from yolox_pose.ops.distillation import MIN_TEACHER_SCORE, log_scores
 
 PRIORS = grid_priors([(4, 4), (2, 2)], [8, 16])
 N = len(PRIORS)
@@ -38,7 +38,7 @@ def test_values_by_hand():
     got = HeadOutputs(torch.zeros(1, 2, 1), torch.zeros(1, 2), wider)
     kl = lambda t, p: t * math.log(t / p) + (1 - t) * math.log((1 - t) / (1 - p))  # noqa: E731
     losses = distillation_losses(got, wanted, priors, ONES)
-    assert 0.01 < SEEN_SCORE < 0.4
+    assert 0.01 < MIN_TEACHER_SCORE < 0.4
     torch.testing.assert_close(
         losses["loss_distill_score"].item(), (kl(0.4, 0.25) + kl(0.01, 0.25)) / 1, atol=1e-5, rtol=0
     )
@@ -87,7 +87,7 @@ def test_gradients_lead_back_to_the_detector():
         optimizer.step()
     score = [log_scores(one)[0].exp() for one in (got, wanted)]
     assert (score[0] - score[1]).abs().max() < 0.02
-    seen = score[1][..., 0] > 2 * SEEN_SCORE
+    seen = score[1][..., 0] > 2 * MIN_TEACHER_SCORE
     boxes = [decode_boxes(one.boxes, PRIORS)[seen] for one in (got, wanted)]
     assert (boxes[0] - boxes[1]).abs().max() < 1.0
 

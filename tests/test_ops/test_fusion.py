@@ -3,15 +3,17 @@
 import pytest
 import torch
 
-from yolox_pose.ops import compare_detections
-from yolox_pose.ops.fusion import flip_boxes, flip_keypoints, merge_views
+from yolox_pose.ops import DetectionTensors, compare_detections, fuse_views
+from yolox_pose.ops.fusion import flip_boxes, flip_keypoints
+from yolox_pose.structures.settings import PostprocessSettings
 
 
 def merge(boxes, scores, views, num_views, labels=None, threshold=0.5, **pose):
     boxes, scores, views = torch.tensor(boxes), torch.tensor(scores), torch.tensor(views)
     labels = torch.zeros_like(views) if labels is None else torch.tensor(labels)
-    _, same = compare_detections(boxes, iou_threshold=threshold)
-    return merge_views(boxes, scores, labels, views, same, num_views, **pose)
+    detections = DetectionTensors(boxes, scores, labels, **pose)
+    _, duplicate = compare_detections(detections, PostprocessSettings(nms_thr=threshold))
+    return fuse_views(detections, views, duplicate, num_views)
 
 
 def test_flip_is_its_own_inverse_and_swaps_sides():
@@ -32,10 +34,9 @@ def test_views_that_agree_give_exactly_their_answer():
     keypoints, visibility = torch.rand(6, 5, 2) * 1000, torch.rand(6, 5)
     together = [torch.cat([part] * 4) for part in (boxes, scores, torch.zeros(6).long())]
     views = torch.arange(4).repeat_interleave(6)
-    _, same = compare_detections(together[0], iou_threshold=0.9)
-    found = merge_views(
-        *together, views, same, 4, keypoints=torch.cat([keypoints] * 4), keypoint_scores=torch.cat([visibility] * 4)
-    )
+    detections = DetectionTensors(*together, torch.cat([keypoints] * 4), torch.cat([visibility] * 4))
+    _, duplicate = compare_detections(detections, PostprocessSettings(nms_thr=0.9))
+    found = fuse_views(detections, views, duplicate, 4)
     assert torch.equal(found.boxes, boxes) and torch.equal(found.keypoints, keypoints)
     assert torch.allclose(found.scores, scores, atol=1e-7) and torch.equal(found.keypoint_scores, visibility)
 
@@ -76,9 +77,8 @@ def test_a_view_gives_its_best_detection_of_an_object_only():
 def test_classes_stay_apart_and_nothing_is_nothing():
     found = merge([[0.0, 0, 10, 10]] * 2, [0.8, 0.6], [0, 1], 2, labels=[0, 1])
     assert found.labels.tolist() == [0, 1] and found.scores.tolist() == pytest.approx([0.4, 0.3])
-    empty = merge_views(
-        torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long(), torch.zeros(0).long(), torch.zeros(0, 0).bool(), 2
-    )
+    nothing = DetectionTensors(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long())
+    empty = fuse_views(nothing, torch.zeros(0).long(), torch.zeros(0, 0).bool(), 2)
     assert empty.boxes.shape == (0, 4)
 
 

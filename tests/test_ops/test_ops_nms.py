@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from yolox_pose.ops import batched_nms, pairwise_iou
+from yolox_pose.ops.nms import greedy_survivors
 
 
 def greedy(boxes, scores, threshold, groups):
@@ -36,3 +37,17 @@ def test_a_chain_keeps_its_ends():
 
 def test_no_boxes():
     assert batched_nms(torch.zeros(2, 0, 4), torch.zeros(2, 0), 0.5).shape == (2, 0)
+
+
+def test_a_long_chain_needs_a_round_for_each_box():
+    """Every box overlaps only the next one, so that every second box stays."""
+    left = torch.arange(41.0)[:, None] * torch.tensor([4.0, 0.0])
+    boxes = torch.cat([left, left + 10], -1)
+    kept = batched_nms(boxes, torch.linspace(0.9, 0.1, 41), 0.3)
+    assert kept.tolist() == [i % 2 == 0 for i in range(41)]
+
+
+def test_a_relation_that_never_settles_ends(monkeypatch):
+    """A candidate that suppresses itself would go on and off for ever."""
+    monkeypatch.setattr(torch.Tensor, "triu", lambda self, diagonal=0: self)
+    assert greedy_survivors(torch.ones(3, 3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)).shape == (3,)

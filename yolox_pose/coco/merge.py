@@ -16,6 +16,7 @@ import numpy as np
 from yolox_pose.coco.columns import show
 from yolox_pose.coco.problems import Problem
 from yolox_pose.coco.records import MERGE_IOU, PoseRecords
+from yolox_pose.geometry.boxes import aligned_iou, pairwise_iou
 
 BY_ID, BY_BOX = "keypoint lists matched by annotation id", "keypoint lists matched by box"
 UNMATCHED = "keypoint lists without an instance"
@@ -82,7 +83,10 @@ def _match_ids(instances: PoseRecords, people: PoseRecords) -> np.ndarray:
     _, instance_rows, people_rows = np.intersect1d(instances.ann_ids, people.ann_ids, return_indices=True)
     same = _image_ids(instances)[instance_rows] == _image_ids(people)[people_rows]
     same &= instances.labels[instance_rows] == _labels_in(instances, people)[people_rows]
-    same &= _aligned_iou(instances.boxes[instance_rows], people.boxes[people_rows]) > 0
+    instance_boxes, people_boxes = (
+        boxes.astype(np.float64) for boxes in (instances.boxes[instance_rows], people.boxes[people_rows])
+    )
+    same &= aligned_iou(instance_boxes, people_boxes) > 0
     if same.all():
         rows[people_rows] = instance_rows
     return rows
@@ -105,7 +109,8 @@ def _match_boxes(instances: PoseRecords, people: PoseRecords, rows: np.ndarray, 
         parts = people.rows(i), instances.rows(index_of[image_id])
         people_rows, instance_rows = (np.arange(part.start, part.stop) for part in parts)
         people_rows, instance_rows = people_rows[rows[people_rows] < 0], instance_rows[free[instance_rows]]
-        iou = _pairwise_iou(people.boxes[people_rows], instances.boxes[instance_rows])
+        people_boxes, instance_boxes = people.boxes[people_rows], instances.boxes[instance_rows]
+        iou = pairwise_iou(people_boxes.astype(np.float64), instance_boxes.astype(np.float64))
         iou[labels[people_rows, None] != instances.labels[instance_rows]] = 0
         for a, b in _greedy_pairs(iou, iou_threshold):
             rows[people_rows[a]] = instance_rows[b]
@@ -121,20 +126,6 @@ def _greedy_pairs(iou: np.ndarray, threshold: float) -> Iterator[tuple[int, int]
             return
         yield int(i), int(j)
         iou[i], iou[:, j] = -1, -1
-
-
-def _aligned_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the (...) float64 IoU of (..., 4) and (..., 4) xyxy boxes that broadcast."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
-    common = sides.prod(-1)
-    total = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1)
-    return common / (total - common)
-
-
-def _pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the (n, m) IoU of (n, 4) and (m, 4) xyxy boxes."""
-    return _aligned_iou(a[:, None], b[None])
 
 
 def contradictions(instances: PoseRecords, people: PoseRecords, file: str, keypoint_file: str) -> list[Problem]:

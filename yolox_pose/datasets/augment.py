@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from yolox_pose.geometry.affine import determinant, mirroring, scaling, translation, warp_points
+from yolox_pose.geometry.boxes import box_areas
 
 EDGE = 1e-3
 """Pixels by which a keypoint may lie outside a region and still counts as on its border: float32 rounding."""
@@ -91,7 +92,7 @@ def clip_instances(instances: Instances, region: Sequence[float] | np.ndarray) -
     """
     region = np.asarray(region, dtype=np.float32)
     boxes = instances.boxes.clip(region[..., [0, 1, 0, 1]], region[..., [2, 3, 2, 3]])
-    before, after = box_areas(instances.boxes), box_areas(boxes)
+    before, after = (box_areas(values.astype(np.float64)) for values in (instances.boxes, boxes))
     share = np.divide(after, before, out=np.zeros_like(after), where=before > 0)
     clipped = instances._replace(
         boxes=boxes,
@@ -107,12 +108,6 @@ def _inside(keypoints: np.ndarray, region: np.ndarray) -> np.ndarray:
     low, high = region[..., :2, None] - EDGE, region[..., 2:, None] + EDGE
     x, y = keypoints[..., 0], keypoints[..., 1]
     return (x >= low[..., 0, :]) & (x <= high[..., 0, :]) & (y >= low[..., 1, :]) & (y <= high[..., 1, :])
-
-
-def box_areas(boxes: np.ndarray) -> np.ndarray:
-    """(G,) areas of boxes."""
-    sides = np.asarray(boxes, dtype=np.float64)
-    return (sides[:, 2] - sides[:, 0]) * (sides[:, 3] - sides[:, 1])
 
 
 def large_enough(boxes: np.ndarray, min_size: float) -> np.ndarray:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yolox_pose.errors import DataError
+from yolox_pose.geometry.boxes import iou_above
 from yolox_pose.geometry.letterbox import Preprocessing, fit_image
-from yolox_pose.geometry.nms import overlaps_above
 from yolox_pose.inference.exported.network import ExportedNetwork
 from yolox_pose.structures.detections import Detections
 from yolox_pose.synthetic.options import CrowdOptions
@@ -237,9 +237,8 @@ def _on_the_edge(
 
 
 def _overlap(first: np.ndarray, second: np.ndarray, threshold: float) -> np.ndarray:
-    """(n, m) bool, which of (n, 4) and (m, 4) boxes have an IoU above the threshold."""
-    n, m = len(first), len(second)
-    return overlaps_above(first.repeat(m, axis=0), np.tile(second, (n, 1)), threshold).reshape(n, m)
+    """Check whether the IoU of boxes (n, 4) and (m, 4) is above a threshold: (n, m) bool."""
+    return iou_above(first[:, None], second, threshold)
 
 
 def found_again(wanted: Detections, got: Detections) -> tuple[int, int]:

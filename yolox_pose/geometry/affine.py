@@ -290,7 +290,8 @@ def _seen(matrix: np.ndarray, size: tuple[int, int]) -> tuple[tuple[int, int], t
     det, corners = a * d - b * c, ((x - dx, y - dy) for x in (0, size[0]) for y in (0, size[1]))
     xs, ys = zip(*(((d * x - b * y) / det, (a * y - c * x) / det) for x, y in corners))
     margin = 2 + 2 / abs(det) ** 0.5
-    return tuple((math.floor(min(side) - margin), math.ceil(max(side) + margin)) for side in (xs, ys))
+    columns, rows = ((math.floor(min(side) - margin), math.ceil(max(side) + margin)) for side in (xs, ys))
+    return columns, rows
 
 
 def _corners(region: Sequence[float]) -> np.ndarray:

@@ -7,32 +7,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from yolox_pose.geometry.similarity import box_areas
+from yolox_pose.geometry.boxes import iou_above
 
 BLOCK = 192
-"""Boxes that are resolved together: larger blocks make fewer calls where boxes are spread, smaller ones less work where many lie on few
-persons. 160 to 256 were the best compromise for 300 to 3,000 boxes."""
+"""Boxes that are resolved together. Larger blocks make fewer calls where boxes are spread, smaller ones less work where many
+boxes lie on few persons. 160 to 256 were the best compromise for 300 to 3,000 boxes."""
 
 _ROUNDING = 1e-4
-"""Pairs are searched in windows that are larger by this share, so that rounding cannot hide one."""
+"""Relative enlargement of the search windows, so that rounding cannot hide a pair."""
 
 
 def nms(boxes: np.ndarray, scores: np.ndarray, threshold: float, labels: np.ndarray | None = None) -> np.ndarray:
-    """Keep boxes in score order, dropping each one whose IoU with a kept one is above the threshold.
+    """Keep boxes in score order and drop each box whose IoU with a kept box is above the threshold.
 
-    Candidates are taken in blocks of the best that are left: the block is resolved inside itself, then its survivors
-    strike out what they overlap among the rest. Only pairs are looked at that can overlap by so much: an IoU above t needs
-    a common width of more than t times the width of either box, hence left sides that differ by less than (1 - t) times
-    the width of the left one, which a sorted search finds. The result equals the textbook greedy loop.
+    The result equals the textbook greedy loop. The best remaining boxes form a block, which is resolved within itself; its
+    survivors then suppress boxes among the rest. Only pairs that can overlap enough are compared: an IoU above t needs a
+    common width above t times the width of either box. Their left sides then differ by less than (1 - t) times the width of
+    the left box, and a sorted search finds such pairs.
 
     Args:
-        boxes: (n, 4) xyxy pixels. A box without area overlaps nothing.
-        scores: (n,) scores; where they are equal the lower index comes first.
-        threshold: IoU above which the lower score is dropped.
-        labels: (n,) class ids. If given, only boxes of one class suppress each other.
+        boxes: Boxes of shape (n, 4), xyxy in pixels. A box without area overlaps nothing.
+        scores: Scores of shape (n,). Of equal scores, the lower index comes first.
+        threshold: IoU above which the box of the lower score is dropped.
+        labels: Class labels of shape (n,). If given, only boxes of one class suppress each other.
 
     Returns:
-        (m,) int64 indices of the kept boxes, best first.
+        Indices of the kept boxes, best first, shape (m,), int64.
 
     Raises:
         ValueError: If the lengths of the arguments differ.
@@ -46,99 +46,124 @@ def nms(boxes: np.ndarray, scores: np.ndarray, threshold: float, labels: np.ndar
         return _greedy(boxes, scores, threshold, labels)
 
 
+def resolve_pairs(better: np.ndarray, worse: np.ndarray, count: int) -> np.ndarray:
+    """Find the greedy survivors among candidates that are sorted best first.
+
+    A candidate is suppressed by better survivors only. Applying that rule, starting from "all survive", settles at least one
+    more candidate in each round (Cluster-NMS, Zheng et al., IEEE T-Cybernetics 2022), so that ``count`` rounds are enough.
+
+    Args:
+        better: Index of the better candidate of each duplicate pair, shape (p,).
+        worse: Index of the worse candidate of each pair, shape (p,).
+        count: Number of candidates.
+
+    Returns:
+        Mask of shape (count,), true for survivors.
+    """
+    survive: np.ndarray = np.ones(count, dtype=bool)
+    for _ in range(count):
+        updated: np.ndarray = np.ones(count, dtype=bool)
+        updated[worse[survive[better]]] = False
+        if np.array_equal(updated, survive):
+            break
+        survive = updated
+    return survive
+
+
+def greedy_survivors(suppresses: np.ndarray) -> np.ndarray:
+    """Find the greedy survivors among b candidates that are sorted best first.
+
+    Args:
+        suppresses: Duplicate pairs in the upper triangle, shape (b, b), bool: [i, j] with i < j says that i suppresses j.
+
+    Returns:
+        Mask of shape (b,), true for survivors.
+    """
+    better, worse = np.nonzero(suppresses)
+    return resolve_pairs(better, worse, len(suppresses))
+
+
 def _greedy(boxes: np.ndarray, scores: np.ndarray, threshold: float, labels: np.ndarray | None) -> np.ndarray:
-    left = np.argsort(-scores.astype(np.float64), kind="stable")
+    """Return the indices that :func:`nms` keeps."""
+    remaining = np.argsort(-scores.astype(np.float64), kind="stable")
     kept = []
-    while len(left):
-        block, left = left[:BLOCK], left[BLOCK:]
-        better, worse = _covering_pairs_within(boxes[block], threshold)
+    while len(remaining):
+        # Resolve the best boxes among themselves
+        block, remaining = remaining[:BLOCK], remaining[BLOCK:]
+        better, worse = _overlapping_pairs_within(boxes[block], threshold)
         if labels is not None:
             same = labels[block[better]] == labels[block[worse]]
             better, worse = better[same], worse[same]
-        block = block[_resolve(better, worse, len(block))]
+        block = block[resolve_pairs(better, worse, len(block))]
         kept.append(block)
-        if len(left):
-            better, worse = _covering_pairs(boxes[block], boxes[left], threshold)
+
+        # Drop the duplicates of the survivors among the rest
+        if len(remaining):
+            better, worse = _overlapping_pairs(boxes[block], boxes[remaining], threshold)
             if labels is not None:
-                worse = worse[labels[block[better]] == labels[left[worse]]]
-            left = np.delete(left, worse)
+                worse = worse[labels[block[better]] == labels[remaining[worse]]]
+            remaining = np.delete(remaining, worse)
     return np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
 
 
-def _covering_pairs(first: np.ndarray, second: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (p,) and (p,) of all pairs of (m, 4) and (n, 4) boxes whose IoU is above the threshold."""
+def _overlapping_pairs(first: np.ndarray, second: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices (p,) and (p,) of all pairs of (m, 4) and (n, 4) boxes whose IoU is above the threshold."""
     slack = _slack(threshold)
     i, j = _window_pairs(first, second, slack, "left")
     other_j, other_i = _window_pairs(second, first, slack, "right")
     i, j = np.concatenate([i, other_i]), np.concatenate([j, other_j])
-    return _covering(first, second, i, j, threshold)
+    return _select_overlapping(first, second, i, j, threshold)
 
 
-def _covering_pairs_within(boxes: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (p,) and (p,) of all pairs of (n, 4) boxes whose IoU is above the threshold, the lower index first.
+def _overlapping_pairs_within(boxes: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices (p,) and (p,) of all pairs of (n, 4) boxes with an IoU above the threshold, lower index first.
 
-    A pair that begins at the same place may be there twice.
+    Pairs with equal left sides may occur twice.
     """
     i, j = _window_pairs(boxes, boxes, _slack(threshold), "left")
     different = np.flatnonzero(i != j)
     i, j = i.take(different), j.take(different)
-    return _covering(boxes, boxes, np.minimum(i, j), np.maximum(i, j), threshold)
+    return _select_overlapping(boxes, boxes, np.minimum(i, j), np.maximum(i, j), threshold)
 
 
 def _slack(threshold: float) -> float:
+    """Return the largest shift of two boxes with an IoU above the threshold, relative to the side of the first."""
     return (1 - threshold) * (1 + _ROUNDING) + _ROUNDING
 
 
-def _covering(
+def _select_overlapping(
     first: np.ndarray, second: np.ndarray, i: np.ndarray, j: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Those of the pairs (p,), (p,) whose IoU is above the threshold."""
+    """Select the pairs (p,), (p,) whose IoU is above the threshold."""
+    # Rule out most pairs by their tops, which is cheap
     slack = _slack(threshold)
     (top, reach), (other_top, other_reach) = _vertical_windows(first, slack), _vertical_windows(second, slack)
     near = np.flatnonzero((other_top.take(j) <= reach.take(i)) & (top.take(i) <= other_reach.take(j)))
     i, j = i.take(near), j.take(near)
-    covering = np.flatnonzero(overlaps_above(first.take(i, 0), second.take(j, 0), threshold))
-    return i.take(covering), j.take(covering)
+
+    # Compute the IoU of the others
+    overlapping = np.flatnonzero(iou_above(first.take(i, 0), second.take(j, 0), threshold))
+    return i.take(overlapping), j.take(overlapping)
 
 
 def _vertical_windows(boxes: np.ndarray, slack: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tops (n,) of boxes and the lowest tops (n,) of others that can cover them from below."""
+    """Return the tops (n,) of boxes, and the lowest tops (n,) of boxes below that can overlap them enough."""
     top = np.ascontiguousarray(boxes[:, 1])
     return top, top + slack * np.maximum(boxes[:, 3] - top, 0)
 
 
 def _window_pairs(first: np.ndarray, second: np.ndarray, slack: float, side: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (p,), (p,) where the second box begins in the first ``slack`` share of the first one's width.
+    """Return the pairs (p,), (p,) where the left side of the second box lies in the first ``slack`` of the first box's width.
 
-    Pairs that begin at the same place are found with ``side`` "left" and left out with "right".
+    ``side`` is ``"left"`` to include pairs with equal left sides, ``"right"`` to exclude them.
     """
+    # Sort the second boxes by their left sides and look up the window of each first box
     order = np.argsort(second[:, 0], kind="stable")
-    begins = second[order, 0]
-    start = np.searchsorted(begins, first[:, 0], side=side)  # type: ignore[call-overload]
-    stop = np.searchsorted(begins, first[:, 0] + slack * np.maximum(first[:, 2] - first[:, 0], 0), side="right")
+    lefts = second[order, 0]
+    start = np.searchsorted(lefts, first[:, 0], side=side)  # type: ignore[call-overload]
+    stop = np.searchsorted(lefts, first[:, 0] + slack * np.maximum(first[:, 2] - first[:, 0], 0), side="right")
+
+    # Enumerate the boxes of all windows
     counts = np.maximum(stop - start, 0)
     shift = start - (np.cumsum(counts) - counts)
     return np.repeat(np.arange(len(first)), counts), order[np.arange(counts.sum()) + np.repeat(shift, counts)]
-
-
-def overlaps_above(first: np.ndarray, second: np.ndarray, threshold: float) -> np.ndarray:
-    """Tell of which pairs of boxes, (p, 4) and (p, 4) xyxy, the IoU is above the threshold: (p,) bool."""
-    width = np.minimum(first[:, 2], second[:, 2]) - np.maximum(first[:, 0], second[:, 0])
-    height = np.minimum(first[:, 3], second[:, 3]) - np.maximum(first[:, 1], second[:, 1])
-    intersection = np.maximum(width, 0) * np.maximum(height, 0)
-    return intersection > (box_areas(first) + box_areas(second) - intersection) * threshold
-
-
-def _resolve(better: np.ndarray, worse: np.ndarray, count: int) -> np.ndarray:
-    """Greedy survivors, (b,) bool, of ``count`` boxes, where pairs (p,) say which better box covers which worse one.
-
-    A box is struck out by surviving better ones only. Repeating that rule from "all survive" settles one more box of
-    every chain of overlaps each time, at most b times (Cluster-NMS, Zheng et al., IEEE T-Cybernetics 2022, prove it).
-    """
-    survive: np.ndarray = np.ones(count, dtype=bool)
-    while True:
-        new: np.ndarray = np.ones(count, dtype=bool)
-        new[worse[survive[better]]] = False
-        if np.array_equal(new, survive):
-            return survive
-        survive = new

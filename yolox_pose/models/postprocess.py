@@ -1,4 +1,4 @@
-"""From raw outputs to detections (shape letters: see :mod:`yolox_pose.ops`)."""
+"""Postprocessing: from raw outputs to detections (shape letters: see :mod:`yolox_pose.ops`)."""
 
 from __future__ import annotations
 
@@ -7,106 +7,119 @@ import torch
 from torch import Tensor
 
 from yolox_pose.geometry.nms import nms
-from yolox_pose.ops import DetectionTensors, HeadOutputs, batched_nms, decode_boxes, decode_keypoints, suppress_poses
+from yolox_pose.ops import (
+    DetectionTensors,
+    HeadOutputs,
+    batched_nms,
+    decode_boxes,
+    decode_keypoints,
+    suppress_duplicates,
+)
+from yolox_pose.ops.structures import gather_rows
 from yolox_pose.structures.settings import PostprocessSettings
 
 
 @torch.no_grad()
 def detect(
-    predictions: HeadOutputs,
+    outputs: HeadOutputs,
     priors: Tensor,
     settings: PostprocessSettings = PostprocessSettings(),
     has_keypoints: Tensor | None = None,
     sigmas: Tensor | None = None,
 ) -> list[DetectionTensors]:
-    """Score, select, decode and suppress.
+    """Select, decode and suppress the detections of a batch.
 
-    Each prior stands for its best class; boxes of different classes do not suppress each other.
+    Each prior stands for its best class. Boxes of different classes do not suppress each other.
 
     Args:
-        predictions: Raw outputs of a batch.
-        priors: (N, 3).
-        settings: What is kept.
-        has_keypoints: (C,) bool, which classes have keypoints; None for all.
-        sigmas: (K,) OKS constants, needed where poses are compared.
+        outputs: Raw outputs of a batch.
+        priors: Priors of shape (N, 3).
+        settings: Thresholds and NMS.
+        has_keypoints: Mask of the classes with keypoints, shape (C,); None for all.
+        sigmas: OKS constants of shape (K,), needed to compare poses.
 
     Returns:
-        The detections of each image, on the host: they are brought there together, since what follows are small steps for
-        each image.
+        The detections of each image, on the CPU.
     """
-    candidates = _candidates(predictions, priors, settings, has_keypoints)
-    scores, order = _suppressed(candidates, settings, sigmas).sort(dim=-1, descending=True, stable=True)
+    # Select the candidates and suppress duplicates
+    candidates = select_candidates(outputs, priors, settings, has_keypoints)
+    scores, order = suppress_candidates(candidates, settings, sigmas).sort(dim=-1, descending=True, stable=True)
+
+    # Copy all images to the CPU at once, since the steps for each image are small
     counts = (scores > -torch.inf).sum(-1).clamp(max=settings.max_per_img).tolist()
-    most = max(counts)
-    rows, order = torch.arange(len(order), device=order.device)[:, None], order[:, :most]
-    best = DetectionTensors(*(None if column is None else column[rows, order].cpu() for column in candidates))
-    best = best._replace(scores=scores[:, :most].cpu())
+    max_count = max(counts)
+    order, scores = order[:, :max_count], scores[:, :max_count].cpu()
+    batch = DetectionTensors._make(
+        None if values is None else gather_rows(values, order).cpu() for values in candidates
+    )
+    batch = batch._replace(scores=scores)
     return [
-        DetectionTensors(*(None if column is None else column[image, :count] for column in best))
+        DetectionTensors._make(None if values is None else values[image, :count] for values in batch)
         for image, count in enumerate(counts)
     ]
 
 
-def _candidates(
-    predictions: HeadOutputs, priors: Tensor, settings: PostprocessSettings, has_keypoints: Tensor | None
+def select_candidates(
+    outputs: HeadOutputs, priors: Tensor, settings: PostprocessSettings, has_keypoints: Tensor | None
 ) -> DetectionTensors:
-    """The best M priors of each image, decoded and sorted: (B, M, ...); scores are ``-inf`` where there are fewer."""
-    probability = predictions.classes.float().sigmoid() * predictions.objectness.float().sigmoid()[..., None]
+    """Select and decode the best priors of each image.
+
+    Args:
+        outputs: Raw outputs of a batch.
+        priors: Priors of shape (N, 3).
+        settings: Lowest score, classes and number of candidates.
+        has_keypoints: Mask of the classes with keypoints, shape (C,); None for all.
+
+    Returns:
+        M candidates of each image, best first, (B, M, ...); fillers have the score ``-inf``.
+    """
+    # Find the best class of each prior
+    scores = outputs.classes.float().sigmoid() * outputs.objectness.float().sigmoid()[..., None]
     if settings.classes is not None:
-        probability = probability[..., list(settings.classes)]
-    scores, labels = probability.max(-1)
+        scores = scores[..., list(settings.classes)]
+    scores, labels = scores.max(-1)
     if settings.classes is not None:
         labels = labels.new_tensor(settings.classes)[labels]
+
+    # Select the best priors above the threshold
     above = scores > settings.score_thr
     count = min(settings.nms_pre, int(above.sum(-1).max()))
-    scores, index = scores.masked_fill(~above, -torch.inf).topk(count, dim=-1)  # sorted
-    rows = torch.arange(len(scores), device=scores.device)[:, None]
-    chosen = priors[index]
-    found = DetectionTensors(decode_boxes(predictions.boxes[rows, index], chosen), scores, labels[rows, index])
-    if predictions.keypoints is None:
-        return found
-    keypoint_scores = predictions.visibility[rows, index].float().sigmoid()
+    scores, prior_ids = scores.masked_fill(~above, -torch.inf).topk(count, dim=-1)  # sorted
+    labels = gather_rows(labels, prior_ids)
+
+    # Decode them
+    candidate_priors = priors[prior_ids]
+    boxes = decode_boxes(gather_rows(outputs.boxes, prior_ids), candidate_priors)
+    if outputs.keypoints is None or outputs.visibility is None:
+        return DetectionTensors(boxes, scores, labels)
+    keypoint_scores = gather_rows(outputs.visibility, prior_ids).float().sigmoid()
     if has_keypoints is not None:
-        keypoint_scores = keypoint_scores * has_keypoints[found.labels][..., None]
-    keypoints = decode_keypoints(predictions.keypoints[rows, index], chosen)
-    return found._replace(keypoints=keypoints, keypoint_scores=keypoint_scores)
+        keypoint_scores = keypoint_scores * has_keypoints[labels][..., None]
+    keypoints = decode_keypoints(gather_rows(outputs.keypoints, prior_ids), candidate_priors)
+    return DetectionTensors(boxes, scores, labels, keypoints, keypoint_scores)
 
 
-def _suppressed(candidates: DetectionTensors, settings: PostprocessSettings, sigmas: Tensor | None) -> Tensor:
-    """(B, M) scores after suppression, ``-inf`` for what goes."""
+def suppress_candidates(candidates: DetectionTensors, settings: PostprocessSettings, sigmas: Tensor | None) -> Tensor:
+    """Return the scores (B, M) of candidates after NMS, ``-inf`` for suppressed ones."""
     if settings.nms_thr >= 1 and settings.nms_type != "oks":
         return candidates.scores
     if settings.nms_type == "box" and settings.soft_nms == "none":
         kept = suppress(candidates.boxes, candidates.scores, settings.nms_thr, candidates.labels)
         return candidates.scores.masked_fill(~kept, -torch.inf)
-    return suppress_poses(
-        candidates.boxes,
-        candidates.scores,
-        candidates.labels,
-        soft=settings.soft_nms,
-        soft_sigma=settings.soft_sigma,
-        score_thr=settings.score_thr,
-        max_count=settings.max_per_img,
-        criterion=settings.nms_type,
-        iou_threshold=settings.nms_thr,
-        oks_threshold=settings.oks_thr,
-        keypoints=candidates.keypoints,
-        visibility=candidates.keypoint_scores,
-        sigmas=sigmas,
-    )
+    return suppress_duplicates(candidates, settings, sigmas)
 
 
 def suppress(boxes: Tensor, scores: Tensor, threshold: float, labels: Tensor) -> Tensor:
-    """Greedy NMS of a batch: on a GPU of all images at once, on a CPU image by image, which is many times as fast there.
+    """Apply greedy NMS to a batch: all images at once on a GPU, image by image in numpy on a CPU, which is faster there.
 
     Args:
-        boxes: (B, M, 4) xyxy.
-        scores: (B, M), best first; ``-inf`` is never kept.
-        threshold: IoU above which the lower box goes.
-        labels: (B, M); boxes of different classes do not suppress each other.
+        boxes: Boxes of shape (B, M, 4), xyxy.
+        scores: Scores of shape (B, M), best first. Boxes of score ``-inf`` are dropped.
+        threshold: IoU above which the box of the lower score is dropped.
+        labels: Class labels of shape (B, M). Boxes of different classes do not suppress each other.
 
     Returns:
-        (B, M) bool, true for kept boxes.
+        Mask of shape (B, M), true for kept boxes.
     """
     if boxes.device.type != "cpu":
         return batched_nms(boxes, scores, threshold, labels)
@@ -114,6 +127,6 @@ def suppress(boxes: Tensor, scores: Tensor, threshold: float, labels: Tensor) ->
     kept: np.ndarray = np.zeros(scores.shape, dtype=bool)
     arrays = boxes.numpy(), scores.numpy(), labels.numpy()
     for image, count in enumerate(counts):
-        best = [values[image, :count] for values in arrays]
-        kept[image, nms(best[0], best[1], threshold, best[2])] = True
+        image_boxes, image_scores, image_labels = (values[image, :count] for values in arrays)
+        kept[image, nms(image_boxes, image_scores, threshold, image_labels)] = True
     return torch.from_numpy(kept)

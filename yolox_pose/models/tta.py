@@ -12,7 +12,7 @@ from torch import Tensor
 
 from yolox_pose.models.head import as_postprocess_settings, to_instances
 from yolox_pose.ops import DetectionTensors, compare_detections
-from yolox_pose.ops.fusion import flip_boxes, flip_keypoints, merge_views
+from yolox_pose.ops.fusion import flip_boxes, flip_keypoints, fuse_views
 from yolox_pose.registry import MODELS
 
 
@@ -47,23 +47,8 @@ class YOLOXPoseTTA(BaseTTAModel):
         found = [unflip(s.pred_instances, s.metainfo, flip_indices) for s in samples]
         views = torch.cat([torch.full_like(part.labels, view) for view, part in enumerate(found)])
         together = DetectionTensors(*(None if column[0] is None else torch.cat(column) for column in zip(*found)))
-        _, same = compare_detections(
-            together.boxes,
-            criterion=settings.nms_type,
-            iou_threshold=settings.nms_thr,
-            oks_threshold=settings.oks_thr,
-            keypoints=together.keypoints,
-            visibility=together.keypoint_scores,
-            sigmas=head.sigmas.cpu(),
-        )
-        merged = merge_views(
-            *together[:3],
-            views,
-            same,
-            len(samples),
-            keypoints=together.keypoints,
-            keypoint_scores=together.keypoint_scores,
-        )
+        _, duplicate = compare_detections(together, settings, head.sigmas.cpu())
+        merged = fuse_views(together, views, duplicate, len(samples))
         count = min(int((merged.scores > settings.score_thr).sum()), settings.max_per_img)
         best = DetectionTensors(*(None if column is None else column[:count] for column in merged))
         samples[0].pred_instances = to_instances(best)

@@ -12,15 +12,15 @@ LOG_EPS = 1e-8
 
 
 def grid_priors(sizes: Sequence[tuple[int, int]], strides: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-    """Grid points of all levels, row by row, level after level.
+    """Compute the grid points of all levels, row by row, level after level.
 
     Args:
-        sizes: ``(height, width)`` of the feature map of each level.
+        sizes: Height and width of the feature map of each level.
         strides: Pixels of the input per cell of each level.
-        device: Where the result lives.
+        device: Device of the result.
 
     Returns:
-        (N, 3) float32 ``(x, y, stride)`` with ``x = column * stride`` and ``y = row * stride``.
+        Priors ``(x, y, stride)`` of shape (N, 3), float32, with ``x = column * stride`` and ``y = row * stride``.
     """
     levels = []
     for (height, width), stride in zip(sizes, strides):
@@ -35,14 +35,14 @@ def grid_priors(sizes: Sequence[tuple[int, int]], strides: Sequence[int], device
 
 
 def decode_boxes(encoded: Tensor, priors: Tensor) -> Tensor:
-    """Boxes from the outputs of the box branch: ``xy = p * stride + prior``, ``wh = exp(p) * stride``.
+    """Decode the outputs of the box branch: ``center = p * stride + prior``, ``size = exp(p) * stride``.
 
     Args:
-        encoded: (..., N, 4) of any float type.
-        priors: (N, 3), or (..., N, 3) that broadcasts.
+        encoded: Encoded boxes of shape (..., N, 4), of any float type.
+        priors: Priors of shape (N, 3), or (..., N, 3) that broadcasts.
 
     Returns:
-        (..., N, 4) float32 xyxy in pixels.
+        Boxes of shape (..., N, 4), float32, xyxy in pixels.
 
     Source: Ge et al., YOLOX, 2021, section 2.1.
     """
@@ -54,14 +54,14 @@ def decode_boxes(encoded: Tensor, priors: Tensor) -> Tensor:
 
 
 def encode_boxes(boxes: Tensor, priors: Tensor) -> Tensor:
-    """Inverse of :func:`decode_boxes` (up to ``LOG_EPS``): the targets of the late L1 loss.
+    """Encode boxes as targets of the box L1 loss, the inverse of :func:`decode_boxes` up to :data:`LOG_EPS`.
 
     Args:
-        boxes: (..., 4) xyxy.
-        priors: (..., 3) of the same leading shape.
+        boxes: Boxes of shape (..., 4), xyxy in pixels.
+        priors: Priors of shape (..., 3).
 
     Returns:
-        (..., 4) float32.
+        Encoded boxes of shape (..., 4), float32.
     """
     stride = priors[..., 2:3]
     center = (boxes[..., :2] + boxes[..., 2:]) / 2
@@ -69,41 +69,44 @@ def encode_boxes(boxes: Tensor, priors: Tensor) -> Tensor:
     return torch.cat([(center - priors[..., :2]) / stride, (size / stride + LOG_EPS).log()], dim=-1)
 
 
-def _areas(boxes: Tensor) -> Tensor:
+def box_areas(boxes: Tensor) -> Tensor:
+    """Compute the areas (...) of boxes (..., 4); 0 where a side is negative."""
     return (boxes[..., 2] - boxes[..., 0]).clamp(min=0) * (boxes[..., 3] - boxes[..., 1]).clamp(min=0)
 
 
-def pairwise_iou(a: Tensor, b: Tensor, eps: float = 1e-6) -> Tensor:
-    """IoU of every box of ``a`` with every box of ``b``.
+def pairwise_iou(first: Tensor, second: Tensor, eps: float = 1e-6) -> Tensor:
+    """Compute the IoU of every box of ``first`` with every box of ``second``.
 
     Args:
-        a: (..., M, 4) xyxy.
-        b: (..., G, 4) xyxy, same leading shape.
+        first: Boxes of shape (..., M, 4), xyxy.
+        second: Boxes of shape (..., G, 4), xyxy, of the same leading shape.
         eps: Smallest union that is divided by; two empty boxes have IoU 0.
 
     Returns:
-        (..., M, G) float32.
+        IoU of shape (..., M, G), float32.
     """
-    ax1, ay1, ax2, ay2 = a.float()[..., None].unbind(-2)  # (..., M, 1)
-    bx1, by1, bx2, by2 = b.float()[..., None, :, :].unbind(-1)  # (..., 1, G)
-    overlap = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp_(min=0)
-    overlap = overlap * (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp_(min=0)
-    union = (_areas(a.float())[..., :, None] + _areas(b.float())[..., None, :]).sub_(overlap)
+    first, second = first.float(), second.float()
+    x1, y1, x2, y2 = first[..., None].unbind(-2)  # (..., M, 1)
+    other_x1, other_y1, other_x2, other_y2 = second[..., None, :, :].unbind(-1)  # (..., 1, G)
+    overlap = (torch.minimum(x2, other_x2) - torch.maximum(x1, other_x1)).clamp_(min=0)
+    overlap = overlap * (torch.minimum(y2, other_y2) - torch.maximum(y1, other_y1)).clamp_(min=0)
+    union = (box_areas(first)[..., :, None] + box_areas(second)[..., None, :]).sub_(overlap)
     return overlap / union.clamp_(min=eps)
 
 
-def aligned_iou(a: Tensor, b: Tensor, eps: float = 1e-6) -> Tensor:
-    """IoU of corresponding boxes.
+def aligned_iou(first: Tensor, second: Tensor, eps: float = 1e-6) -> Tensor:
+    """Compute the IoU of corresponding boxes.
 
     Args:
-        a: (..., 4) xyxy.
-        b: (..., 4) xyxy.
+        first: Boxes of shape (..., 4), xyxy.
+        second: Boxes of shape (..., 4), xyxy.
         eps: Smallest union that is divided by.
 
     Returns:
-        (...) float32.
+        IoU of shape (...), float32.
     """
-    a, b = a.float(), b.float()
-    size = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0)
+    first, second = first.float(), second.float()
+    size = torch.minimum(first[..., 2:], second[..., 2:]) - torch.maximum(first[..., :2], second[..., :2])
+    size = size.clamp(min=0)
     overlap = size[..., 0] * size[..., 1]
-    return overlap / (_areas(a) + _areas(b) - overlap).clamp(min=eps)
+    return overlap / (box_areas(first) + box_areas(second) - overlap).clamp(min=eps)

@@ -6,14 +6,14 @@ from torch import Tensor
 
 
 def decode_keypoints(offsets: Tensor, priors: Tensor) -> Tensor:
-    """Keypoints from the outputs of the pose branch: ``offset * stride + prior``.
+    """Decode the outputs of the keypoint branch: ``offset * stride + prior``.
 
     Args:
-        offsets: (..., N, 2K) of any float type, ``x, y`` of each keypoint in turn.
-        priors: (N, 3), or (..., N, 3) that broadcasts.
+        offsets: Encoded keypoints of shape (..., N, 2K), of any float type: ``x, y`` of each keypoint in turn.
+        priors: Priors of shape (N, 3), or (..., N, 3) that broadcasts.
 
     Returns:
-        (..., N, K, 2) float32 in pixels.
+        Keypoints of shape (..., N, K, 2), float32, in pixels.
 
     Source: mmpose ``YOLOXPoseHead.decode_kpt_reg``; YOLO-Pose (CVPRW 2022) has ``(2 * offset - 0.5 + cell) * stride``.
     """
@@ -22,13 +22,13 @@ def decode_keypoints(offsets: Tensor, priors: Tensor) -> Tensor:
 
 
 def encode_keypoints(keypoints: Tensor, priors: Tensor) -> Tensor:
-    """Inverse of :func:`decode_keypoints`.
+    """Encode keypoints, the inverse of :func:`decode_keypoints`.
 
     Args:
-        keypoints: (..., K, 2) in pixels.
-        priors: (..., 3) of the same leading shape.
+        keypoints: Keypoints of shape (..., K, 2) in pixels.
+        priors: Priors of shape (..., 3).
 
     Returns:
-        (..., 2K) float32.
+        Encoded keypoints of shape (..., 2K), float32.
     """
     return ((keypoints - priors[..., None, :2]) / priors[..., None, 2:3]).flatten(-2)

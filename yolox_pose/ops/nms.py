@@ -9,44 +9,51 @@ from yolox_pose.ops.boxes import pairwise_iou
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, threshold: float, groups: Tensor | None = None) -> Tensor:
-    """Greedy NMS: a box is dropped if its IoU with a kept box of a higher score is above ``threshold``.
-
-    The greedy answer is the only set in which a box is kept exactly if no kept, better box overlaps it. It is reached by
-    repeating that rule from "all kept" until nothing changes: as many rounds as the longest chain of suppressions.
+    """Drop each box whose IoU with a kept box of a higher score is above the threshold.
 
     Args:
-        boxes: (..., M, 4) xyxy in pixels.
-        scores: (..., M); of equal scores the lower index is the better one. Boxes with score ``-inf`` are never kept.
-        threshold: IoU above which the lower box goes.
-        groups: (..., M) integers; boxes of different groups (classes) do not suppress each other.
+        boxes: Boxes of shape (..., M, 4), xyxy in pixels.
+        scores: Scores of shape (..., M). Of equal scores, the lower index comes first. Boxes of score ``-inf`` are dropped.
+        threshold: IoU above which the box of the lower score is dropped.
+        groups: Integers of shape (..., M). Boxes of different groups (classes) do not suppress each other.
 
     Returns:
-        (..., M) bool, true for kept boxes.
+        Mask of shape (..., M), true for kept boxes.
     """
+    # Sort by score
     order = scores.argsort(dim=-1, descending=True, stable=True)
     ranked = boxes.gather(-2, order[..., None].expand(*order.shape, 4))
+
+    # Find the duplicate pairs
     suppresses = pairwise_iou(ranked, ranked) > threshold
     if groups is not None:
         group = groups.gather(-1, order)
         suppresses &= group[..., :, None] == group[..., None, :]
+
+    # Resolve them and undo the sorting
     kept = greedy_survivors(suppresses, scores.gather(-1, order) > -torch.inf)
     return torch.zeros_like(kept).scatter_(-1, order, kept)
 
 
 def greedy_survivors(suppresses: Tensor, possible: Tensor) -> Tensor:
-    """Greedy answer for candidates that are given best first.
+    """Find the greedy survivors among candidates that are sorted best first.
+
+    The greedy answer is the only set in which a candidate survives exactly if no better survivor suppresses it. Applying that
+    rule, starting from "all survive", settles at least one more candidate in each round (Cluster-NMS, Zheng et al., IEEE
+    T-Cybernetics 2022), so that M rounds are enough.
 
     Args:
-        suppresses: (..., M, M) bool, whether the pair is one object; only [i, j] with i < j counts: i suppresses j.
-        possible: (..., M) bool, the candidates; others are never kept and suppress nothing.
+        suppresses: Duplicate pairs of shape (..., M, M), bool; only [i, j] with i < j counts: i suppresses j.
+        possible: Mask of shape (..., M), true for candidates. Others never survive and suppress nothing.
 
     Returns:
-        (..., M) bool.
+        Mask of shape (..., M), true for survivors.
     """
-    suppresses = suppresses.triu(1)  # [..., i, j]: i is better than j and overlaps it
+    suppresses = suppresses.triu(1)
     kept = possible
-    while True:
+    for _ in range(possible.shape[-1]):
         updated = possible & ~(suppresses & kept[..., :, None]).any(-2)
         if torch.equal(updated, kept):
-            return kept
+            break
         kept = updated
+    return kept

@@ -1,172 +1,116 @@
-"""Suppression of doubles by boxes, by poses or by both, hard or soft (shape letters: see :mod:`yolox_pose.ops`).
+"""NMS by boxes, by poses or by both, hard or soft, for a batch (shape letters: see :mod:`yolox_pose.ops`).
 
-M candidates an image. Two people who hug have boxes that overlap as much as two detections of one person do; their poses
+M candidates per image. Two people who hug have boxes that overlap as much as two detections of one person do; their poses
 differ. :mod:`yolox_pose.geometry.pose_nms` does the same in numpy, one image at a time.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from yolox_pose.ops.boxes import pairwise_iou
 from yolox_pose.ops.nms import greedy_survivors
-from yolox_pose.structures.constants import AREA_PER_BOX, MIN_AREA
+from yolox_pose.ops.oks import mutual_oks
+from yolox_pose.ops.structures import DetectionTensors
+from yolox_pose.structures.settings import PostprocessSettings, check_settings
 
-CRITERIA = ("box", "oks", "box_oks")
-SOFT_METHODS = ("none", "linear", "gaussian")
 
-
-def mutual_oks(keypoints: Tensor, visibility: Tensor, boxes: Tensor, sigmas: Tensor) -> tuple[Tensor, Tensor]:
-    """OKS of every pair of detections of an image, symmetric.
-
-    Keypoints count by the product of the two visibilities, since neither detection is the truth; the area of a pair is the
-    mean of the two, each 0.53 of its box.
+def suppress_duplicates(
+    detections: DetectionTensors, settings: PostprocessSettings, sigmas: Tensor | None = None
+) -> Tensor:
+    """Suppress the duplicates in each image of a batch. Only detections of one class compete.
 
     Args:
-        keypoints: (..., M, K, 2) pixels.
-        visibility: (..., M, K) probabilities.
-        boxes: (..., M, 4) xyxy pixels.
-        sigmas: (K,).
+        detections: Candidates of a batch, (B, M, ...), best first; scores of ``-inf`` mark fillers.
+        settings: Type and thresholds of NMS; ``score_thr`` and ``max_per_img`` apply to soft-NMS only.
+        sigmas: OKS constants of shape (K,), needed to compare poses.
 
     Returns:
-        (..., M, M) float32 OKS, and (..., M, M) bool, whether a pair has a keypoint in common; OKS is 0 where not.
+        Scores of shape (B, M), ``-inf`` for suppressed candidates. Soft-NMS lowers others, which are then no longer sorted.
+
+    Raises:
+        UsageError: If the type of NMS is unknown.
     """
-    keypoints, visibility, boxes = keypoints.float(), visibility.float(), boxes.float()
-    areas = AREA_PER_BOX * (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
-    areas = ((areas[..., :, None] + areas[..., None, :]) / 2).clamp(min=MIN_AREA)
-    shared = visibility @ visibility.transpose(-1, -2)
-    total = torch.zeros_like(shared)
-    for k, sigma in enumerate(sigmas.float()):  # one by one, so that memory does not grow with K
-        x, y, seen = keypoints[..., k, 0], keypoints[..., k, 1], visibility[..., k]
-        squared = (x[..., :, None] - x[..., None, :]) ** 2 + (y[..., :, None] - y[..., None, :]) ** 2
-        weight = seen[..., :, None] * seen[..., None, :]
-        total.addcmul_(torch.exp(-squared / (8 * sigma**2 * areas)), weight)
-    comparable = shared > 0
-    return torch.where(comparable, total / shared.clamp(min=torch.finfo(shared.dtype).tiny), 0), comparable
+    similarity, duplicate = compare_detections(detections, settings, sigmas)
+    compete = detections.labels[..., :, None] == detections.labels[..., None, :]
+    duplicate = duplicate & compete
+    if settings.soft_nms == "none":
+        survivors = greedy_survivors(duplicate, detections.scores > -torch.inf)
+        return detections.scores.masked_fill(~survivors, -torch.inf)
+    return soft_nms(similarity * compete, duplicate, detections.scores, settings)
 
 
 def compare_detections(
-    boxes: Tensor,
-    *,
-    criterion: str = "box",
-    iou_threshold: float,
-    oks_threshold: float = 1.0,
-    keypoints: Tensor | None = None,
-    visibility: Tensor | None = None,
-    sigmas: Tensor | None = None,
+    detections: DetectionTensors, settings: PostprocessSettings, sigmas: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Compare every pair of detections of an image.
 
+    Pairs without a common keypoint, and detections without keypoints, are compared by their boxes.
+
     Args:
-        boxes: (..., M, 4) xyxy pixels.
-        criterion: ``'box'``: IoU; ``'oks'``: OKS; ``'box_oks'``: both, the pair is one object only if both say so. Pairs
-            without a common keypoint, and detections without keypoints, are compared by their boxes.
-        iou_threshold: IoU above which two boxes are one object.
-        oks_threshold: OKS above which two poses are one person.
-        keypoints: (..., M, K, 2) pixels, needed unless the criterion is ``'box'``.
-        visibility: (..., M, K) probabilities, likewise.
-        sigmas: (K,), likewise.
+        detections: Detections, (..., M, ...).
+        settings: Type and thresholds of NMS.
+        sigmas: OKS constants of shape (K,), needed to compare poses.
 
     Returns:
-        (..., M, M) float32 similarity (for ``'box_oks'`` the smaller one) and (..., M, M) bool, whether a pair is one
-        object.
+        Similarity of shape (..., M, M), float32, for ``'box_oks'`` the smaller of IoU and OKS, and whether a pair is a
+        duplicate, (..., M, M) bool.
 
     Raises:
-        ValueError: If the criterion is not known.
+        UsageError: If the type of NMS is unknown.
     """
-    if criterion not in CRITERIA:
-        raise ValueError(f"criterion must be one of {', '.join(CRITERIA)}, not {criterion!r}")
-    iou = pairwise_iou(boxes, boxes)
-    overlap = iou > iou_threshold
-    if criterion == "box" or keypoints is None or not keypoints.shape[-2]:
+    check_settings({"nms_type": settings.nms_type, "soft_nms": settings.soft_nms})
+
+    # Compare the boxes
+    iou = pairwise_iou(detections.boxes, detections.boxes)
+    overlap = iou > settings.nms_thr
+    keypoints, visibility = detections.keypoints, detections.keypoint_scores
+    if settings.nms_type == "box" or keypoints is None or visibility is None or not keypoints.shape[-2]:
         return iou, overlap
-    oks, comparable = mutual_oks(keypoints, visibility, boxes, sigmas)
-    agree = oks > oks_threshold
-    if criterion == "box_oks":
+
+    # Compare the poses
+    if sigmas is None:
+        raise ValueError(f"nms_type '{settings.nms_type}' needs the OKS sigmas")
+    oks, comparable = mutual_oks(keypoints, visibility, detections.boxes, sigmas)
+    agree = oks > settings.oks_thr
+    if settings.nms_type == "box_oks":
         oks, agree = torch.minimum(iou, oks), agree & overlap
     return torch.where(comparable, oks, iou), torch.where(comparable, agree, overlap)
 
 
-def soft_scores(
-    similarity: Tensor,
-    same: Tensor,
-    scores: Tensor,
-    *,
-    method: str = "gaussian",
-    sigma: float = 0.5,
-    score_thr: float = 0.0,
-    max_count: int | None = None,
-) -> Tensor:
-    """Soft-NMS: lower the scores of what resembles a better detection instead of dropping it.
+def soft_nms(similarity: Tensor, duplicate: Tensor, scores: Tensor, settings: PostprocessSettings) -> Tensor:
+    """Lower the scores of detections that resemble a better one, instead of dropping them.
+
+    ``'linear'`` multiplies the scores of duplicates by ``1 - similarity``, ``'gaussian'`` all scores by
+    ``exp(-similarity^2 / sigma)``.
 
     Args:
-        similarity: (B, M, M) 0 to 1; 0 for pairs that do not compete (of different classes).
-        same: (B, M, M) bool, above the threshold; used by ``'linear'``.
-        scores: (B, M), ``-inf`` for no candidate.
-        method: ``'linear'``: times ``1 - similarity`` where ``same``; ``'gaussian'``: times ``exp(-similarity^2 / sigma)``.
-        sigma: Of ``'gaussian'``.
-        score_thr: What does not stay above it is dropped.
-        max_count: Most detections an image; None for all.
+        similarity: Similarity of shape (B, M, M), 0 to 1; 0 for pairs that do not compete.
+        duplicate: Mask of shape (B, M, M), true for pairs above the threshold.
+        scores: Scores of shape (B, M); ``-inf`` marks fillers.
+        settings: Method, sigma, lowest score and maximum number of detections.
 
     Returns:
-        (B, M) new scores, ``-inf`` for what is dropped.
-
-    Raises:
-        ValueError: If the method is not known.
+        New scores of shape (B, M), ``-inf`` for detections that are dropped.
 
     Source: Bodla et al., Soft-NMS, ICCV 2017, equations 2 and 3.
     """
-    if method not in SOFT_METHODS[1:]:
-        raise ValueError(f"soft-NMS must be one of {', '.join(SOFT_METHODS[1:])}, not {method!r}")
-    decay = torch.exp(-(similarity**2) / sigma) if method == "gaussian" else torch.where(same, 1 - similarity, 1.0)
-    rows = torch.arange(len(scores), device=scores.device)
-    left, final = scores.clone(), torch.full_like(scores, -torch.inf)
-    for _ in range(min(scores.shape[-1], max_count or scores.shape[-1])):
-        value, best = left.max(-1)
-        going = value > score_thr
-        if not going.any():
+    # Compute the factors of all pairs
+    if settings.soft_nms == "gaussian":
+        decay = torch.exp(-(similarity**2) / settings.soft_sigma)
+    else:
+        decay = torch.where(duplicate, 1 - similarity, 1.0)
+
+    # Keep the best remaining detection of each image and lower the scores of the others
+    images = torch.arange(len(scores), device=scores.device)
+    remaining, final = scores.clone(), torch.full_like(scores, -torch.inf)
+    for _ in range(min(scores.shape[-1], settings.max_per_img)):
+        score, best = remaining.max(-1)
+        above = score > settings.score_thr
+        if not above.any():
             break
-        final[rows, best] = torch.where(going, value, final[rows, best])
-        left = torch.where(left > -torch.inf, left * decay[rows, best], left)  # never -inf * 0
-        left[rows, best] = -torch.inf
+        final[images, best] = torch.where(above, score, final[images, best])
+        remaining = torch.where(remaining > -torch.inf, remaining * decay[images, best], remaining)  # never -inf * 0
+        remaining[images, best] = -torch.inf
     return final
-
-
-def suppress_poses(
-    boxes: Tensor,
-    scores: Tensor,
-    groups: Tensor | None = None,
-    *,
-    soft: str = "none",
-    soft_sigma: float = 0.5,
-    score_thr: float = 0.0,
-    max_count: int | None = None,
-    **criterion: Any,
-) -> Tensor:
-    """Suppress doubles in a batch.
-
-    Args:
-        boxes: (B, M, 4) xyxy pixels, best first.
-        scores: (B, M) descending; ``-inf`` for no candidate.
-        groups: (B, M) integers; detections of different groups (classes) do not compete.
-        soft: ``'none'``, or a method of :func:`soft_scores`.
-        soft_sigma: See there, as ``score_thr`` and ``max_count``.
-        score_thr: Used by soft suppression alone.
-        max_count: Likewise.
-        **criterion: Arguments of :func:`compare_detections`.
-
-    Returns:
-        (B, M) scores, ``-inf`` for what is suppressed; soft suppression lowers others, which are then no longer sorted.
-    """
-    similarity, same = compare_detections(boxes, **criterion)
-    if groups is not None:
-        compete = groups[..., :, None] == groups[..., None, :]
-        similarity, same = similarity * compete, same & compete
-    if soft == "none":
-        return scores.masked_fill(~greedy_survivors(same, scores > -torch.inf), -torch.inf)
-    return soft_scores(
-        similarity, same, scores, method=soft, sigma=soft_sigma, score_thr=score_thr, max_count=max_count
-    )

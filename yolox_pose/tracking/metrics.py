@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolox_pose.geometry.similarity import pairwise_iou
+from yolox_pose.geometry.boxes import pairwise_iou
 from yolox_pose.tracking.assignment import linear_assignment
 
 SAME_PERSON = 0.5

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolox_pose.geometry.pose_nms import greedy_survivors
-from yolox_pose.geometry.similarity import box_areas, oks, pairwise_iou, pairwise_touching
+from yolox_pose.geometry.boxes import box_areas, pairwise_iou, pairwise_touching
+from yolox_pose.geometry.nms import greedy_survivors
+from yolox_pose.geometry.oks import keypoint_oks
 from yolox_pose.structures.constants import DEFAULT_FPS
 from yolox_pose.structures.detections import Detections
 from yolox_pose.tracking import motion
@@ -389,7 +390,7 @@ class Tracker:
             return zeros, zeros
         shared = (first.keypoint_scores >= kpt_thr) & (second.keypoint_scores >= kpt_thr)
         areas = np.sqrt(box_areas(first.boxes) * box_areas(second.boxes))
-        return oks(first.keypoints, second.keypoints, areas, self.sigmas, shared), shared.sum(-1)
+        return keypoint_oks(first.keypoints, second.keypoints, areas, self.sigmas, shared), shared.sum(-1)
 
     def _continue(self, detections: Detections, pairs: np.ndarray, now: float) -> None:
         """Update the tracks with their detections.

@@ -7,23 +7,15 @@ classes do not suppress each other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
+from yolox_pose.geometry.boxes import decode_boxes
 from yolox_pose.geometry.nms import nms
 from yolox_pose.inference.exported.description import ModelDescription
 from yolox_pose.structures.detections import Detections
 from yolox_pose.structures.settings import PostprocessSettings
-
-
-def grid_priors(size: tuple[int, int], strides: Sequence[int]) -> np.ndarray:
-    """(N, 3) float32 ``(x, y, stride)`` of an input of (H, W) px, as :func:`yolox_pose.ops.grid_priors` has them."""
-    levels = []
-    for stride in strides:
-        y, x = np.mgrid[0 : size[0] // stride, 0 : size[1] // stride].reshape(2, -1).astype(np.float32) * stride
-        levels.append(np.stack([x, y, np.full_like(x, stride)], axis=-1))
-    return np.concatenate(levels)
 
 
 def detections(
@@ -90,7 +82,7 @@ def _from_raw(outputs: Mapping[str, np.ndarray], priors: np.ndarray, settings: P
     scores = _sigmoid(logits) * objectness[rows]
     best = _best(scores, settings)
     rows, scores, labels = rows[best], scores[best], labels[best]
-    boxes = _decode_boxes(outputs["boxes"][rows], priors[rows])
+    boxes = decode_boxes(outputs["boxes"][rows], priors[rows])
     kept = _suppress(boxes, scores, labels, settings)
     rows = rows[kept]
     keypoints = keypoint_scores = None
@@ -121,14 +113,6 @@ def _suppress(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, setting
     if settings.nms_thr < 1:
         kept = nms(boxes, scores, settings.nms_thr, labels)
     return kept[: settings.max_per_img]
-
-
-def _decode_boxes(encoded: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """(n, 4) xyxy; see :func:`yolox_pose.ops.decode_boxes`."""
-    stride = priors[:, 2:]
-    center = encoded[:, :2] * stride + priors[:, :2]
-    half = np.exp(encoded[:, 2:]) * stride / 2
-    return np.concatenate([center - half, center + half], axis=-1)
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

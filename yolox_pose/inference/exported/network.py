@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from yolox_pose.errors import UsageError
+from yolox_pose.geometry.boxes import grid_priors
 from yolox_pose.geometry.letterbox import Fitted, Preprocessing
 from yolox_pose.inference.exported.backends import Backend, choose_backend, open_backend
-from yolox_pose.inference.exported.decoding import detections, grid_priors
+from yolox_pose.inference.exported.decoding import detections
 from yolox_pose.inference.exported.description import ModelDescription, read_description
 from yolox_pose.structures.constants import SIZE_DIVISOR
 from yolox_pose.structures.detections import Detections

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from yolox_pose import ops
-from yolox_pose.geometry.similarity import oks, pairwise_iou, pairwise_touching
+from yolox_pose.geometry.boxes import pairwise_iou, pairwise_touching
+from yolox_pose.geometry.oks import keypoint_oks
 from yolox_pose.structures.skeleton import COCO_PERSON
 
 SIGMAS = np.array(COCO_PERSON.sigmas)
@@ -23,15 +24,15 @@ def test_oks_is_that_of_training():
     areas, labelled = rng.uniform(400, 4000, 3), rng.integers(0, 2, (3, 17))
     tensors = (torch.from_numpy(values)[None] for values in (first, second, labelled, areas))
     expected = ops.pairwise_oks(*tensors, torch.from_numpy(SIGMAS))[0].numpy()
-    np.testing.assert_allclose(oks(first[:, None], second, areas, SIGMAS, labelled), expected, atol=1e-5)
+    np.testing.assert_allclose(keypoint_oks(first[:, None], second, areas, SIGMAS, labelled), expected, atol=1e-5)
 
 
 def test_oks_without_weights_counts_all_keypoints():
     pose = np.zeros((1, 17, 2))
     moved = pose + [2 * SIGMAS[0] * np.sqrt(2 * 900), 0]
     expected = np.exp(-((SIGMAS[0] / SIGMAS) ** 2)).mean()
-    np.testing.assert_allclose(oks(pose[:, None], moved, np.array([[900.0]]), SIGMAS), [[expected]])
-    assert oks(pose[:, None], moved, np.array([[900.0]]), SIGMAS, np.zeros(17)).tolist() == [[0]]
+    np.testing.assert_allclose(keypoint_oks(pose[:, None], moved, np.array([[900.0]]), SIGMAS), [[expected]])
+    assert keypoint_oks(pose[:, None], moved, np.array([[900.0]]), SIGMAS, np.zeros(17)).tolist() == [[0]]
 
 
 def test_boxes_touch_from_a_common_point_on():
