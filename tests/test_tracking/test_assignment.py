@@ -52,6 +52,10 @@ def test_equal_similarities_are_matched_in_order():
         assert linear_assignment(np.full(shape, 0.5), 0.3).tolist() == expected
 
 
+def test_the_minimum_itself_is_enough():
+    assert linear_assignment(np.array([[0.3]]), 0.3).tolist() == [[0, 0]]
+
+
 def test_rows_without_a_match_keep_the_indices_of_the_others():
     similarity = np.array([[0.1, 0.1, 0.1], [0.1, 0.9, 0.8], [0.1, 0.8, 0.1], [0.1, 0.2, 0.1]])
     assert linear_assignment(similarity, 0.3).tolist() == [[1, 2], [2, 1]]

@@ -28,6 +28,13 @@ def test_the_extent_is_a_mean_at_first_and_follows_slowly_later():
     assert spread == pytest.approx((drift + np.sqrt(drift**2 + 4 * drift)) / 2, rel=1e-3)
 
 
+def test_two_predictions_equal_one_over_both_times():
+    state = motion.start(np.array(WHOLE))._replace(velocity=np.array([[3.0, -2.0]]))
+    at_once, in_steps = motion.predict(state, 0.5), motion.predict(motion.predict(state, 0.2), 0.3)
+    for expected, values in zip(at_once, in_steps):
+        np.testing.assert_allclose(values, expected)
+
+
 def test_of_who_is_half_hidden_the_center_hardly_moves():
     """The center of the half box is 25 px off; its noise is taken as the half of the 50 px that are missing, and more."""
     state = motion.predict(seen_for(50), 0.04)

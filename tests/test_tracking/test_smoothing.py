@@ -59,6 +59,14 @@ def test_persons_are_apart_and_start_anew_after_an_absence():
     np.testing.assert_array_equal(smoother.update(two[1:], BOX, np.array([1])), two[1:])
 
 
+def test_a_person_is_remembered_for_the_whole_memory():
+    smoother = KeypointSmoother()  # remembers 0.5 s
+    smoother.update(np.zeros((1, 1, 2)), BOX, np.array([1]), time=0.0)
+    smoother.update(np.zeros((0, 1, 2)), BOX[:0], np.array([], dtype=int), time=0.5)
+    moved = smoother.update(np.full((1, 1, 2), 10.0), BOX, np.array([1]), time=0.75)
+    assert (moved < 10).all()
+
+
 def test_untracked_persons_stay_as_they_are_and_types_too():
     smoother = KeypointSmoother()
     for x in (0.0, 10.0):

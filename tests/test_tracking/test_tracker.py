@@ -94,6 +94,20 @@ def test_who_leaves_for_long_comes_back_as_someone_else():
     assert ids_of(run(Tracker(fps=FPS), paths)) == [{1, 2}]
 
 
+def test_a_track_is_kept_for_the_whole_memory():
+    tracker = Tracker(TrackerSettings(memory=1.0))
+    box, score = boxes_at([100, 100]), np.array([0.8])
+    ids = [tracker.update(box, score, time=time).tolist() for time in (0.0, 1.0)]
+    tracker.update(box[:0], score[:0], time=1.5)
+    assert ids == [[1], [1]] and tracker.update(box, score, time=2.0).tolist() == [1]
+
+
+def test_a_detection_of_the_high_score_starts_a_track():
+    settings = TrackerSettings()
+    for score, expected in ((settings.high_score, 1), (np.nextafter(settings.high_score, 0), -1)):
+        assert Tracker(settings).update(boxes_at([100, 100]), np.array([score])).tolist() == [expected]
+
+
 def test_who_enters_gets_an_id_of_their_own_and_who_leaves_frees_none():
     paths = np.stack(
         [line((100, 200), (120, 200), 60), line((400, 200), (420, 200), 60), line((250, 90), (250, 95), 60)], 1

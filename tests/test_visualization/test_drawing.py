@@ -7,7 +7,7 @@ from yolox_pose.structures.skeleton import COCO_PERSON, LEFT_COLOR, MIDDLE_COLOR
 from yolox_pose.visualization import painting
 from yolox_pose.visualization.canvas import PALETTE
 from yolox_pose.visualization.drawing import draw_poses
-from yolox_pose.visualization.figures import drawn_areas
+from yolox_pose.visualization.figures import drawn_areas, visible_span
 from yolox_pose.visualization.tags import tag_places, tag_texts
 
 PAIR = Skeleton(names=("left_hand", "right_hand"), links=((0, 1),))
@@ -207,6 +207,21 @@ def test_drawn_areas_hold_every_pixel_that_is_touched():
     areas = drawn_areas(bounds, np.full((3, 1), 1.25), (100, 80, 3))
     assert areas[:2].tolist() == [[19, 29, 42, 52], [0, 0, 80, 100]]
     assert (areas[2, 2:] <= areas[2, :2]).all(), "nothing is drawn of a person without keypoints"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "span"),
+    [
+        ((2, 3), (8, 9), (0, 1)),
+        ((-30, 5), (10, 5), (0.5, 1)),
+        ((10, 5), (50, 5), (0, 0.25)),
+        ((4, -20), (4, 30), (0.2, 0.8)),
+    ],
+)
+def test_segments_are_clipped_to_the_area_and_its_margin(start, end, span):
+    start, end = (np.array(point, float).reshape(2, 1, 1) for point in (start, end))
+    first, last = visible_span(start, end - start, np.full((2, 1, 1), 10.0), margin=np.array([[10.0]]))
+    assert (first.item(), last.item()) == pytest.approx(span)
 
 
 def test_persons_apart_are_drawn_as_each_alone():
