@@ -105,7 +105,7 @@ VALID = {
     "default_hooks.checkpoint.save_optimizer": False,
     "default_hooks.checkpoint.priority": 60,
     "default_hooks.timer": None,
-    "custom_hooks.3.gamma": 100,
+    "custom_hooks.1.gamma": 100,
     "visualizer.name": "mine",
     # settings that MMEngine reads itself
     "train_dataloader.prefetch_factor": 2,
@@ -165,7 +165,7 @@ WRONG = {
     "param_scheduler.0.ende=3": "did you mean 'param_scheduler.0.end'?",
     "default_hooks.checkpoint.max_kept=3": "did you mean 'default_hooks.checkpoint.max_keep_ckpts'?",
     "default_hooks.early.patience=3": "'default_hooks' has no setting 'early'",
-    "custom_hooks.3.gama=3": "did you mean 'custom_hooks.3.gamma'?",
+    "custom_hooks.1.gama=3": "did you mean 'custom_hooks.1.gamma'?",
     "optim_wrapper.paramwise_cfg.pose_lr=1": "did you mean 'optim_wrapper.paramwise_cfg.pose_lr_mult'?",
     "optim_wrapper.clip_grad.max=1": "'optim_wrapper.clip_grad' has no setting 'max'",
     "env_cfg.mp_cfg.mp_start=spawn": "did you mean 'env_cfg.mp_cfg.mp_start_method'?",
