@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 INT64 = np.iinfo(np.int64)
+MAX_FLOAT = int(np.finfo(np.float64).max)
 
 
 class Bad(NamedTuple):
@@ -70,6 +71,24 @@ def number_rows(rows: Sequence[Any], width: int) -> Column:
         bad = [Bad(i, reason) for i, reason in enumerate(reasons) if reason]
         clean = [[0.0] * width if reason else row for row, reason in zip(rows, reasons)]
         array = np.array(clean, dtype=np.float64).reshape(-1, width)
+    return _finite(array, bad)
+
+
+def optional_rows(rows: Sequence[Any], width: int) -> tuple[Column, np.ndarray]:
+    """Return lists of ``width`` numbers as :func:`number_rows`, and (n,) bool where a list is absent.
+
+    Absent lists are ``None`` or empty. They are not bad, and their rows hold zeros.
+    """
+    array = _as_array(rows, width)
+    if array is not None:
+        return _finite(array, []), np.zeros(len(rows), dtype=bool)
+    absent = [is_absent(row) for row in rows]
+    nothing = [0.0] * width
+    return number_rows([nothing if empty else row for row, empty in zip(rows, absent)], width), np.array(absent, bool)
+
+
+def _finite(array: np.ndarray, bad: list[Bad]) -> Column:
+    """Return the column with the rows that hold NaN or infinity as bad ones."""
     infinite = np.flatnonzero(~np.isfinite(array).all(axis=1))
     array[infinite] = 0
     return Column(array, bad + [Bad(int(i), "holds NaN or infinity") for i in infinite])
@@ -94,14 +113,24 @@ def _row_reason(row: Any, width: int) -> str | None:
     if len(row) != width:
         return f"has {len(row)} numbers, expected {width}"
     wrong = [value for value in row if not is_number(value)]
-    return f"holds {show(wrong[0])}, not a number" if wrong else None
+    if wrong:
+        return f"holds {show(wrong[0])}, not a number"
+    huge = [value for value in row if isinstance(value, int) and abs(value) > MAX_FLOAT]
+    return f"holds {show(huge[0])}, beyond 64 bits" if huge else None
 
 
-def number_column(values: Sequence[Any]) -> Column:
-    """Return numbers as (n,) float64; NaN and infinity are bad."""
-    column = number_rows([[value] for value in values], 1)
-    bad = [Bad(i, "is missing") if values[i] is None else Bad(i, reason) for i, reason in column.bad]
-    return Column(column.values[:, 0], bad)
+def optional_column(values: Sequence[Any]) -> Column:
+    """Return numbers as (n,) float64, NaN where a value is None; NaN and infinity in the list are bad."""
+    if set(map(type, values)) == {float}:
+        return _flat(_finite(np.array(values).reshape(-1, 1), []))
+    column = _flat(number_rows([[0 if value is None else value] for value in values], 1))
+    column.values[[value is None for value in values]] = np.nan
+    return column
+
+
+def _flat(column: Column) -> Column:
+    """Return a column of rows of one number as a column of numbers."""
+    return Column(column.values[:, 0], column.bad)
 
 
 def keypoint_column(lists: Sequence[Any], num_keypoints: int) -> Column:
@@ -111,9 +140,7 @@ def keypoint_column(lists: Sequence[Any], num_keypoints: int) -> Column:
         lists: The ``keypoints`` of n annotations. An absent or empty list gives zeros: nothing is labeled.
         num_keypoints: K, the number of keypoints of the skeleton.
     """
-    width = 3 * num_keypoints
-    nothing = [0.0] * width
-    table, bad = number_rows([nothing if is_absent(values) else values for values in lists], width)
+    (table, bad), _ = optional_rows(lists, 3 * num_keypoints)
     reasons = [Bad(i, _keypoint_reason(lists[i], num_keypoints) or f"keypoint list {reason}") for i, reason in bad]
     return Column(table.reshape(len(lists), num_keypoints, 3), reasons)
 

@@ -15,10 +15,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolox_pose.coco.columns import Bad, integer_column, is_absent, keypoint_column, number_column, number_rows, show
+from yolox_pose.coco.columns import (
+    Bad,
+    integer_column,
+    is_absent,
+    keypoint_column,
+    optional_column,
+    optional_rows,
+    show,
+)
 from yolox_pose.coco.problems import Problem
 from yolox_pose.errors import DataError
-from yolox_pose.utils.json_files import read_json
+from yolox_pose.utils.json_files import paused_gc, read_json
 
 Entry = Mapping[str, Any]
 CocoSource = str | Path | Mapping[str, Any]
@@ -97,9 +105,10 @@ def read_coco_file(source: CocoSource, *, require_annotations: bool = True, drop
     content = source if isinstance(source, Mapping) else read_json(source, "annotation file")
     image_list, category_list, annotation_list = _entry_lists(content, name, require_annotations)
     problems: list[Problem] = []
-    images = _read_images(image_list, name, problems)
-    categories = _read_categories(category_list, name, problems)
-    annotations = Annotations(annotation_list, images, categories, name, problems, drop_unlisted=drop_unlisted)
+    with paused_gc():
+        images = _read_images(image_list, name, problems)
+        categories = _read_categories(category_list, name, problems)
+        annotations = Annotations(annotation_list, images, categories, name, problems, drop_unlisted=drop_unlisted)
     return CocoFile(name, images, categories, annotations, problems)
 
 
@@ -229,9 +238,7 @@ class Annotations:
             (R, 4) float64 xywh in pixels, NaN where the annotation has none and zeros where it is bad.
         """
         values = [self.entries[row].get("bbox") for row in rows.tolist()]
-        absent = np.array([is_absent(value) for value in values], dtype=bool)
-        nothing = [0.0] * 4
-        table, bad = number_rows([nothing if is_absent(value) else value for value in values], 4)
+        (table, bad), absent = optional_rows(values, 4)
         if required:
             bad = bad + [Bad(i, "is missing") for i in np.flatnonzero(absent).tolist()]
         self.report_column(bad, rows, "box", "bbox")
@@ -240,10 +247,8 @@ class Annotations:
 
     def areas(self, rows: np.ndarray) -> np.ndarray:
         """Return the areas of R annotations as (R,) float64 square pixels, NaN where absent and zero where bad."""
-        values = [self.entries[row].get("area") for row in rows.tolist()]
-        areas, bad = number_column([0 if value is None else value for value in values])
+        areas, bad = optional_column([self.entries[row].get("area") for row in rows.tolist()])
         self.report_column(bad, rows, "area", "area")
-        areas[[value is None for value in values]] = np.nan
         return areas
 
     def has_keypoint_list(self, rows: np.ndarray) -> np.ndarray:
