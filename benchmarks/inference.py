@@ -24,10 +24,9 @@ from common import add_json_option, bounded, case, device, interleaved, progress
 from yolox_pose import PoseInferencer, compat
 from yolox_pose.geometry.images import read_image
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
-from yolox_pose.inference.plotter import DRAWN_AHEAD, Plotter, plot_processes
+from yolox_pose.inference.plotter import MAX_PENDING, Plotter, plot_processes
 from yolox_pose.inference.results import PoseResult
-from yolox_pose.inference.writers import VideoFiles
-from yolox_pose.io.video import find_ffmpeg
+from yolox_pose.io.video_writer import VideoFiles, find_ffmpeg
 from yolox_pose.tracking import TrackerSettings
 from yolox_pose.utils.background import BackgroundWorker
 
@@ -219,7 +218,7 @@ def write_film(path: Path, frames: Sequence[np.ndarray]) -> Path:
 
 def draw_film(results: Iterable[PoseResult], path: Path, processes: int) -> None:
     """Draw the results of a video and encode the pictures, as ``yolox-pose predict`` does."""
-    with Plotter(processes) as plotter, VideoFiles() as files, BackgroundWorker(DRAWN_AHEAD) as worker:
+    with Plotter(processes) as plotter, VideoFiles() as files, BackgroundWorker(MAX_PENDING) as worker:
         for result in results:
             picture = plotter.plot(result)
             worker.submit(lambda picture, fps: files.write(path, picture(), fps), picture, result.fps)

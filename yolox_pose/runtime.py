@@ -1,4 +1,4 @@
-"""Poses by exported models, without torch and OpenMMLab: numpy, OpenCV and one of the runtimes are enough.
+"""Run exported models without torch and OpenMMLab: numpy, OpenCV and one of the runtimes are enough.
 
 >>> from yolox_pose.runtime import load
 >>> model = load("model.onnx")
@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from yolox_pose.inference.inferencer import PoseInferencer
@@ -21,27 +22,51 @@ def load(
     path: str | os.PathLike[str],
     *,
     backend: str | None = None,
-    size: tuple[int, int] | None = None,
+    input_size: tuple[int, int] | None = None,
     threads: int | None = None,
-    **options: Any,
+    score_thr: float = 0.3,
+    nms_thr: float | None = None,
+    max_per_img: int | None = None,
+    nms_type: str | None = None,
+    batch_size: int = 8,
+    classes: Sequence[str | int] | None = None,
+    keep_images: bool = False,
 ) -> PoseInferencer:
     """Load an exported model.
 
     Args:
-        path: ``.onnx``, OpenVINO's ``.xml`` or ncnn's ``.param``, with the ``model.json`` that was written beside it.
-        backend: ``onnxruntime``, ``openvino``, ``ncnn`` or ``opencv``; None chooses by the ending of the file.
-        size: (H, W) of the input, for models that were exported with ``--dynamic``.
-        threads: Threads of a call; None leaves it to the runtime.
-        **options: Of :class:`yolox_pose.inference.inferencer.PoseInferencer`, such as ``score_thr``.
+        path: ``.onnx``, ``.xml`` of OpenVINO or ``.param`` of ncnn, with the ``model.json`` that was written beside it.
+        backend: ``onnxruntime``, ``openvino``, ``ncnn`` or ``opencv``. None chooses by the ending of the file.
+        input_size: Input size (H, W) of a model that was exported with ``--dynamic``.
+        threads: Number of threads. None leaves it to the runtime.
+        score_thr: Lowest score of a person.
+        nms_thr: IoU above which two boxes are duplicates. None uses the model's.
+        max_per_img: Maximum number of persons per image. None uses the model's.
+        nms_type: What NMS compares. Exported models support ``'box'`` only; other types need the PyTorch model.
+        batch_size: Number of images in a batch.
+        classes: Names or labels of the classes to detect. None detects all.
+        keep_images: Whether results of image files hold the decoded image.
 
     Returns:
-        An inferencer: called with images, it yields their results.
+        Inferencer that yields the results of images when it is called.
 
     Raises:
-        UsageError: If the file is not there, or an option does not fit the model.
-        DataError: If ``model.json`` is missing or of another model, or the file cannot be loaded.
-        MissingDependencyError: If the runtime is not installed; names the command that installs it.
+        UsageError: If the file does not exist, or an option does not match the model.
+        DataError: If ``model.json`` is missing or belongs to another model, or the file cannot be loaded.
+        MissingDependencyError: If the runtime is not installed. The message names the command that installs it.
     """
     from yolox_pose.inference.inferencer import PoseInferencer
 
-    return PoseInferencer(path, backend=backend, input_size=size, threads=threads, **options)
+    return PoseInferencer(
+        path,
+        backend=backend,
+        input_size=input_size,
+        threads=threads,
+        score_thr=score_thr,
+        nms_thr=nms_thr,
+        max_per_img=max_per_img,
+        nms_type=nms_type,
+        batch_size=batch_size,
+        classes=classes,
+        keep_images=keep_images,
+    )

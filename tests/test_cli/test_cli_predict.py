@@ -15,8 +15,9 @@ import pytest
 
 from tests.tiny_models import write_checkpoint, write_config
 from yolox_pose.cli import run
-from yolox_pose.cli.predict import main, plan_outputs
+from yolox_pose.cli.predict import main
 from yolox_pose.errors import UsageError
+from yolox_pose.inference.outputs import plan_outputs
 from yolox_pose.io.sources import Source
 
 
@@ -189,7 +190,7 @@ def test_half_a_model_is_refused(photos, model, capsys):
 
 def test_folder_that_cannot_be_made(photos, model, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot be made"):
+    with pytest.raises(UsageError, match="cannot be created"):
         main([str(photos / "b.png"), *model, "--out", str(tmp_path / "file" / "out")])
 
 

@@ -1,5 +1,6 @@
 """The inferencer with a tiny model: order, batches, sizes, thresholds, and errors that say what is wrong."""
 
+import sys
 import time
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
 from yolox_pose.models.loading import load_model, resolve_device
 from yolox_pose.structures.skeleton import COCO_PERSON
+from yolox_pose.tracking.assignment import load_solver
+from yolox_pose.utils.dependencies import MissingDependencyError
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def test_beginning_a_batch_ahead_changes_nothing(precise, monkeypatch, tmp_path)
         cv2.imwrite(str(path), picture(seed))
     plain = list(precise(paths, batch_size=2))
     begun, begin = [], precise.network.begin
-    monkeypatch.setattr(precise.network, "begin", lambda *given: begun.append(len(given[0])) or begin(*given))
+    monkeypatch.setattr(precise.network, "begin", lambda *args: begun.append(len(args[0])) or begin(*args))
     monkeypatch.setattr(precise.network, "ahead", 1)
     results = precise(paths, batch_size=2)
     first = next(results)
@@ -236,7 +239,7 @@ def test_skeleton_from_the_metainfo_of_our_data_sets():
     assert skeleton_from_metainfo(dataset_metainfo("coco", ["person"], None)) is None
 
 
-def test_colours_of_a_data_set_are_drawn():
+def test_colors_of_a_data_set_are_drawn():
     from yolox_pose.datasets.coco import dataset_metainfo
 
     metainfo = dataset_metainfo("coco", ["person"], COCO_PERSON)
@@ -272,9 +275,9 @@ def test_classes_are_chosen_before_the_best_are(tmp_path):
     options = {"device": "cpu", "score_thr": 0.01, "max_per_img": 5}
     (found,) = PoseInferencer(config, checkpoint, classes=["class 2", 1], **options)(picture())
     assert len(found) == 5 and set(found.labels.tolist()) <= {1, 2}
-    for wanted in (["horse"], [3], []):
+    for classes in (["horse"], [3], []):
         with pytest.raises(UsageError, match="class"):
-            PoseInferencer(config, checkpoint, classes=wanted, **options)
+            PoseInferencer(config, checkpoint, classes=classes, **options)
 
 
 def test_video_frames_are_tracked(pose, tmp_path):
@@ -306,18 +309,33 @@ def test_plain_detection(tmp_path):
     assert "bbox" in result.to_coco(1)[0] and result.plot().shape == (90, 120, 3)
 
 
-def test_what_suppression_compares(files):
+def test_nms_types(files):
     image = picture()
-    counts = {}
-    for nms in (None, "box", "oks", "box_oks", {"nms_type": "oks", "oks_thr": 0.9}, {"soft_nms": "linear"}):
-        options = {"device": "cpu", "score_thr": 0.05, "max_per_img": 300}
-        counts[str(nms)] = len(next(PoseInferencer(*files, nms=nms, **options)(image)))
-    assert counts["None"] == counts["box"] <= counts["box_oks"]
-    assert counts["oks"] <= counts["{'nms_type': 'oks', 'oks_thr': 0.9}"] > 0
-    for nms, message in (
-        ("pose", "nms_type must be one of box, oks, box_oks, not 'pose'"),
+    common = {"device": "cpu", "score_thr": 0.05, "max_per_img": 300}
+
+    def count(**options):
+        return len(next(PoseInferencer(*files, **options, **common)(image)))
+
+    assert count() == count(nms_type="box") <= count(nms_type="box_oks")
+    assert count(nms_type="oks") <= count(nms_type="oks", oks_thr=0.9) > 0
+    assert count(soft_nms="linear") >= count() and count(soft_nms="gaussian", soft_sigma=0.1) > 0
+    assert PoseInferencer(*files, nms_type="oks", oks_thr=0.9, **common).settings == {
+        "score_thr": 0.05, "max_per_img": 300, "nms_type": "oks", "oks_thr": 0.9,
+    }  # fmt: skip
+    for options, message in (
+        ({"nms_type": "pose"}, "nms_type must be one of box, oks, box_oks, not 'pose'"),
         ({"soft_nms": "hard"}, "soft_nms must be one of none, linear, gaussian"),
-        ({"iou": 0.5}, "nms: unknown settings iou; known: nms_type, nms_thr, oks_thr, soft_nms, soft_sigma"),
+        ({"oks_thr": 1.5}, "oks_thr must be between 0 and 1, not 1.5"),
+        ({"soft_sigma": 0.0}, "soft_sigma must be above 0"),
     ):
         with pytest.raises(UsageError, match=message):
-            PoseInferencer(*files, device="cpu", nms=nms)
+            PoseInferencer(*files, device="cpu", **options)
+
+
+def test_tracking_without_scipy_is_refused_at_once(pose, monkeypatch, request):
+    request.addfinalizer(load_solver.cache_clear)
+    load_solver.cache_clear()
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    assert len(list(pose(picture()))) == 1, "scipy is needed for tracking only"
+    with pytest.raises(MissingDependencyError, match=r"pip install yolox-pose\[track\]"):
+        pose(picture(), track=True)

@@ -1,4 +1,4 @@
-"""Pictures drawn in processes of their own: the same as elsewhere, in order, with errors that say what is wrong."""
+"""Pictures drawn in parallel processes: equal pixels, in order, with clear errors."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def result(seed=0, **fields):
     rng = np.random.default_rng(seed)
     keypoints = rng.uniform(10, 80, (2, 17, 2)).astype(np.float32)
     image = rng.integers(0, 255, (90, 110 + seed, 3), dtype=np.uint8)
-    given = {
+    defaults = {
         "keypoint_scores": np.full((2, 17), 0.8, np.float32),
         "boxes": np.concatenate([keypoints.min(1), keypoints.max(1)], axis=1),
         "scores": np.array([0.9, 0.6], np.float32),
@@ -26,7 +26,7 @@ def result(seed=0, **fields):
         "skeleton": COCO_PERSON,
         "held_image": image,
     }
-    return PoseResult(keypoints, **{**given, **fields})
+    return PoseResult(keypoints, **{**defaults, **fields})
 
 
 @pytest.mark.parametrize("processes", [0, 1, 2])
@@ -63,13 +63,13 @@ def test_a_process_that_ends_is_told():
         plotter._idle.put(process)
         process._process.kill()
         process._process.wait()
-        with pytest.raises(RuntimeError, match="process that draws has ended"):
+        with pytest.raises(RuntimeError, match="the drawing process has ended"):
             plotter.plot(result())()
 
 
 def test_no_process_is_left_and_what_nobody_waits_for_is_dropped(monkeypatch):
     drawn, draw = [], module._Process.draw
-    monkeypatch.setattr(module._Process, "draw", lambda *given: drawn.append(time.sleep(0.1)) or draw(*given))
+    monkeypatch.setattr(module._Process, "draw", lambda *args: drawn.append(time.sleep(0.1)) or draw(*args))
     with Plotter(1) as plotter:
         process = plotter._idle.get()
         plotter._idle.put(process)
@@ -86,7 +86,7 @@ def test_the_process_imports_no_torch():
 
 
 def test_how_many_processes(monkeypatch):
-    for cores, wanted in ((2, 0), (4, 1), (16, 4), (128, 8)):
+    for cores, expected in ((2, 0), (4, 1), (16, 4), (128, 8)):
         monkeypatch.setattr(module, "usable_cores", lambda cores=cores: cores)
-        assert plot_processes(1000) == plot_processes(None) == wanted
+        assert plot_processes(1000) == plot_processes(None) == expected
         assert plot_processes(8) == 0, "starting them takes longer than a few pictures"

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from yolox_pose import PoseInferencer
+from yolox_pose.cli import run
+from yolox_pose.cli.predict import main as predict
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import Fitted
 from yolox_pose.inference.exported.description import FILE_NAME, parse_description, read_description
 from yolox_pose.inference.exported.network import ExportedNetwork
 from yolox_pose.runtime import load
+from yolox_pose.tracking.assignment import load_solver
 from yolox_pose.utils.dependencies import MissingDependencyError
 
 pytest.importorskip("onnx", reason="onnx is not installed")
@@ -74,7 +77,7 @@ def test_wrong_calls(model_file, tmp_path):
         (tmp_path / "model.pt", {}, r"end in \.onnx, \.xml, \.param"),
         (model_file, {"backend": "abacus"}, "unknown backend 'abacus'; there are: onnxruntime, openvino"),
         (model_file, {"backend": "ncnn"}, r"ncnn reads \.param files"),
-        (model_file, {"size": (128, 128)}, "takes 64x96 px .* alone"),
+        (model_file, {"input_size": (128, 128)}, "takes 64x96 px .* alone"),
         (model_file, {"score_thr": 2}, "score_thr"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -185,6 +188,7 @@ sys.meta_path.insert(0, Blocker())
 sys.path.insert(0, {root!r})
 from yolox_pose.geometry.letterbox import Fitted
 from yolox_pose.runtime import load
+from yolox_pose.tracking.assignment import load_solver
 from yolox_pose import PoseInferencer
 late = not sys.modules.keys() & {{"onnxruntime", "openvino", "urllib.request", "http.client", "ssl"}}
 model = load(sys.argv[1])
@@ -206,7 +210,6 @@ NOT_NEEDED = (
     "pycocotools",
     "hotcoco",
     "PIL",
-    "tqdm",
     "onnx",
 )
 
@@ -222,13 +225,26 @@ def test_runs_where_torch_and_openmmlab_are_not(model_file, tmp_path, repo_root)
     assert len(json.loads((out / "r.json").read_text())) == 2 and (out / "5.png").is_file()
 
 
+def test_track_without_scipy_is_one_line_that_names_the_extra(model_file, tmp_path, monkeypatch, capsys, request):
+    request.addfinalizer(load_solver.cache_clear)
+    load_solver.cache_clear()
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    cv2.imwrite(str(tmp_path / "5.png"), bright())
+    arguments = [str(tmp_path / "5.png"), "--model", str(model_file), "--out", str(tmp_path / "out")]
+    assert run(predict, [*arguments, "--track"]) == 1
+    assert capsys.readouterr().err == "error: tracking needs scipy; install it with: pip install yolox-pose[track]\n"
+    assert run(predict, arguments) == 0
+
+
 @pytest.mark.slow
-def test_runs_in_an_environment_of_three_packages(model_file, tmp_path, repo_root):
-    """numpy, OpenCV and onnxruntime from wheels, and this package without its dependencies."""
+def test_runs_in_an_environment_of_four_packages(model_file, tmp_path, repo_root):
+    """numpy, OpenCV, tqdm and onnxruntime from wheels, and this package without its other dependencies."""
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--disable-pip-version-check"]
-    made = subprocess.run([*pip, "numpy", "opencv-python-headless<5", "onnxruntime"], capture_output=True, text=True)
+    made = subprocess.run(
+        [*pip, "numpy", "opencv-python-headless<5", "tqdm", "onnxruntime"], capture_output=True, text=True
+    )
     if made.returncode:
         pytest.skip(f"pip cannot install here: {made.stderr.strip().splitlines()[-1]}")
     cv2.imwrite(str(tmp_path / "5.png"), bright())

@@ -1,11 +1,11 @@
-"""Results of videos get ids and steadier keypoints."""
+"""Track ids and smoothed keypoints for the results of videos."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from yolox_pose.inference.results import PoseResult
-from yolox_pose.inference.sequence import follow
+from yolox_pose.inference.sequence import track_results
 from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.tracking import SmootherSettings, TrackerSettings
 
@@ -23,22 +23,26 @@ def result(x, frame=None, name="a.mp4", scores=(0.9, 0.8), noise=0.0):
 
 def test_ids_are_stable_and_begin_anew_with_every_video():
     frames = [result(2 * i, i) for i in range(4)] + [result(300, i, "b.mp4") for i in range(3, 5)]
-    ids = [r.track_ids.tolist() for r in follow(frames)]
+    ids = [r.track_ids.tolist() for r in track_results(frames)]
     assert ids == [[1, 2]] * 6
     moved = [result(0, 0), result(900, 1)]
-    assert [r.track_ids.tolist() for r in follow(moved)] == [[1, 2], [3, 4]]
+    assert [r.track_ids.tolist() for r in track_results(moved)] == [[1, 2], [3, 4]]
 
 
-def test_unsure_detections_count_only_on_a_track():
+def test_low_score_detections_count_only_on_a_track():
     frames = [result(0, 0, scores=(0.9, 0.2)), result(0, 1, scores=(0.2, 0.2)), result(0, 2, scores=(0.05, 0.2))]
-    found = list(follow(frames, TrackerSettings(high_score=0.5)))
-    assert [r.track_ids.tolist() for r in found] == [[1], [1], []]
-    assert found[1].scores.tolist() == np.array([0.2], np.float32).tolist() and found[2].keypoints.shape == (0, 17, 2)
+    tracked = list(track_results(frames, TrackerSettings(high_score=0.5)))
+    assert [r.track_ids.tolist() for r in tracked] == [[1], [1], []]
+    assert tracked[1].scores.tolist() == np.array([0.2], np.float32).tolist() and tracked[2].keypoints.shape == (
+        0,
+        17,
+        2,
+    )
 
 
 def test_images_are_one_sequence():
     frames = [result(i, name=f"{i}.jpg") for i in range(3)]
-    assert [r.track_ids.tolist() for r in follow(frames)] == [[1, 2]] * 3
+    assert [r.track_ids.tolist() for r in track_results(frames)] == [[1, 2]] * 3
 
 
 def test_who_fills_the_picture_is_followed_once():
@@ -46,14 +50,14 @@ def test_who_fills_the_picture_is_followed_once():
     whole, half = [0.0, 0, 200, 200], [0.0, 0, 110, 200]
     boxes = np.array([whole, half], np.float32)
     frames = [replace(result(0, i), boxes=boxes, keypoints=np.zeros((2, 17, 2), np.float32)) for i in range(3)]
-    assert [len(r) for r in follow(frames)] == [2, 2, 2]
-    assert [r.boxes.tolist() for r in follow([replace(r, size=(320, 200)) for r in frames])] == [[whole]] * 3
+    assert [len(r) for r in track_results(frames)] == [2, 2, 2]
+    assert [r.boxes.tolist() for r in track_results([replace(r, size=(320, 200)) for r in frames])] == [[whole]] * 3
 
 
 def test_smoothing():
     rng = np.random.default_rng(0)
     frames = [result(0, i, noise=rng.normal(0, 1)) for i in range(60)]
     raw = np.array([r.keypoints[0, 0] for r in frames])
-    smooth = np.array([r.keypoints[0, 0] for r in follow(frames, smoothing=SmootherSettings())])
+    smooth = np.array([r.keypoints[0, 0] for r in track_results(frames, smoothing=SmootherSettings())])
     assert np.diff(smooth, axis=0).std() < 0.7 * np.diff(raw, axis=0).std()
     assert frames[0].track_ids is None, "the results that were given stay as they are"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.io.sources import count_frames, download, list_sources, read_frames
+from yolox_pose.io.downloads import download
+from yolox_pose.io.sources import count_frames, list_sources, read_frames
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def folder(tmp_path):
 
 
 def names(source):
-    return [found.path.name for found in list_sources(source)]
+    return [listed.path.name for listed in list_sources(source)]
 
 
 def test_folder_lists_its_images_by_name(folder):
@@ -38,9 +39,9 @@ def test_patterns(folder):
 
 def test_lists_keep_their_order(folder):
     array = np.zeros((4, 4, 3), np.uint8)
-    found = list_sources([folder / "b.jpg", array, folder / "deep"])
-    assert [f.path and f.path.name for f in found] == ["b.jpg", None, "d.jpg"]
-    assert found[1].read() is array
+    sources = list_sources([folder / "b.jpg", array, folder / "deep"])
+    assert [s.path and s.path.name for s in sources] == ["b.jpg", None, "d.jpg"]
+    assert sources[1].read() is array
     assert list_sources([]) == []
 
 
@@ -68,7 +69,7 @@ def test_pil_images_are_turned_and_become_bgr():
         (None, "cannot come from NoneType"),
     ],
 )
-def test_what_cannot_be_listed(source, message, tmp_path, monkeypatch):
+def test_sources_that_cannot_be_listed(source, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=message):
         list_sources(source)
@@ -117,9 +118,9 @@ def server():
 
 
 def test_images_are_downloaded_into_memory(server):
-    (found,) = list_sources(f"{server}/a.png")
-    assert found.name == "a.png" and found.path is None and not found.is_video
-    assert found.read().shape == (4, 6, 3) and (found.read() == 7).all()
+    (remote,) = list_sources(f"{server}/a.png")
+    assert remote.name == "a.png" and remote.path is None and not remote.is_video
+    assert remote.read().shape == (4, 6, 3) and (remote.read() == 7).all()
 
 
 def test_downloads_that_fail(server):
@@ -128,11 +129,11 @@ def test_downloads_that_fail(server):
     with pytest.raises(DataError, match="not an image"):
         list_sources(f"{server}/text.png")[0].read()
     with pytest.raises(DataError, match="larger than 100,000 bytes"):
-        download(f"{server}/big", limit=100_000)
+        download(f"{server}/big", max_bytes=100_000)
     with pytest.raises(DataError, match=r"within 0.3 s"):
-        download(f"{server}/slow", seconds=0.3)
+        download(f"{server}/slow", max_seconds=0.3)
     with pytest.raises(DataError, match="cannot be downloaded"):
-        download("http://127.0.0.1:9/a.png", seconds=2)
+        download("http://127.0.0.1:9/a.png", max_seconds=2)
 
 
 def test_kinds_of_sources(tmp_path):
@@ -156,7 +157,7 @@ def test_frames_of_images_and_videos_and_what_cannot_be_read(folder):
     sources = list_sources([folder / name for name in ("a.PNG", "v.avi", "notes.txt", "w.avi", "b.jpg")])
     failed = []
     frames = list(read_frames(sources, lambda source, error: failed.append((source.name, str(error)))))
-    assert [(f.source.name, f.index) for f in frames] == [
+    assert [(f.source.name, f.number) for f in frames] == [
         ("a.PNG", None), ("v.avi", 0), ("v.avi", 1), ("v.avi", 2), ("b.jpg", None)
     ]  # fmt: skip
     assert frames[2].time == pytest.approx(0.1) and frames[2].fps == pytest.approx(10)

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from yolox_pose.errors import DataError
-from yolox_pose.io import video
-from yolox_pose.io.video import VideoReader, VideoWriter, find_ffmpeg
+from yolox_pose.io import video_writer
+from yolox_pose.io.video_reader import VideoReader
+from yolox_pose.io.video_writer import VideoFiles, VideoWriter, find_ffmpeg
+from yolox_pose.structures.constants import DEFAULT_FPS
 
 
 def write(path, frames=10, size=(64, 48), fps=20):
-    """A video in which frame i is grey of level 20 i."""
+    """A video in which frame i is gray of level 20 i."""
     writer = VideoWriter(path, fps)
     for i in range(frames):
         writer.write(np.full((size[1], size[0], 3), 20 * i, np.uint8))
@@ -26,7 +28,7 @@ def write(path, frames=10, size=(64, 48), fps=20):
 @pytest.fixture(params=["ffmpeg", "cv2"])
 def encoder(request, monkeypatch):
     if request.param == "cv2":
-        monkeypatch.setattr(video, "find_ffmpeg", lambda: None)
+        monkeypatch.setattr(video_writer, "find_ffmpeg", lambda: None)
     elif find_ffmpeg() is None:
         pytest.skip("there is no ffmpeg with H.264")
     return request.param
@@ -38,14 +40,14 @@ def test_frames_come_back(tmp_path, encoder, size):
     assert reader.fps == pytest.approx(20) and reader.count == 10
     frames = list(reader)
     reader.close()
-    assert [frame.index for frame in frames] == list(range(10)) and frames[4].time == pytest.approx(0.2)
+    assert [frame.number for frame in frames] == list(range(10)) and frames[4].time == pytest.approx(0.2)
     for i, frame in enumerate(frames):
         assert abs(frame.pixels[:48, :64].mean() - 20 * i) < 5
         assert abs(frame.pixels.shape[1] - size[0]) <= 1, "odd sides may get a line more"
 
 
 def test_the_fallback_says_what_is_missing(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(video, "find_ffmpeg", lambda: None)
+    monkeypatch.setattr(video_writer, "find_ffmpeg", lambda: None)
     write(tmp_path / "a.mp4", frames=1)
     assert "ffmpeg" in caplog.text and len(caplog.text.splitlines()) == 1
 
@@ -63,22 +65,22 @@ def test_ffmpeg_is_taken_from_the_path_or_from_imageio(tmp_path, monkeypatch, re
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     mine, other = program(tmp_path / "ffmpeg", "libx264"), program(tmp_path / "imageio", "libopenh264")
 
-    def found():
+    def find():
         find_ffmpeg.cache_clear()
         return find_ffmpeg()
 
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # not installed
-    assert found() == (str(mine), "libx264")
+    assert find() == (str(mine), "libx264")
     program(mine, "mpeg4")
-    assert found() is None, "without H.264 it is of no use"
+    assert find() is None, "without H.264 it is of no use"
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", SimpleNamespace(get_ffmpeg_exe=lambda: str(other)))
-    assert found() == (str(other), "libopenh264")
+    assert find() == (str(other), "libopenh264")
 
     def nothing():
         raise RuntimeError("No ffmpeg exe could be found.")
 
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", SimpleNamespace(get_ffmpeg_exe=nothing))
-    assert found() is None
+    assert find() is None
 
 
 def test_browsers_play_what_ffmpeg_writes(tmp_path):
@@ -87,8 +89,8 @@ def test_browsers_play_what_ffmpeg_writes(tmp_path):
         pytest.skip("there is no ffmpeg with H.264")
     data = write(tmp_path / "a.mp4").read_bytes()
     assert b"avc1" in data and data.index(b"moov") < data.index(b"mdat")
-    said = subprocess.run([find_ffmpeg()[0], "-i", str(tmp_path / "a.mp4")], capture_output=True, text=True).stderr
-    assert "h264" in said and "yuv420p" in said
+    output = subprocess.run([find_ffmpeg()[0], "-i", str(tmp_path / "a.mp4")], capture_output=True, text=True).stderr
+    assert "h264" in output and "yuv420p" in output
 
 
 def test_a_video_that_cannot_be_written(tmp_path, encoder):
@@ -107,7 +109,7 @@ def test_frames_of_another_size_are_fitted(tmp_path, encoder):
     assert [frame.pixels.shape for frame in VideoReader(str(tmp_path / "a.mp4"))] == [(48, 64, 3)] * 2
 
 
-def test_what_is_no_video(tmp_path):
+def test_files_that_are_no_videos(tmp_path):
     (tmp_path / "a.mp4").write_text("text")
     with pytest.raises(DataError, match=r"video .*a\.mp4 cannot be opened"):
         VideoReader(str(tmp_path / "a.mp4"))
@@ -138,8 +140,23 @@ class Camera:
 def test_a_camera_gives_its_newest_frame(monkeypatch):
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
     reader = VideoReader(0, live=True)
-    assert reader.count is None and reader.fps == video.DEFAULT_FPS
+    assert reader.count is None and reader.fps == DEFAULT_FPS
     frames = list(reader)
-    indices = [frame.index for frame in frames]
-    assert indices == sorted(set(indices)) and indices[-1] == 29
-    assert all(frame.pixels[0, 0, 0] == frame.index + 1 for frame in frames)
+    numbers = [frame.number for frame in frames]
+    assert numbers == sorted(set(numbers)) and numbers[-1] == 29
+    assert all(frame.pixels[0, 0, 0] == frame.number + 1 for frame in frames)
+
+
+def test_one_video_after_another(tmp_path):
+    with VideoFiles() as videos:
+        for name, count in (("a.mp4", 3), ("b.mp4", 2)):
+            for _ in range(count):
+                videos.write(tmp_path / name, np.zeros((32, 32, 3), np.uint8), 10)
+    counts = [cv2.VideoCapture(str(tmp_path / f"{name}.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) for name in "ab"]
+    assert counts == [3, 2]
+
+
+def test_videos_without_a_frame_rate_get_the_default(tmp_path):
+    with VideoFiles() as videos:
+        videos.write(tmp_path / "a.mp4", np.zeros((32, 32, 3), np.uint8), None)
+    assert VideoReader(str(tmp_path / "a.mp4")).fps == pytest.approx(DEFAULT_FPS)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.test_serve import headless
-from yolox_pose.io.video import VideoWriter, find_ffmpeg
+from yolox_pose.io.video_writer import VideoWriter, find_ffmpeg
 
 pytestmark = [
     pytest.mark.slow,
@@ -18,7 +18,7 @@ PAGE = '<body style="margin: 0"><video src="film.mp4" width="320" height="240" m
 @pytest.fixture
 def page(tmp_path):
     writer = VideoWriter(tmp_path / "film.mp4", 10)
-    for i in range(12):  # frame i is grey of level 20 i
+    for i in range(12):  # frame i is gray of level 20 i
         writer.write(np.full((240, 320, 3), 20 * i, np.uint8))
     writer.close()
     (tmp_path / "page.html").write_text(PAGE)

@@ -23,7 +23,7 @@ SCREENSHOTS = "YOLOX_POSE_SCREENSHOTS"
 
 
 def two_people(img):
-    """Stick figures of scores 0.9 and 0.4; the right half's keypoints are less sure."""
+    """Stick figures of scores 0.9 and 0.4; the keypoints of the right one score lower."""
     height, width = img.shape[:2]
     figure = np.array([(0, -9), (1, -10), (-1, -10), (2, -9), (-2, -9), (4, -6), (-4, -6), (6, -2), (-6, -2), (7, 2),
                        (-7, 2), (3, 2), (-3, 2), (3, 7), (-3, 7), (3, 12), (-3, 12)], np.float32)  # fmt: skip
@@ -36,7 +36,7 @@ def two_people(img):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    model = describe_model(SKELETON, ("person",))
+    model = describe_model(SKELETON, ("person",), 0.1)
     with PoseServer(("127.0.0.1", 0), two_people, model, Limits(400_000, 1_000_000)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -67,12 +67,12 @@ def move(page, name, value):
                  slider.dispatchEvent(new Event("input", {{ bubbles: true }})); }})()""")
 
 
-def grey(width=320, height=240, suffix=".png"):
+def gray(width=320, height=240, suffix=".png"):
     return cv2.imencode(suffix, np.full((height, width, 3), 100, np.uint8))[1].tobytes()
 
 
 def test_drop_look_and_move_the_sliders(page):
-    page.drop("people.png", "image/png", grey())
+    page.drop("people.png", "image/png", gray())
     page.wait_for("document.getElementById('status').textContent.includes('2 of 2 people')")
     both = np.abs(drawn(page) - 100).max(-1) > 12
     assert both.shape == (240, 320)
@@ -80,20 +80,21 @@ def test_drop_look_and_move_the_sliders(page):
     if os.environ.get(SCREENSHOTS):
         Path(os.environ[SCREENSHOTS], "serve.png").write_bytes(page.screenshot())
 
-    move(page, "score", 0.6)
+    move(page, "score_thr", 0.6)
     assert "1 of 2 people" in status(page)
     one = np.abs(drawn(page) - 100).max(-1) > 12
     assert one[:, :150].sum() > 1000 and not one[:, 165:].any()
 
-    move(page, "score", 0.3)
-    move(page, "keypoint", 0.7)  # the unsure skeleton goes, its box stays
+    move(page, "score_thr", 0.3)
+    move(page, "kpt_thr", 0.7)  # the low-score skeleton goes, its box stays
     less = np.abs(drawn(page) - 100).max(-1) > 12
     assert 0 < less[:, 160:].sum() < 0.6 * both[:, 160:].sum()
-    assert page.run("document.querySelector('output[for=keypoint]').textContent") == "0.70"
+    assert page.run("document.querySelector('output[for=kpt_thr]').textContent") == "0.70"
+    assert page.run("document.getElementById('score_thr').min") == "0.1", "the lowest score that the server sends"
     assert page.problems() == []
 
 
-def test_a_file_that_is_no_image_is_said_so(page):
+def test_a_file_that_is_no_image_is_refused(page):
     page.drop("notes.txt", "text/plain", b"hello")
     page.wait_for("document.getElementById('status').className === 'error'")
     assert status(page) == "'notes.txt' is no JPEG, PNG or WebP image."
@@ -101,9 +102,9 @@ def test_a_file_that_is_no_image_is_said_so(page):
     page.wait_for("document.getElementById('status').textContent.includes('larger than 0.4 MB')")
 
 
-def test_what_the_server_refuses_is_said_too(page):
+def test_refusals_of_the_server_are_shown(page):
     page.drop("broken.png", "image/png", b"nothing")
     page.wait_for("document.getElementById('status').textContent.includes('no JPEG, PNG or WebP')")
-    page.drop("people.jpg", "image/jpeg", grey(suffix=".jpg"))  # and it goes on
+    page.drop("people.jpg", "image/jpeg", gray(suffix=".jpg"))  # and it goes on
     page.wait_for("document.getElementById('status').textContent.includes('2 people shown') || "
                   "document.getElementById('status').textContent.includes('of 2 people')")  # fmt: skip

@@ -29,7 +29,9 @@ def predict(img):
 
 @pytest.fixture
 def server():
-    with PoseServer(("127.0.0.1", 0), predict, describe_model(SKELETON, ("person",)), Limits(60_000, 40_000)) as served:
+    with PoseServer(
+        ("127.0.0.1", 0), predict, describe_model(SKELETON, ("person",), 0.1), Limits(60_000, 40_000)
+    ) as served:
         thread = threading.Thread(target=served.serve_forever, args=(0.05,))
         thread.start()
         yield served
@@ -70,22 +72,22 @@ def test_the_page_and_its_files(server):
 
 
 def test_poses_of_an_upload(server):
-    status, found = upload(server, png())
+    status, content = upload(server, png())
     assert status == 200
-    assert (found["width"], found["height"]) == (40, 30)
-    (person,) = found["persons"]
+    assert (content["width"], content["height"]) == (40, 30)
+    (person,) = content["persons"]
     assert person["score"] == pytest.approx(0.8) and person["box"] == [0, 0, 40, 30]
     assert person["keypoints"] == [[11, 7, 0.9]] * 17
     assert upload(server, png(suffix=".jpg"), "image/jpeg")[0] == 200
 
 
-def test_what_the_page_is_told_of_the_model(server):
+def test_the_description_of_the_model(server):
     model = json.loads(ask(server, path="/api/model")[2])
     assert len(model["keypoints"]) == len(model["keypoint_colors"]) == 17
     assert len(model["links"]) == len(model["link_colors"]) == 19
     assert model["keypoint_colors"][1] == "#3399ff"  # the left eye, BGR (255, 153, 51)
-    assert model["limits"] == {"bytes": 60_000, "pixels": 40_000}
-    assert describe_model(None, ("cat", "dog"))["links"] == []
+    assert model["limits"] == {"bytes": 60_000, "pixels": 40_000} and model["score_thr"] == 0.1
+    assert describe_model(None, ("cat", "dog"), 0.1)["links"] == []
 
 
 @pytest.mark.parametrize(
@@ -102,8 +104,8 @@ def test_what_the_page_is_told_of_the_model(server):
     ],
 )
 def test_uploads_that_are_refused(server, data, kind, status, message):
-    found, content = upload(server, data, kind)
-    assert (found, message in content["error"]) == (status, True), content
+    actual, content = upload(server, data, kind)
+    assert (actual, message in content["error"]) == (status, True), content
     assert upload(server, png())[0] == 200  # and it goes on
 
 

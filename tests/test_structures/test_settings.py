@@ -35,11 +35,11 @@ def test_wrong_values_are_named_in_one_line(values, message):
 
 def test_overrides_of_a_caller():
     assert settings_overrides() == {}
-    assert settings_overrides(score_thr=0.5, max_per_img=9, nms="oks") == {
+    assert settings_overrides(score_thr=0.5, max_per_img=9, nms_type="oks") == {
         "score_thr": 0.5, "max_per_img": 9, "nms_type": "oks",
     }  # fmt: skip
-    assert settings_overrides(nms={"soft_nms": "linear"}) == {"soft_nms": "linear"}
-    with pytest.raises(UsageError, match="^nms: unknown settings score_thr; known: nms_type, nms_thr"):
-        settings_overrides(nms={"score_thr": 0.5})
-    with pytest.raises(UsageError, match="^nms: nms_thr must be between 0 and 1, not 7"):
-        settings_overrides(nms={"nms_thr": 7})
+    assert settings_overrides(soft_nms="linear", nms_thr=0.0) == {"nms_thr": 0.0, "soft_nms": "linear"}
+    with pytest.raises(UsageError, match="^nms_thr must be between 0 and 1, not 7"):
+        settings_overrides(nms_thr=7)
+    with pytest.raises(UsageError, match="^nms_type must be one of box, oks, box_oks, not 'pose'"):
+        settings_overrides(nms_type="pose")

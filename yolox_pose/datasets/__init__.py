@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from yolox_pose.datasets.coco import CocoPoseDataset
+    from yolox_pose.datasets.sampler import EpochSampler, SampleKey
+    from yolox_pose.datasets.transforms import (
+        DropTinyInstances,
+        LetterboxResize,
+        LoadBGRImage,
+        PackYOLOXPoseInputs,
+        YOLOXPoseAffine,
+        YOLOXPoseFlip,
+        YOLOXPoseHSV,
+        YOLOXPoseMixUp,
+        YOLOXPoseMosaic,
+    )
 
 _HOMES = {
     "CocoPoseDataset": "coco",
@@ -19,7 +34,20 @@ _HOMES = {
     "YOLOXPoseMixUp": "transforms",
     "YOLOXPoseMosaic": "transforms",
 }
-__all__ = list(_HOMES)
+__all__ = [
+    "CocoPoseDataset",
+    "DropTinyInstances",
+    "EpochSampler",
+    "LetterboxResize",
+    "LoadBGRImage",
+    "PackYOLOXPoseInputs",
+    "SampleKey",
+    "YOLOXPoseAffine",
+    "YOLOXPoseFlip",
+    "YOLOXPoseHSV",
+    "YOLOXPoseMixUp",
+    "YOLOXPoseMosaic",
+]
 
 
 def __getattr__(name: str) -> Any:

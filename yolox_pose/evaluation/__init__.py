@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from yolox_pose.evaluation.coco_eval import evaluate_boxes, evaluate_keypoints
+    from yolox_pose.evaluation.coco_metric import CocoPoseMetric
 
 _HOMES = {
     "evaluate_keypoints": "coco_eval",
     "evaluate_boxes": "coco_eval",
     "CocoPoseMetric": "coco_metric",
 }
-__all__ = list(_HOMES)
+__all__ = ["CocoPoseMetric", "evaluate_boxes", "evaluate_keypoints"]
 
 
 def __getattr__(name: str) -> Any:

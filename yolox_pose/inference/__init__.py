@@ -1,19 +1,27 @@
-"""The Python interface: :class:`PoseInferencer` and its results. torch is imported when the inferencer is first used."""
+"""Inference in Python: :class:`PoseInferencer` and its results.
+
+Importing this package is light: torch is imported when an inferencer with a PyTorch model is made.
+"""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_LAZY = {
+if TYPE_CHECKING:
+    from yolox_pose.inference.inferencer import PoseInferencer
+    from yolox_pose.inference.results import PoseResult
+
+__all__ = ["PoseInferencer", "PoseResult"]
+
+_MODULES = {
     "PoseInferencer": "yolox_pose.inference.inferencer",
     "PoseResult": "yolox_pose.inference.results",
 }
-
-__all__ = list(_LAZY)
+"""Public names and the modules that define them."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -1,29 +1,32 @@
-"""Poses from images in one call, by a network in PyTorch or an exported one. torch is imported for the former alone."""
+"""Detect persons and their poses in images, videos and cameras, with a PyTorch or an exported model.
+
+torch is imported only for a PyTorch model.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.geometry.letterbox import Fitted, Preprocessing, fit_image
+from yolox_pose.geometry.letterbox import Fitted, fit_image
 from yolox_pose.inference.exported.backends import MODEL_SUFFIXES
+from yolox_pose.inference.network import Network
 from yolox_pose.inference.results import PoseResult
-from yolox_pose.inference.sequence import follow
+from yolox_pose.inference.sequence import track_results
 from yolox_pose.io.sources import Frame, Source, list_sources, read_frames
 from yolox_pose.structures.constants import DEFAULT_FPS
 from yolox_pose.structures.detections import Detections
 from yolox_pose.structures.settings import settings_overrides
-from yolox_pose.structures.skeleton import Skeleton
 from yolox_pose.tracking import SmootherSettings, TrackerSettings
+from yolox_pose.tracking.assignment import load_solver
 from yolox_pose.utils.background import prefetch, usable_cores
-from yolox_pose.weights import BUNDLED_NAME, find_model
 
 if TYPE_CHECKING:
     import torch
@@ -31,80 +34,71 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-READERS = max(1, min(8, usable_cores() // 2))
-"""Threads that decode images; the network has the other cores, so that on two it is one."""
+NUM_READERS = max(1, min(8, usable_cores() // 2))
+"""Number of threads that decode images. The network uses the other cores."""
 
-UNSURE_SCORE = TrackerSettings().low_score
-"""Detections from here on are given to the tracker, whatever the score threshold is."""
+MAX_LOW_SCORE = TrackerSettings().low_score
+"""The tracker gets detections from this score on, or from the score threshold if that is lower."""
 
 
 class Skipped(NamedTuple):
-    """A source that could not be read; its path is the address where it is none."""
+    """Source that could not be read.
 
-    path: Any
+    Attributes:
+        path: Path of the file, otherwise the address or camera.
+        reason: Error message.
+    """
+
+    path: Path | str
     reason: str
 
 
 class _Image(NamedTuple):
-    """An image on its way through the network."""
+    """Image and its letterboxed copy, the input of the network."""
 
     frame: Frame
     fitted: Fitted
 
 
-class Network(Protocol):
-    """What finds people in letterboxed images: :class:`yolox_pose.inference.torch_network.TorchNetwork` or
-    :class:`yolox_pose.inference.exported.network.ExportedNetwork`.
-    """
-
-    preprocessing: Preprocessing
-    skeleton: Skeleton | None
-    classes: tuple[str, ...]
-    keypoint_classes: tuple[int, ...]
-    ahead: int
-    """Batches that are worth beginning, in a thread, before the one before is finished."""
-
-    def begin(
-        self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None
-    ) -> Callable[[], list[Detections]]:
-        """Begin with a batch; what is returned gives its detections in pixels of the source images."""
-
-
 class PoseInferencer:
-    """Finds people and their poses in images.
+    """Detect persons and their poses in images.
 
     Args:
-        config: Config file (or :class:`mmengine.Config`) of the model, or an exported model: ``.onnx``, OpenVINO's ``.xml``
-            or ncnn's ``.param``. A name of published weights, their URL, or a checkpoint that holds its config stands for
-            both config and checkpoint. None, without a checkpoint, takes the model that comes with the package.
-        checkpoint: Its weights: a file, a published name or a URL. None leaves those of a config random. An exported model
-            has its own.
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Exported models run where
-            their runtime does.
+        config: Config of the model (a file, a name or a :class:`mmengine.Config`), or an exported model: ``.onnx``, ``.xml``
+            of OpenVINO or ``.param`` of ncnn. A name of published weights, their URL, or a checkpoint that holds its config
+            stands for both config and checkpoint. None, without a checkpoint, uses the model in the package.
+        checkpoint: Weights of the model: a file, a published name or a URL. None leaves the weights of a config random. An
+            exported model has its own weights.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Exported models run where their
+            runtime does.
         score_thr: Lowest score of a person.
-        nms_thr: IoU above which the less certain of two boxes is dropped; None takes the config's.
-        max_per_img: Most persons an image; None takes the config's.
-        batch_size: Images that go through the network together.
-        classes: Names or labels of the classes that are looked for; None for all.
-        half: Compute the network in half precision: float16 on a GPU, bfloat16, which has 8
-            bits, on a CPU.
-        nms: What suppression of doubles compares, ``'box'``, ``'oks'`` or ``'box_oks'``, or a mapping of fields of
-            :class:`yolox_pose.structures.settings.PostprocessSettings` (its :data:`NMS_FIELDS`); None takes the config's.
-        keep_images: Whether results of files hold the decoded image; else it is read again when it is asked for.
-        backend: What runs an exported model; see :func:`yolox_pose.runtime.load`.
-        input_size: (H, W) of the input of an exported model with a dynamic size.
-        threads: Threads of an exported model.
+        nms_thr: IoU above which two boxes are duplicates. None uses the model's.
+        max_per_img: Maximum number of persons per image. None uses the model's.
+        nms_type: What NMS compares: ``'box'``, ``'oks'`` or ``'box_oks'``. None uses the model's.
+        oks_thr: OKS above which two poses are duplicates. None uses the model's.
+        soft_nms: ``'none'``, ``'linear'`` or ``'gaussian'``. None uses the model's.
+        soft_sigma: Sigma of ``'gaussian'`` soft-NMS. None uses the model's.
+        batch_size: Number of images in a batch.
+        classes: Names or labels of the classes to detect. None detects all.
+        half: Whether to compute in half precision: float16 on a GPU, bfloat16 (8 significant bits) on a CPU.
+        keep_images: Whether results of image files hold the decoded image. Otherwise it is read again when needed.
+        backend: Runtime of an exported model: ``onnxruntime``, ``openvino``, ``ncnn`` or ``opencv``. None chooses by the ending
+            of the file.
+        input_size: Input size (H, W) of an exported model with a dynamic size.
+        threads: Number of threads of an exported model. None leaves it to the runtime.
 
     Attributes:
-        network: What is called with letterboxed images.
-        skeleton: Of the keypoints; None for plain detection.
+        network: The :class:`yolox_pose.inference.network.Network`.
+        settings: Settings that override those of the model.
+        preprocessing: How images become the input of the network.
+        skeleton: Skeleton of the keypoints. None for plain detection.
         classes: Class names in label order.
         keypoint_classes: Labels of the classes that have keypoints.
-        skipped: Files, addresses and cameras that the last call could not read, filled while its results are taken.
+        skipped: Sources that the last call could not read so far.
 
     Raises:
-        UsageError: If config, checkpoint or device are not there, or an option is out of range.
-        DataError: If the checkpoint does not fit the config.
+        UsageError: If config, checkpoint or device do not exist, or an option is out of range.
+        DataError: If the checkpoint does not match the config.
 
     Example:
         >>> pose = PoseInferencer("s")  # or PoseInferencer(), or PoseInferencer("config.py", "weights.pth")
@@ -121,19 +115,36 @@ class PoseInferencer:
         score_thr: float = 0.3,
         nms_thr: float | None = None,
         max_per_img: int | None = None,
+        nms_type: str | None = None,
+        oks_thr: float | None = None,
+        soft_nms: str | None = None,
+        soft_sigma: float | None = None,
         batch_size: int = 8,
         classes: Sequence[str | int] | None = None,
         half: bool = False,
-        nms: str | Mapping[str, Any] | None = None,
         keep_images: bool = False,
         backend: str | None = None,
         input_size: tuple[int, int] | None = None,
         threads: int | None = None,
     ) -> None:
-        settings = settings_overrides(score_thr=score_thr, nms_thr=nms_thr, max_per_img=max_per_img, nms=nms)
+        # Check the options
+        self.settings = settings_overrides(
+            score_thr=score_thr,
+            nms_thr=nms_thr,
+            max_per_img=max_per_img,
+            nms_type=nms_type,
+            oks_thr=oks_thr,
+            soft_nms=soft_nms,
+            soft_sigma=soft_sigma,
+        )
         self.batch_size = _checked_batch_size(batch_size)
         if config is None:
+            from yolox_pose.weights import BUNDLED_NAME, find_model  # imports HTTP, which exported models do not need
+
             config, checkpoint = find_model(None, BUNDLED_NAME if checkpoint is None else checkpoint)
+
+        # Load the network
+        self.network: Network
         if is_exported(config):
             if checkpoint is not None or half or str(device) not in ("auto", "cpu"):
                 raise UsageError(
@@ -142,20 +153,21 @@ class PoseInferencer:
             from yolox_pose.inference.exported.network import ExportedNetwork
 
             exported = ExportedNetwork.load(config, backend=backend, size=input_size, threads=threads)
-            exported.postprocess_settings(settings)  # refuses at once what does not go with the model
-            self.network: Network = exported
+            exported.postprocess_settings(self.settings)  # refuses settings that are fixed in the model
+            self.network = exported
         else:
             if (backend, input_size, threads) != (None, None, None):
                 raise UsageError("backend, input_size and threads are for exported models")
             from yolox_pose.inference.torch_network import TorchNetwork
 
             self.network = TorchNetwork(config, checkpoint, device, half=half)
+
+        # Take over what the network knows of its model
         self.preprocessing = self.network.preprocessing
         self.skeleton, self.classes = self.network.skeleton, self.network.classes
         self.keypoint_classes = self.network.keypoint_classes
         if classes is not None:
-            settings["classes"] = find_labels(classes, self.classes)
-        self.settings = settings
+            self.settings["classes"] = find_labels(classes, self.classes)
         self.keep_images = keep_images
         self.skipped: list[Skipped] = []
 
@@ -169,90 +181,97 @@ class PoseInferencer:
         smooth: bool | SmootherSettings = False,
         fps: float = DEFAULT_FPS,
     ) -> Iterator[PoseResult]:
-        """Find the poses in images and videos.
+        """Detect the poses in images and videos.
 
-        Images are read and fitted in threads of their own while the network is at the batch before.
+        Threads read and letterbox images while the network processes the previous batch.
 
         Args:
             source: Path of an image, video or folder, a glob pattern, an address (``http``, ``https``, ``rtsp`` …), the index
                 of a camera, a BGR array, a PIL image, or a list of these.
-            batch_size: Images that go through the network together, where it should not be the inferencer's. Cameras and
-                streams go one by one.
-            skip_unreadable: Whether a file that cannot be read is left out with a warning and noted in ``skipped``, or is
-                an error. None: left out where there are several.
-            track: Whether persons get ids (``result.track_ids``) that are the same in all frames. Then unsure detections
-                count too where they continue a track.
-            smooth: Whether the keypoints of tracked persons are smoothed over time; implies ``track``.
+            batch_size: Number of images in a batch. None uses the inferencer's. Cameras and streams always use 1.
+            skip_unreadable: Whether to skip files that cannot be read, with a warning and a note in ``skipped``. Otherwise
+                they raise an error. None skips if there are several sources.
+            track: Whether to assign track ids (``result.track_ids``) that stay the same in all frames. Low-score detections
+                that continue a track are then included.
+            smooth: Whether to smooth the keypoints of tracked persons over time. Implies ``track``.
             fps: Frames per second of images that are no video, for ``track`` and ``smooth``.
 
         Returns:
             Iterator over the results, in the order of the images.
 
         Raises:
-            UsageError: If a path is not there or a folder is empty; at once, before anything is computed.
-            DataError: If an image cannot be read; while the results are taken.
+            UsageError: If a path does not exist or a folder is empty. It is raised before anything is computed.
+            MissingDependencyError: If persons are tracked and scipy is not installed.
+            DataError: If an image cannot be read. It is raised while iterating.
         """
+        # List the sources
         sources = list_sources(source)
         size = self.batch_size if batch_size is None else _checked_batch_size(batch_size)
-        size = 1 if any(found.is_live for found in sources) else size
+        size = 1 if any(item.is_live for item in sources) else size
         skip = len(sources) > 1 if skip_unreadable is None else skip_unreadable
         self.skipped = []
         if not track and not smooth:
             return self._stream(sources, size, skip, self.settings)
-        score = float(self.settings.get("score_thr", 0))
+
+        # Include low-score detections for the tracker
+        load_solver()
+        score_thr = float(self.settings["score_thr"])
         if not isinstance(track, TrackerSettings):
-            track = TrackerSettings(high_score=score, low_score=min(UNSURE_SCORE, score))
-        if smooth and not isinstance(smooth, SmootherSettings):
-            smooth = SmootherSettings()
-        results = self._stream(sources, size, skip, {**self.settings, "score_thr": min(track.low_score, score)})
-        return follow(results, track, smooth or None, fps)
+            track = TrackerSettings(high_score=score_thr, low_score=min(MAX_LOW_SCORE, score_thr))
+        smoothing = smooth if isinstance(smooth, SmootherSettings) else SmootherSettings() if smooth else None
+        settings = {**self.settings, "score_thr": min(track.low_score, score_thr)}
+        return track_results(self._stream(sources, size, skip, settings), track, smoothing, fps)
 
     def _stream(
         self, sources: Sequence[Source], batch_size: int, skip: bool, settings: dict[str, Any]
     ) -> Iterator[PoseResult]:
-        live = any(source.is_live for source in sources)  # reading ahead would make its pictures late
-        alone = len(sources) == 1 and not sources[0].is_video
-        images = self._read(sources, skip, 1 if live or alone else READERS)
-        if not alone:
+        """Yield the results of all sources, reading and beginning batches ahead where that pays off."""
+        # Read ahead, except from cameras, whose frames would be late, and for a single image
+        live = any(source.is_live for source in sources)
+        single = len(sources) == 1 and not sources[0].is_video
+        images = self._read(sources, skip, 1 if live or single else NUM_READERS)
+        if not single:
             images = prefetch(images, depth=1 if live else 2 * batch_size)
+
+        # Begin batches ahead if the network can process several at a time
         batches = iter(lambda: list(islice(images, batch_size)), [])
         begun: Iterator[Callable[[], list[PoseResult]]] = (self._begin(batch, settings) for batch in batches)
-        if self.network.ahead and not live and not alone:
+        if self.network.ahead and not live and not single:
             begun = prefetch(begun, depth=self.network.ahead)
-        for results in begun:
-            yield from results()
+        for finish in begun:
+            yield from finish()
 
     def _read(self, sources: Iterable[Source], skip: bool, workers: int = 1) -> Iterator[_Image]:
-        """Decoded images with their places in the canvas."""
+        """Yield the letterboxed images of the sources."""
 
         def note(source: Source, error: DataError) -> None:
             self.skipped.append(Skipped(source.path or source.label, str(error)))
             logger.warning("skipped: %s", error)
 
-        return read_frames(sources, note if skip else None, self._fitted, workers)
+        return read_frames(sources, note if skip else None, self._fit, workers)
 
-    def _fitted(self, frame: Frame) -> _Image:
-        """A decoded image in the canvas of the network."""
+    def _fit(self, frame: Frame) -> _Image:
+        """Letterbox an image, and drop its pixels if they can be read again from the file."""
         fitted = fit_image(frame.pixels, self.preprocessing)
-        if frame.source.path is not None and frame.index is None and not self.keep_images:
-            frame = frame._replace(pixels=np.zeros((0, 0, 3), np.uint8))  # it is read again if asked for
+        if frame.source.path is not None and frame.number is None and not self.keep_images:
+            frame = frame._replace(pixels=np.zeros((0, 0, 3), np.uint8))
         return _Image(frame, fitted)
 
     def _begin(self, batch: Sequence[_Image], settings: dict[str, Any]) -> Callable[[], list[PoseResult]]:
-        """Begin to take one batch through the network; what is returned gives the results."""
-        found = self.network.begin([image.fitted for image in batch], settings)
-        return lambda: [self._result(image, detections) for image, detections in zip(batch, found())]
+        """Begin to process a batch, and return a function that returns its results."""
+        finish = self.network.begin([image.fitted for image in batch], settings)
+        return lambda: [self._result(image, detections) for image, detections in zip(batch, finish())]
 
-    def _result(self, image: _Image, found: Detections) -> PoseResult:
+    def _result(self, image: _Image, detections: Detections) -> PoseResult:
         frame, source = image.frame, image.frame.source
         return PoseResult(
-            **found._asdict(),
+            **detections._asdict(),
             skeleton=self.skeleton,
             classes=self.classes,
             keypoint_classes=self.keypoint_classes,
             path=source.path,
             name=source.name,
-            frame=frame.index,
+            frame=frame.number,
             time=frame.time,
             fps=frame.fps,
             size=image.fitted.letterbox.source,
@@ -262,26 +281,30 @@ class PoseInferencer:
 
 
 def is_exported(config: Any) -> bool:
-    """Whether this names an exported model rather than a config."""
+    """Return whether a path names an exported model rather than a config."""
     return isinstance(config, (str, os.PathLike)) and Path(config).suffix in MODEL_SUFFIXES
 
 
-def find_labels(wanted: Sequence[str | int], classes: Sequence[str]) -> tuple[int, ...]:
-    """Labels of classes that are given by name or label.
+def find_labels(selected: Sequence[str | int], classes: Sequence[str]) -> tuple[int, ...]:
+    """Return the labels of classes given by name or label.
+
+    Args:
+        selected: Names or labels.
+        classes: Class names in label order.
 
     Raises:
-        UsageError: If there is no such class, or none is given.
+        UsageError: If a class does not exist, or none is given.
     """
     labels = []
-    for item in wanted:
+    for item in selected:
         if isinstance(item, str) and item in classes:
             labels.append(classes.index(item))
         elif str(item).isdigit() and int(item) < len(classes):
             labels.append(int(item))
         else:
-            raise UsageError(f"the model has no class {item!r}; its {len(classes)} are {', '.join(classes)}")
+            raise UsageError(f"the model has no class {item!r}; its {len(classes)} classes are {', '.join(classes)}")
     if not labels:
-        raise UsageError("classes names no class")
+        raise UsageError("classes is empty; name at least one class")
     return tuple(sorted(set(labels)))
 
 

@@ -1,8 +1,8 @@
-"""Pictures of many results, drawn in processes of their own.
+"""Draw many results in parallel processes.
 
-Drawing is Python around many short calls of cv2: threads do not make it faster. A process of this kind is started with
-``python -m yolox_pose.inference.plotter`` and imports numpy and cv2 alone, so that it is there in a fraction of a second; it
-gets results through its standard input and gives pictures through its standard output.
+Drawing is Python around many short calls of cv2, which threads do not speed up. A process is started with
+``python -m yolox_pose.inference.plotter`` and imports numpy and cv2 alone, so that it is ready in a fraction of a second. It
+receives results through its standard input and sends pictures through its standard output.
 """
 
 from __future__ import annotations
@@ -25,32 +25,39 @@ import numpy as np
 from yolox_pose.inference.results import PoseResult
 from yolox_pose.utils.background import usable_cores
 
-CORES_PER_PROCESS, MOST_PROCESSES = 4, 8
-"""The network and what reads images need the other cores."""
+CORES_PER_PROCESS, MAX_PROCESSES = 4, 8
+"""Each drawing process leaves cores to the network and to the threads that read images."""
 
-MANY = 64
-"""Pictures from which processes are worth their start."""
+MIN_PICTURES = 64
+"""Number of pictures from which processes are worth starting."""
 
-DRAWN_AHEAD = 4 * MOST_PROCESSES
-"""Pictures that may be waited for, where they are written in order: more would fill the memory."""
+MAX_PENDING = 4 * MAX_PROCESSES
+"""Number of pictures that may wait to be written in order. More would fill the memory."""
 
 _PIPE_BYTES = 1 << 20
-"""Size of pipes where it can be set: a picture in a few pieces."""
+"""Capacity of the pipes, where it can be set, so that a picture passes in a few pieces."""
 
 
-def plot_processes(pictures: int | None) -> int:
-    """Processes that are worth it for a number of pictures (None: not known, many) on this machine, from 0 on."""
-    if pictures is not None and pictures < MANY:
+def plot_processes(num_pictures: int | None) -> int:
+    """Return how many processes are worth starting on this machine.
+
+    Args:
+        num_pictures: Number of pictures. None means unknown, probably many.
+    """
+    if num_pictures is not None and num_pictures < MIN_PICTURES:
         return 0
-    return min(usable_cores() // CORES_PER_PROCESS, MOST_PROCESSES)
+    return min(usable_cores() // CORES_PER_PROCESS, MAX_PROCESSES)
 
 
 class Plotter:
-    """Draws results; as a context manager its processes are ended at the end.
+    """Draw results, in parallel if there are processes. As a context manager it ends the processes at the end.
 
     Args:
-        processes: Processes that draw at the same time; 0 draws in the thread that asks for the picture.
-        **options: Of :meth:`yolox_pose.inference.results.PoseResult.plot`.
+        processes: Number of processes. 0 draws in the thread that asks for the picture.
+        kpt_thr: See :meth:`yolox_pose.inference.results.PoseResult.plot`.
+        show_boxes: See :meth:`yolox_pose.inference.results.PoseResult.plot`.
+        show_tags: See :meth:`yolox_pose.inference.results.PoseResult.plot`.
+        zoom: See :meth:`yolox_pose.inference.results.PoseResult.plot`.
 
     Example:
         >>> with Plotter(processes=4, zoom=2.0) as plotter:
@@ -58,21 +65,38 @@ class Plotter:
         ...     first = pictures[0]()
     """
 
-    def __init__(self, processes: int = 0, **options: Any) -> None:
-        self.options = options
+    def __init__(
+        self,
+        processes: int = 0,
+        *,
+        kpt_thr: float = 0.3,
+        show_boxes: bool = True,
+        show_tags: bool = True,
+        zoom: float = 1.0,
+    ) -> None:
+        self.options: dict[str, Any] = {
+            "kpt_thr": kpt_thr,
+            "show_boxes": show_boxes,
+            "show_tags": show_tags,
+            "zoom": zoom,
+        }
         self._pool = ThreadPoolExecutor(processes, thread_name_prefix="plot") if processes else None
         self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         for _ in range(processes):
             self._idle.put(_Process())
 
     def plot(self, result: PoseResult) -> Callable[[], np.ndarray]:
-        """Have a result drawn; what is returned waits for the picture, (H, W, 3) uint8 BGR."""
+        """Begin to draw a result.
+
+        Returns:
+            Function that waits for the picture and returns it, (H, W, 3) uint8 BGR.
+        """
         if self._pool is None:
             return partial(result.plot, **self.options)
-        return self._pool.submit(self._draw, result).result
+        return self._pool.submit(self._plot_in_process, result).result
 
     def close(self) -> None:
-        """End the processes; pictures that nobody began to draw are dropped."""
+        """End the processes. Pictures that are not begun are dropped."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         while not self._idle.empty():
@@ -81,10 +105,10 @@ class Plotter:
     def __enter__(self) -> Plotter:
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _draw(self, result: PoseResult) -> np.ndarray:
+    def _plot_in_process(self, result: PoseResult) -> np.ndarray:
         process = self._idle.get()
         try:
             return process.draw(result, self.options)
@@ -93,7 +117,7 @@ class Plotter:
 
 
 class _Process:
-    """A process that draws one picture after the other."""
+    """Process that draws one picture after another."""
 
     def __init__(self) -> None:
         package = str(Path(__file__).parents[2])
@@ -106,21 +130,29 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            start_new_session=True,  # Ctrl-C is for us: it ends when its input does
+            start_new_session=True,  # Ctrl-C must not reach the process, which ends when its input does
         )
         for pipe in (self._process.stdin, self._process.stdout):
-            _widen(pipe)
+            _enlarge_pipe(pipe)
 
     def draw(self, result: PoseResult, options: dict[str, Any]) -> np.ndarray:
-        """The picture.
+        """Draw a picture.
+
+        Args:
+            result: Result to draw.
+            options: Arguments of :meth:`PoseResult.plot`.
 
         Raises:
-            ValueError: What :meth:`PoseResult.plot` raises, as it was raised there.
+            ValueError: If :meth:`PoseResult.plot` raises it in the process.
             RuntimeError: If the process has ended.
         """
         image = np.ascontiguousarray(result.image)
         try:
-            _send(self._process.stdin, (replace(result, held_image=None, source=None), options, image.shape), image)
+            # Send the result and its image
+            stripped = replace(result, held_image=None, source=None)
+            _send(self._process.stdin, (stripped, options, image.shape), image)
+
+            # Receive the shape and the pixels of the picture, or an error
             answer = _receive(self._process.stdout)
             if isinstance(answer, BaseException):
                 raise answer
@@ -128,12 +160,13 @@ class _Process:
             _fill(self._process.stdout, picture.data)
         except (EOFError, OSError):
             self._errors.seek(0)
-            said = self._errors.read().decode(errors="replace").strip().splitlines()
-            raise RuntimeError(f"the process that draws has ended: {said[-1] if said else 'it said nothing'}") from None
+            output = self._errors.read().decode(errors="replace").strip().splitlines()
+            reason = output[-1] if output else "it gave no reason"
+            raise RuntimeError(f"the drawing process has ended: {reason}") from None
         return picture
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             pipe.close()
@@ -141,8 +174,8 @@ class _Process:
         self._errors.close()
 
 
-def _widen(pipe: IO[bytes] | None) -> None:
-    """Let more bytes wait in a pipe, on Linux."""
+def _enlarge_pipe(pipe: IO[bytes] | None) -> None:
+    """Increase the capacity of a pipe, on Linux."""
     try:
         import fcntl
 
@@ -153,7 +186,7 @@ def _widen(pipe: IO[bytes] | None) -> None:
 
 
 def _send(pipe: IO[bytes] | None, message: Any, array: np.ndarray | None = None) -> None:
-    """Write a message, and the bytes of an array behind it."""
+    """Write a message, followed by the bytes of an array."""
     assert pipe is not None
     content = pickle.dumps(message)
     parts = [memoryview(len(content).to_bytes(8, "little") + content)]
@@ -168,7 +201,7 @@ def _receive(pipe: IO[bytes] | None) -> Any:
     """Read a message.
 
     Raises:
-        EOFError: If there is none any more.
+        EOFError: If the pipe has ended.
     """
     size = bytearray(8)
     _fill(pipe, memoryview(size))
@@ -178,7 +211,11 @@ def _receive(pipe: IO[bytes] | None) -> Any:
 
 
 def _fill(pipe: IO[bytes] | None, target: memoryview) -> None:
-    """Read as many bytes as a target holds."""
+    """Read bytes until the target is full.
+
+    Raises:
+        EOFError: If the pipe ends before.
+    """
     rest = target.cast("B")
     while len(rest):
         count = pipe.readinto(rest)  # type: ignore[union-attr]
@@ -188,25 +225,29 @@ def _fill(pipe: IO[bytes] | None, target: memoryview) -> None:
 
 
 def main() -> None:
-    """Draw what comes through standard input, until it ends."""
+    """Draw the results that arrive through standard input, until it ends."""
     import cv2
 
+    # Keep standard output for pictures: whatever a library prints goes to standard error
     cv2.setNumThreads(1)
-    received, given = (os.fdopen(os.dup(number), mode, buffering=0) for number, mode in ((0, "rb"), (1, "wb")))
-    os.dup2(2, 1)  # what a library prints must not come between pictures
+    requests, answers = (os.fdopen(os.dup(number), mode, buffering=0) for number, mode in ((0, "rb"), (1, "wb")))
+    os.dup2(2, 1)
     while True:
+        # Receive a result and its image
         try:
-            result, options, shape = _receive(received)
+            result, options, shape = _receive(requests)
         except EOFError:
             return
         image = np.empty(shape, np.uint8)
-        _fill(received, image.data)
+        _fill(requests, image.data)
+
+        # Send the picture, or the error
         try:
             picture = replace(result, held_image=image).plot(**options)
         except Exception as error:
-            _send(given, error)
+            _send(answers, error)
         else:
-            _send(given, picture.shape, np.ascontiguousarray(picture))
+            _send(answers, picture.shape, np.ascontiguousarray(picture))
 
 
 if __name__ == "__main__":

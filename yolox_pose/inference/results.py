@@ -1,6 +1,7 @@
-"""What is found in one image: arrays in pixels of the source, drawn pictures, COCO results.
+"""Results of an image: arrays in pixels of the source image, drawn pictures, COCO results.
 
-Letters: n persons (or objects), K keypoints. Depends on numpy and cv2 alone: the torch-free runtime has the same results.
+Shape letters: n persons (or objects), K keypoints. The module needs numpy and cv2 alone: PyTorch and exported models give the
+same results.
 """
 
 from __future__ import annotations
@@ -12,41 +13,43 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from yolox_pose.errors import UsageError
 from yolox_pose.geometry.images import read_image
+from yolox_pose.io.pictures import encode_picture
+from yolox_pose.io.sources import Source
 from yolox_pose.structures.classes import default_category_ids
 from yolox_pose.structures.skeleton import Skeleton
 from yolox_pose.visualization.drawing import draw_poses
 
 COORDINATE_DIGITS, SCORE_DIGITS = 3, 6
-"""Decimals in JSON: a thousandth of a pixel is as exact as the letterbox is."""
+"""Decimals in JSON: a thousandth of a pixel is the precision of the letterbox."""
 
 
 @dataclass
 class PoseResult:
-    """Persons found in one image, best first.
+    """Persons detected in an image, best first.
 
     Attributes:
-        keypoints: (n, K, 2) float32 pixels of the source image, 0 for classes without keypoints; K is 0 for plain
-            detection.
-        keypoint_scores: (n, K) float32, 0 to 1; 0 for classes without keypoints.
-        boxes: (n, 4) float32 xyxy pixels of the source image.
-        scores: (n,) float32, 0 to 1.
-        labels: (n,) int64 indices into ``classes``.
-        skeleton: Of the K keypoints; None for plain detection.
+        keypoints: Keypoints of shape (n, K, 2), float32, in pixels of the source image; 0 for classes without keypoints. K is 0
+            for plain detection.
+        keypoint_scores: Keypoint scores of shape (n, K), float32, 0 to 1; 0 for classes without keypoints.
+        boxes: Boxes of shape (n, 4), float32, xyxy in pixels of the source image.
+        scores: Scores of shape (n,), float32, 0 to 1.
+        labels: Indices into ``classes``, (n,) int64.
+        skeleton: Skeleton of the K keypoints. None for plain detection.
         classes: Class names.
-        keypoint_classes: Labels of the classes that have keypoints; None for all.
-        track_ids: (n,) int64 where persons are tracked, else None.
-        path: File of the image or video, or None where there is none.
-        name: Name of the file, download or camera, or None where the image came as an array.
-        frame: Number of the frame in a video, counted from 0; None for images.
-        time: Seconds since the video's first frame; None for images.
-        fps: Frames per second of the video; None for images.
-        size: (w, h) of the source image.
-        source: What :func:`yolox_pose.io.sources.list_sources` made of the input; None for results made otherwise.
+        keypoint_classes: Labels of the classes that have keypoints. None for all.
+        track_ids: Track ids of shape (n,), int64. None if persons are not tracked.
+        path: File of the image or video, or None.
+        name: Name of the file, download or camera. None for arrays.
+        frame: Number of the frame in a video, counted from 0. None for images.
+        time: Seconds since the first frame of the video. None for images.
+        fps: Frames per second of the video. None for images.
+        size: Width and height of the source image in pixels.
+        source: Source from :func:`yolox_pose.io.sources.list_sources`, or None.
+        held_image: Source image of shape (H, W, 3), uint8 BGR, or None to read it from the file.
     """
 
     keypoints: np.ndarray
@@ -64,7 +67,7 @@ class PoseResult:
     time: float | None = None
     fps: float | None = None
     size: tuple[int, int] | None = None
-    source: Any = field(default=None, repr=False)
+    source: Source | None = field(default=None, repr=False)
     held_image: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -72,7 +75,7 @@ class PoseResult:
 
     @property
     def has_keypoints(self) -> np.ndarray:
-        """(n,) bool, whether each detection is of a class with keypoints."""
+        """Which detections belong to a class with keypoints, (n,) bool."""
         if self.keypoints.shape[1] == 0 or self.keypoint_classes is None:
             return np.full(len(self), self.keypoints.shape[1] > 0)
         return np.isin(self.labels, self.keypoint_classes)
@@ -85,20 +88,41 @@ class PoseResult:
 
     @property
     def image(self) -> np.ndarray:
-        """(H, W, 3) uint8 BGR source image. It is read again where it came from a file, so that results stay small.
+        """Source image of shape (H, W, 3), uint8 BGR. An image file is read again, so that results stay small.
 
         Raises:
-            DataError: If the file cannot be read any more.
+            DataError: If the file can no longer be read.
             ValueError: If there is neither an image nor a file.
         """
         if self.held_image is not None:
             return self.held_image
         if self.path is None or self.frame is not None:
-            raise ValueError("this result has no image: it was made without one")
+            raise ValueError("this result holds no image and was not read from an image file")
         return read_image(self.path)
 
+    @property
+    def image_id(self) -> int | str:
+        """Id of the image: the name without its ending, as a number if it is one.
+
+        The id of a video frame is the name of the video and the number of the frame: ``street_000012``.
+
+        Raises:
+            ValueError: If the image came as an array.
+        """
+        name = self.name or (self.path.name if self.path is not None else None)
+        if name is None:
+            raise ValueError("an image without a file name has no id; pass image_id=")
+        stem = Path(name).stem
+        if self.frame is not None:
+            return f"{stem}_{self.frame:06d}"
+        return int(stem) if stem.isascii() and stem.isdigit() else stem
+
     def select(self, index: np.ndarray) -> PoseResult:
-        """A result with some of the persons, by (m,) indices or an (n,) mask; it shares the image."""
+        """Return a result with some of the persons. It shares the image.
+
+        Args:
+            index: Indices of shape (m,), or a mask of shape (n,).
+        """
         return replace(
             self,
             keypoints=self.keypoints[index],
@@ -110,38 +134,52 @@ class PoseResult:
         )
 
     def crops(self, margin: float = 0.1) -> list[np.ndarray]:
-        """Part of the image around each person, (h, w, 3) uint8 BGR, nothing drawn into it.
+        """Cut out the image around each person.
 
         Args:
-            margin: Share of the box's width and height that is added on every side, as far as the image goes.
+            margin: Share of the width and height of the box to add on every side, within the image.
+
+        Returns:
+            Image of each person, (h, w, 3) uint8 BGR, at least one pixel.
         """
         image = self.image
         limit = np.tile(image.shape[1::-1], 2)
-        grown = self.boxes + margin * np.tile(self.boxes[:, 2:] - self.boxes[:, :2], 2) * [-1, -1, 1, 1]
-        low, high = np.floor(np.clip(grown, 0, limit - 1)).astype(int), np.ceil(np.clip(grown, 1, limit)).astype(int)
+        enlarged = self.boxes + margin * np.tile(self.boxes[:, 2:] - self.boxes[:, :2], 2) * [-1, -1, 1, 1]
+        low = np.floor(np.clip(enlarged[:, :2], 0, limit[:2] - 1)).astype(int)
+        high = np.ceil(np.clip(enlarged[:, 2:], 1, limit[2:])).astype(int)
         return [
-            image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
-            for (x1, y1), (x2, y2) in zip(low[:, :2].tolist(), high[:, 2:].tolist())
+            image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)] for (x1, y1), (x2, y2) in zip(low.tolist(), high.tolist())
         ]
 
-    def plot(self, **options: Any) -> np.ndarray:
+    def plot(
+        self, *, kpt_thr: float = 0.3, show_boxes: bool = True, show_tags: bool = True, zoom: float = 1.0
+    ) -> np.ndarray:
         """Draw the result into a copy of its image.
 
         Args:
-            **options: Of :func:`yolox_pose.visualization.drawing.draw_poses`, such as ``kpt_thr`` or ``zoom``.
+            kpt_thr: Lowest score of a keypoint that is drawn.
+            show_boxes: Whether to draw the boxes.
+            show_tags: Whether to draw the tags.
+            zoom: Factor to enlarge the image by before drawing, which gives finer lines on small images.
 
         Returns:
-            (H, W, 3) uint8 BGR.
+            Picture of shape (round(H * zoom), round(W * zoom), 3), uint8 BGR.
         """
-        arrays = {
-            "keypoints": np.where(self.has_keypoints[:, None, None], self.keypoints, np.nan),
-            "keypoint_scores": self.keypoint_scores,
-            "boxes": self.boxes,
-            "scores": self.scores,
-            "labels": self.labels,
-            "track_ids": self.track_ids,
-        }
-        return draw_poses(self.image, **{**arrays, "skeleton": self.skeleton, "classes": self.classes, **options})
+        return draw_poses(
+            self.image,
+            keypoints=np.where(self.has_keypoints[:, None, None], self.keypoints, np.nan),
+            keypoint_scores=self.keypoint_scores,
+            boxes=self.boxes,
+            scores=self.scores,
+            labels=self.labels,
+            track_ids=self.track_ids,
+            skeleton=self.skeleton,
+            classes=self.classes,
+            kpt_thr=kpt_thr,
+            show_boxes=show_boxes,
+            show_tags=show_tags,
+            zoom=zoom,
+        )
 
     def to_coco(
         self,
@@ -149,28 +187,33 @@ class PoseResult:
         category_ids: Sequence[int] | Mapping[int, int] | None = None,
         boxes: bool | None = None,
     ) -> list[dict[str, Any]]:
-        """Entries of a COCO results file.
+        """Convert the result to entries of a COCO results file.
 
         Args:
-            image_id: Id of the image. Where it is None the name of the file without its ending is taken, as a number if it
-                is one (COCO's images are named by their ids).
-            category_ids: COCO category id of each label; None takes COCO's own for its 80 classes, else counts from 1.
-            boxes: Whether entries have ``bbox`` (x, y, w, h). None: not where all classes have keypoints, because COCO
-                tools take the area of persons from ``bbox`` where it is there, which changes AP by size. Detections of
-                classes without keypoints have no ``keypoints``.
+            image_id: Id of the image. None uses :attr:`image_id`; COCO names its images by their ids.
+            category_ids: COCO category id of each label. None uses COCO's ids for its 80 classes and counts from 1 otherwise.
+            boxes: Whether entries have ``bbox`` (x, y, w, h). None leaves it out if all classes have keypoints: COCO tools take
+                the area of a person from ``bbox``, which changes AP by size.
+
+        Returns:
+            An entry for each detection. Detections of classes without keypoints have no ``keypoints``.
 
         Raises:
             ValueError: If there is neither an id nor a file name.
         """
+        # Choose ids and fields
         if image_id is None:
             image_id = self.image_id
-        with_boxes = boxes if boxes is not None else self.keypoints.shape[1] == 0 or self.is_joint
         if category_ids is None:
             category_ids = default_category_ids(self.classes)
-        entries, has_keypoints = [], self.has_keypoints
+        with_boxes = boxes if boxes is not None else self.keypoints.shape[1] == 0 or self.is_joint
+        with_keypoints = self.has_keypoints
+
+        # Build the entries
+        entries = []
         for i in range(len(self)):
             entry: dict[str, Any] = {"image_id": image_id, "category_id": int(category_ids[int(self.labels[i])])}
-            if has_keypoints[i]:
+            if with_keypoints[i]:
                 triples = np.concatenate([self.keypoints[i], self.keypoint_scores[i][:, None]], axis=1)
                 entry["keypoints"] = _rounded(triples, COORDINATE_DIGITS)
             if with_boxes:
@@ -182,59 +225,50 @@ class PoseResult:
             entries.append(entry)
         return entries
 
-    @property
-    def image_id(self) -> int | str:
-        """Name without its ending, as a number if it is one; of a frame with its number behind it: ``street_000012``.
-
-        Raises:
-            ValueError: If the image came as an array.
-        """
-        name = self.name or (self.path.name if self.path is not None else None)
-        if name is None:
-            raise ValueError("an image that is no file has no id: give image_id=")
-        stem = Path(name).stem
-        if self.frame is not None:
-            return f"{stem}_{self.frame:06d}"
-        return int(stem) if stem.isascii() and stem.isdigit() else stem
-
-    def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
-        """Write the drawn picture, or the COCO results where the name ends in ``.json``.
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        kpt_thr: float = 0.3,
+        show_boxes: bool = True,
+        show_tags: bool = True,
+        zoom: float = 1.0,
+        image_id: int | str | None = None,
+        category_ids: Sequence[int] | Mapping[int, int] | None = None,
+        boxes: bool | None = None,
+    ) -> Path:
+        """Write the drawn picture, or the COCO results if the name ends in ``.json``.
 
         Args:
-            path: File to write; its folder is made. A file that is there is replaced, except the source image.
-            **options: Of :meth:`plot` or :meth:`to_coco`.
+            path: File to write. Its folder is created. An existing file is replaced, except the source image.
+            kpt_thr: See :meth:`plot`, for pictures.
+            show_boxes: See :meth:`plot`, for pictures.
+            show_tags: See :meth:`plot`, for pictures.
+            zoom: See :meth:`plot`, for pictures.
+            image_id: See :meth:`to_coco`, for COCO results.
+            category_ids: See :meth:`to_coco`, for COCO results.
+            boxes: See :meth:`to_coco`, for COCO results.
 
         Returns:
             The path.
 
         Raises:
-            UsageError: If the path is the source image, or its ending is of no picture format.
+            UsageError: If the path is the source image, or its ending is not a picture format.
         """
+        # Protect the source image
         path = Path(path)
         if self.path is not None and path.resolve() == Path(self.path).resolve():
-            raise UsageError(f"{path} is the source image; it is not overwritten")
+            raise UsageError(f"{path} is the source image and is not overwritten; choose another name")
+
+        # Encode before the folder is created, so that an error leaves nothing behind
         if path.suffix.lower() == ".json":
-            data = json.dumps(self.to_coco(**options)).encode()
+            data = json.dumps(self.to_coco(image_id, category_ids, boxes)).encode()
         else:
-            data = encode_picture(self.plot(**options), path)
+            picture = self.plot(kpt_thr=kpt_thr, show_boxes=show_boxes, show_tags=show_tags, zoom=zoom)
+            data = encode_picture(picture, path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         return path
-
-
-def encode_picture(img: np.ndarray, path: Path) -> bytes:
-    """Encode a picture in the format that a file name's ending says.
-
-    Raises:
-        UsageError: If the ending is not known.
-    """
-    try:
-        done, data = cv2.imencode(path.suffix.lower(), img)
-    except cv2.error:
-        done = False
-    if not done:
-        raise UsageError(f"{path}: pictures cannot be written as '{path.suffix}'; use .jpg or .png")
-    return data.tobytes()
 
 
 def _rounded(values: np.ndarray, digits: int) -> list[float]:

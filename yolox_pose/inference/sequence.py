@@ -1,4 +1,4 @@
-"""Ids and steadier keypoints for the results of videos, with numpy alone."""
+"""Assign track ids to the results of videos and smooth their keypoints, without torch."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from yolox_pose.structures.constants import DEFAULT_FPS
 from yolox_pose.tracking import KeypointSmoother, SmootherSettings, Tracker, TrackerSettings
 
 
-def follow(
+def track_results(
     results: Iterable[PoseResult],
     settings: TrackerSettings = TrackerSettings(),
     smoothing: SmootherSettings | None = None,
     fps: float = DEFAULT_FPS,
 ) -> Iterator[PoseResult]:
-    """Give the persons of consecutive results ids, and smooth their keypoints.
+    """Assign track ids to the persons of consecutive results, and smooth their keypoints.
 
     Args:
-        results: With the unsure detections too, from ``settings.low_score`` on.
-        settings: Of the tracker, which begins anew with every video.
-        smoothing: Of the filter of the keypoints; None leaves them as they are.
-        fps: Frames per second of images that are no video; they count as one sequence.
+        results: Results that include low-score detections, from ``settings.low_score`` on.
+        settings: Settings of the tracker, which restarts with every video.
+        smoothing: Settings of the keypoint filter. None does not smooth.
+        fps: Frames per second of images that are no video. Consecutive images count as one sequence.
 
     Yields:
-        The results with ``track_ids``, without the unsure detections that belong to no track.
+        The results with ``track_ids``, without detections that belong to no track.
     """
-    tracker = smoother = last = None
+    tracker = smoother = previous = None
     for result in results:
-        if tracker is None or _begins(result, last):
+        # Restart with every video
+        if tracker is None or _starts_sequence(result, previous):
             sigmas = None if result.skeleton is None else result.skeleton.sigmas
             tracker = Tracker(settings, fps=result.fps or fps, sigmas=sigmas)
             smoother = None if smoothing is None else KeypointSmoother(smoothing, fps=result.fps or fps)
+
+        # Assign track ids
         ids = tracker.update(
             result.boxes,
             result.scores,
@@ -42,16 +45,18 @@ def follow(
             time=result.time,
             size=result.size,
         )
-        kept = replace(result, track_ids=ids).select(ids >= 0)
-        if smoother is not None and kept.track_ids is not None:
-            points = smoother.update(kept.keypoints, kept.boxes, kept.track_ids, time=result.time)
-            kept = replace(kept, keypoints=points)
-        last = result
-        yield kept
+        tracked = replace(result, track_ids=ids).select(ids >= 0)
+
+        # Smooth the keypoints
+        if smoother is not None and tracked.track_ids is not None:
+            points = smoother.update(tracked.keypoints, tracked.boxes, tracked.track_ids, time=result.time)
+            tracked = replace(tracked, keypoints=points)
+        previous = result
+        yield tracked
 
 
-def _begins(result: PoseResult, last: PoseResult | None) -> bool:
-    """Whether a result is of another video than the one before."""
-    if last is None or result.frame is None or last.frame is None:
-        return last is None or (result.frame is None) != (last.frame is None)
-    return result.name != last.name or result.frame <= last.frame
+def _starts_sequence(result: PoseResult, previous: PoseResult | None) -> bool:
+    """Return whether a result belongs to another video than the previous one, or to images after a video."""
+    if previous is None or result.frame is None or previous.frame is None:
+        return previous is None or (result.frame is None) != (previous.frame is None)
+    return result.name != previous.name or result.frame <= previous.frame

@@ -1,1 +1,1 @@
-"""Images, films and cameras in; films and pictures out."""
+"""Read images, videos, cameras and streams; write pictures and videos."""

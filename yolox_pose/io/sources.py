@@ -1,9 +1,8 @@
-"""From what a user names (file, folder, pattern, address, camera, array, list) to the single images behind it."""
+"""Turn whatever a user names (file, folder, pattern, address, camera, array, list) into single images and videos."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from glob import glob, has_magic
@@ -15,39 +14,34 @@ import numpy as np
 
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.images import decode_image, read_image, to_bgr
-from yolox_pose.io.video import VideoReader
+from yolox_pose.io.downloads import download
+from yolox_pose.io.video_reader import VideoReader
 from yolox_pose.structures.constants import IMAGE_SUFFIXES
 from yolox_pose.utils.background import in_order
 
 T = TypeVar("T")
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
-"""Files and addresses that are taken for videos."""
+"""Endings, in lower case, of files and addresses that are opened as videos."""
 
 DOWNLOAD_SCHEMES = frozenset({"http", "https"})
 STREAM_SCHEMES = frozenset({"rtmp", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"})
 
-DOWNLOAD_BYTES = 64 * 1024 * 1024
-"""Largest image that is downloaded."""
-
-DOWNLOAD_SECONDS = 30.0
-"""Longest time that a download may take."""
-
 
 class Frame(NamedTuple):
-    """An image that was read.
+    """Image or video frame that was read.
 
     Attributes:
-        pixels: (H, W, 3) uint8 BGR.
-        source: Where it is from.
-        index: Number of the frame in a video, counted from 0; None for images.
-        time: Seconds since the video's first frame; None for images.
-        fps: Frames per second of the video; None for images.
+        pixels: Image of shape (H, W, 3), uint8 BGR.
+        source: Source of the image.
+        number: Number of the frame in a video, counted from 0. None for images.
+        time: Seconds since the first frame of the video. None for images.
+        fps: Frames per second of the video. None for images.
     """
 
     pixels: np.ndarray
     source: Source
-    index: int | None = None
+    number: int | None = None
     time: float | None = None
     fps: float | None = None
 
@@ -58,10 +52,10 @@ class Source(NamedTuple):
     Attributes:
         path: File.
         array: BGR array or PIL image.
-        address: ``http://…``, ``rtsp://…``.
+        address: URL such as ``http://…`` or ``rtsp://…``.
         camera: Index of a camera.
-        is_video: Whether there are many frames.
-        is_live: Whether they come in real time.
+        is_video: Whether the source has many frames.
+        is_live: Whether the frames arrive in real time.
     """
 
     path: Path | None = None
@@ -73,7 +67,7 @@ class Source(NamedTuple):
 
     @property
     def name(self) -> str | None:
-        """Name for people, and of files that are written: the file's name, that in the address, or ``camera0``."""
+        """Short name that output files can be named by: the name of the file, also in an address, or ``camera0``."""
         if self.path is not None:
             return self.path.name
         if self.address is not None:
@@ -87,7 +81,10 @@ class Source(NamedTuple):
         return str(self.path or self.address or self.name or "array")
 
     def read(self) -> np.ndarray:
-        """(H, W, 3) uint8 BGR pixels of an image.
+        """Read an image.
+
+        Returns:
+            Image of shape (H, W, 3), uint8 BGR.
 
         Raises:
             DataError: If it cannot be read.
@@ -99,7 +96,7 @@ class Source(NamedTuple):
         return _pil_to_bgr(self.array) if _is_pil(self.array) else to_bgr(np.asarray(self.array))
 
     def open(self) -> VideoReader:
-        """Reader of a video.
+        """Open a video.
 
         Raises:
             DataError: If it cannot be opened.
@@ -112,12 +109,12 @@ def list_sources(source: Any) -> list[Source]:
     """List the images and videos behind a source, in order.
 
     Args:
-        source: Path of an image or video, folder (its images, sorted by name, without subfolders), glob pattern (``**`` goes
-            into subfolders), address (``http``, ``https``, ``rtsp`` …), index of a camera, BGR array, PIL image, or an
+        source: Path of an image or video, folder (its images, sorted by name, without subfolders), glob pattern (``**``
+            includes subfolders), address (``http``, ``https``, ``rtsp`` …), index of a camera, BGR array, PIL image, or an
             iterable of these.
 
     Raises:
-        UsageError: If a path is not there, a folder or pattern has no image, or the kind of source is not known.
+        UsageError: If a path does not exist, a folder or pattern has no image, or the kind of source is unknown.
     """
     if isinstance(source, (str, os.PathLike)):
         return _list_named(os.fspath(source))
@@ -128,7 +125,7 @@ def list_sources(source: Any) -> list[Source]:
     if isinstance(source, (int, np.integer)) and not isinstance(source, bool) and source >= 0:
         return [_camera(int(source))]
     if isinstance(source, Iterable):
-        return [found for item in source for found in list_sources(item)]
+        return [listed for item in source for listed in list_sources(item)]
     raise UsageError(
         f"images cannot come from {type(source).__name__} {source!r}; give a path, folder, pattern, address, camera index, "
         "array or list"
@@ -144,15 +141,18 @@ def read_frames(
     """Read the images and the frames of the videos, in order.
 
     Args:
-        sources: Of :func:`list_sources`.
-        on_error: Called for a source that cannot be read, which is then left out; None raises the error.
-        finish: Applied to every frame.
-        workers: Threads that decode images and apply ``finish``. The frames of a video come one after the other in any case.
+        sources: Sources from :func:`list_sources`.
+        on_error: Function to call for a source that cannot be read, which is then skipped. None raises the error.
+        finish: Function to apply to every frame.
+        workers: Number of threads that decode images and apply ``finish``. Frames of a video are decoded by one thread.
+
+    Yields:
+        The results of ``finish``.
 
     Raises:
         DataError: If a source cannot be read and ``on_error`` is None.
     """
-    for outcome in in_order(_reading(sources, finish), workers):
+    for outcome in in_order(_read_calls(sources, finish), workers):
         if not isinstance(outcome, _Unreadable):
             yield outcome
         elif on_error is None:
@@ -162,7 +162,11 @@ def read_frames(
 
 
 def count_frames(sources: Sequence[Source]) -> int | None:
-    """Number of images and frames, as far as files say it; None where a video does not or cannot be opened."""
+    """Count images and video frames, as stated by the files.
+
+    Returns:
+        The number, or None if a video does not state it or comes from an address or camera.
+    """
     total = 0
     for source in sources:
         if not source.is_video:
@@ -181,46 +185,15 @@ def count_frames(sources: Sequence[Source]) -> int | None:
     return total
 
 
-def download(address: str, limit: int = DOWNLOAD_BYTES, seconds: float = DOWNLOAD_SECONDS) -> bytes:
-    """Fetch a file over HTTP into memory.
-
-    Args:
-        address: ``http://…`` or ``https://…``.
-        limit: Most bytes.
-        seconds: Longest time, of the whole and of each wait.
-
-    Raises:
-        DataError: If it cannot be had, or is larger or slower than allowed.
-    """
-    import urllib.error
-    import urllib.request
-    from http.client import HTTPException
-
-    end = time.monotonic() + seconds
-    data = bytearray()
-    request = urllib.request.Request(address, headers={"User-Agent": "yolox-pose"})
-    try:
-        with urllib.request.urlopen(request, timeout=seconds) as response:
-            while chunk := response.read1(1 << 16):
-                data += chunk
-                if len(data) > limit:
-                    raise DataError(f"{address} is larger than {limit:,} bytes and was not downloaded")
-                if time.monotonic() > end:
-                    raise DataError(f"{address} was not downloaded within {seconds:g} s")
-    except urllib.error.HTTPError as error:
-        raise DataError(f"{address} cannot be downloaded: {error.code} {error.reason}") from None
-    except (OSError, HTTPException, ValueError) as error:
-        raise DataError(f"{address} cannot be downloaded: {getattr(error, 'reason', None) or error}") from None
-    return bytes(data)
-
-
 class _Unreadable(NamedTuple):
+    """Source that could not be read, and the error."""
+
     source: Source
     error: DataError
 
 
-def _reading(sources: Iterable[Source], finish: Callable[[Frame], T]) -> Iterator[Callable[[], T | _Unreadable]]:
-    """Calls that read one image or finish one frame of a video each."""
+def _read_calls(sources: Iterable[Source], finish: Callable[[Frame], T]) -> Iterator[Callable[[], T | _Unreadable]]:
+    """Yield calls that each read one image or finish one frame of a video."""
     for source in sources:
         if not source.is_video:
             yield partial(_read_image, source, finish)
@@ -243,13 +216,14 @@ def _video_frames(source: Source) -> Iterator[Frame]:
     reader = source.open()
     try:
         for frame in reader:
-            yield Frame(frame.pixels, source, frame.index, frame.time, reader.fps)
+            yield Frame(frame.pixels, source, frame.number, frame.time, reader.fps)
     finally:
         reader.close()
 
 
 def _list_named(name: str) -> list[Source]:
-    """Sources behind a string: what is there as a file or folder is that, whatever its name looks like."""
+    """List the sources behind a string. An existing file or folder comes first, even if its name looks like a pattern."""
+    # Existing folders and files
     path = Path(name)
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
@@ -258,6 +232,8 @@ def _list_named(name: str) -> list[Source]:
         return [_file(path) for path in files]
     if path.exists():
         return [_file(path)]
+
+    # Addresses, camera numbers and patterns
     if "://" in name:
         return [_address(name)]
     if name.isascii() and name.isdigit():
@@ -279,22 +255,28 @@ def _camera(index: int) -> Source:
 
 
 def _address(name: str) -> Source:
+    """Return the image, video or stream at an address.
+
+    Raises:
+        UsageError: If the scheme is not supported.
+    """
     parts = urlsplit(name)
     scheme, suffix = parts.scheme.lower(), PurePosixPath(parts.path).suffix.lower()
     if scheme in STREAM_SCHEMES or (scheme in DOWNLOAD_SCHEMES and suffix == ".m3u8"):
         return Source(address=name, is_video=True, is_live=True)
     if scheme in DOWNLOAD_SCHEMES and parts.netloc:
         return Source(address=name, is_video=suffix in VIDEO_SUFFIXES)
-    known = ", ".join(sorted(DOWNLOAD_SCHEMES | STREAM_SCHEMES))
-    raise UsageError(f"{name} is an address that cannot be read; known are {known}")
+    supported = ", ".join(sorted(DOWNLOAD_SCHEMES | STREAM_SCHEMES))
+    raise UsageError(f"{name} is an address that cannot be read; supported schemes are {supported}")
 
 
 def _is_pil(item: Any) -> bool:
-    """Tell a PIL image without importing PIL, which is not required."""
+    """Recognize a PIL image without importing PIL, which is optional."""
     return any(cls.__module__.startswith("PIL.") and cls.__name__ == "Image" for cls in type(item).__mro__)
 
 
 def _pil_to_bgr(image: Any) -> np.ndarray:
+    """Convert a PIL image to BGR, upright by its EXIF orientation."""
     from PIL import ImageOps
 
     image = ImageOps.exif_transpose(image)

@@ -1,1 +1,1 @@
-"""A local web page that shows the poses of dropped images, with the standard library's web server."""
+"""A local web page that shows the poses of uploaded images, served by the standard library."""

@@ -1,4 +1,7 @@
-"""The web server: a few static files, what the model is, and the poses of an uploaded image. Nothing is written to disk."""
+"""Web server for the page: static files, a description of the model, and the poses of an uploaded image.
+
+Nothing is written to disk.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ FILES = {
     "/style.css": ("style.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-"""Path to file of :data:`PAGE` and its type; no other file can be asked for."""
+"""Request paths, the files of :data:`PAGE` that answer them, and their media types. No other file can be read."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -45,21 +48,21 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Sent with every answer: the page runs only its own script, and no other site can embed or read it."""
+"""Headers of every response: the page runs only its own script, and no other site can embed or read it."""
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-WAITING_UPLOADS = 4
-"""Images that are decoded or wait for the model at one time; further ones are told to come back."""
+MAX_UPLOADS = 4
+"""Number of images that are decoded or wait for the model at a time. Further uploads get status 503."""
 SOCKET_TIMEOUT = 30
-"""Seconds without a byte after which a connection is closed."""
+"""Seconds without data after which a connection is closed."""
 
 
 class Limits(NamedTuple):
-    """What an upload may be.
+    """Limits of an upload.
 
     Attributes:
-        bytes: Of the file.
-        pixels: Of the decoded image.
+        bytes: Largest size of the file in bytes.
+        pixels: Largest number of pixels of the decoded image.
     """
 
     bytes: int = 20_000_000
@@ -67,7 +70,12 @@ class Limits(NamedTuple):
 
 
 class Refusal(Exception):
-    """A request that is not served, with the status and the line that say why."""
+    """Refused request.
+
+    Args:
+        status: Status of the response.
+        message: Reason, one line.
+    """
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
@@ -75,17 +83,18 @@ class Refusal(Exception):
 
 
 class PoseServer(ThreadingHTTPServer):
-    """Serves the page.
+    """Server of the page.
 
     Args:
-        address: Host and port to listen on; port 0 takes a free one.
-        predict: From a (H, W, 3) uint8 BGR image to its result; called for one image at a time.
-        model: What the page is told of the model (:func:`describe_model`).
-        limits: What uploads may be; None takes the defaults.
+        address: Host and port to listen on. Port 0 uses a free one.
+        predict: Function that returns the result of an image of shape (H, W, 3), uint8 BGR. It is called for one image at a
+            time.
+        model: Description of the model from :func:`describe_model`.
+        limits: Limits of uploads. None uses the defaults.
     """
 
     daemon_threads = True
-    block_on_close = False  # an upload that hangs does not keep the process
+    block_on_close = False  # a hanging upload does not keep the process alive
 
     def __init__(
         self,
@@ -98,7 +107,7 @@ class PoseServer(ThreadingHTTPServer):
         self.files = {path: (kind, (PAGE / name).read_bytes()) for path, (name, kind) in FILES.items()}
         self.predict, self.limits = predict, limits
         self.model = json.dumps({**model, "limits": limits._asdict(), "types": MEDIA_TYPES}).encode()
-        self.lock, self.room = threading.Lock(), threading.BoundedSemaphore(WAITING_UPLOADS)
+        self.lock, self.room = threading.Lock(), threading.BoundedSemaphore(MAX_UPLOADS)
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, PoseHandler)
         self.only_loopback = is_loopback(address[0])
@@ -111,19 +120,29 @@ class PoseServer(ThreadingHTTPServer):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host can be reached from this machine alone."""
+    """Return whether only this machine can reach a host."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def describe_model(skeleton: Skeleton | None, classes: tuple[str, ...]) -> dict[str, Any]:
-    """What the page needs to draw results: names, links and colours (``#rrggbb``)."""
+def describe_model(skeleton: Skeleton | None, classes: tuple[str, ...], score_thr: float) -> dict[str, Any]:
+    """Describe the model for the page.
+
+    Args:
+        skeleton: Skeleton of the keypoints, None for plain detection.
+        classes: Class names in label order.
+        score_thr: Lowest score of the persons that the page gets.
+
+    Returns:
+        Class names, lowest score, and names, links and colors (``#rrggbb``) of the keypoints.
+    """
+    description: dict[str, Any] = {"classes": classes, "score_thr": score_thr}
     if skeleton is None:
-        return {"classes": classes, "keypoints": [], "links": [], "keypoint_colors": [], "link_colors": []}
+        return {**description, "keypoints": [], "links": [], "keypoint_colors": [], "link_colors": []}
     return {
-        "classes": classes,
+        **description,
         "keypoints": skeleton.names,
         "links": skeleton.links,
         "keypoint_colors": [_hex(color) for color in skeleton.keypoint_colors],
@@ -137,12 +156,15 @@ def _hex(bgr: tuple[int, int, int]) -> str:
 
 
 def describe_result(result: PoseResult, size: tuple[int, int], seconds: float) -> dict[str, Any]:
-    """A result as the page takes it, in pixels of the image.
+    """Describe a result for the page.
 
     Args:
-        result: Of one image.
-        size: (w, h) of the image.
-        seconds: That the model took.
+        result: Result of an image.
+        size: Width and height of the image in pixels.
+        seconds: Time that the model took.
+
+    Returns:
+        Size, time and persons: box (xyxy), score, label and keypoints (x, y, score), in pixels of the image.
     """
     triples = np.concatenate([result.keypoints, result.keypoint_scores[..., None]], axis=-1)
     columns = (_numbers(result.boxes, 2), _numbers(result.scores, 4), result.labels.tolist(), _numbers(triples, 3))
@@ -150,29 +172,30 @@ def describe_result(result: PoseResult, size: tuple[int, int], seconds: float) -
     return {"width": size[0], "height": size[1], "seconds": round(seconds, 3), "persons": persons}
 
 
-def _numbers(values: np.ndarray, decimals: int) -> list:
+def _numbers(values: np.ndarray, decimals: int) -> list[Any]:
     return values.astype(np.float64).round(decimals).tolist()
 
 
 class PoseHandler(BaseHTTPRequestHandler):
-    """Answers one connection."""
+    """Handler of a connection."""
 
     server: PoseServer
     protocol_version = "HTTP/1.1"
     timeout = SOCKET_TIMEOUT
 
     def do_GET(self) -> None:
-        """The page, its files and what the model is."""
+        """Send the page, one of its files, or the description of the model."""
         self._answer(self._get)
 
     def do_POST(self) -> None:
-        """Poses of the image that is the body of the request."""
+        """Send the poses of the image in the body of the request."""
         self._answer(self._post)
 
-    def _answer(self, serve: Callable[[], tuple[str, bytes]]) -> None:
+    def _answer(self, respond: Callable[[], tuple[str, bytes]]) -> None:
+        """Send the media type and body that a function returns, or an error."""
         try:
-            self._check_preprocessing()
-            kind, body = serve()
+            self._check_origin()
+            kind, body = respond()
             self._send(HTTPStatus.OK, kind, body)
         except Refusal as refusal:
             self.close_connection = True  # the body may not have been read
@@ -183,11 +206,11 @@ class PoseHandler(BaseHTTPRequestHandler):
             logger.exception("%s failed", self.path)
             self.close_connection = True
             self._send_error(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "the image could not be processed; the server's log says why"
+                HTTPStatus.INTERNAL_SERVER_ERROR, "the image could not be processed; see the log of the server"
             )
 
-    def _check_preprocessing(self) -> None:
-        """Refuse what another web site sends through the user's browser, also under a name that it points here.
+    def _check_origin(self) -> None:
+        """Refuse requests that other web sites send through the user's browser, also under a name that resolves here.
 
         Raises:
             Refusal: If host or origin are not this server.
@@ -195,67 +218,85 @@ class PoseHandler(BaseHTTPRequestHandler):
         host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
         name, _, port = host.rpartition(":")
         if self.server.only_loopback and (name not in LOOPBACK_NAMES or port != str(self.server.server_address[1])):
-            raise Refusal(HTTPStatus.FORBIDDEN, "this server answers to localhost alone")
+            raise Refusal(HTTPStatus.FORBIDDEN, "this server answers requests to localhost only")
         if origin is not None and origin != f"http://{host}":
-            raise Refusal(HTTPStatus.FORBIDDEN, "requests from other sites are refused")
+            raise Refusal(HTTPStatus.FORBIDDEN, "requests from other web sites are refused")
 
     def _get(self) -> tuple[str, bytes]:
+        """Return the media type and content of the requested path.
+
+        Raises:
+            Refusal: If there is no such path.
+        """
         if self.path in self.server.files:
             return self.server.files[self.path]
         if self.path == "/api/model":
             return "application/json", self.server.model
-        raise Refusal(HTTPStatus.NOT_FOUND, "there is no such page")
+        raise Refusal(HTTPStatus.NOT_FOUND, "page not found")
 
     def _post(self) -> tuple[str, bytes]:
+        """Return the poses of the uploaded image as JSON.
+
+        Raises:
+            Refusal: If the path, the upload or the image is wrong, or there are too many uploads.
+        """
         if self.path != "/api/poses":
-            raise Refusal(HTTPStatus.NOT_FOUND, "images go to /api/poses")
+            raise Refusal(HTTPStatus.NOT_FOUND, "send images to /api/poses")
         length = self._checked_length()
         if not self.server.room.acquire(blocking=False):
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many images at a time; try again")
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many images at a time; try again later")
         try:
-            result = self._find_poses(self.rfile.read(length), length)
+            result = self._predict(self.rfile.read(length), length)
         finally:
             self.server.room.release()
         return "application/json", json.dumps(result).encode()
 
     def _checked_length(self) -> int:
-        """Size of the body in bytes.
+        """Return the size of the body in bytes.
 
         Raises:
-            Refusal: If it is not known, too large or of no image.
+            Refusal: If the size is missing or too large, or the media type is not accepted.
         """
         kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind not in MEDIA_TYPES:
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"images must be {', '.join(MEDIA_TYPES)}, not '{kind}'")
         text = self.headers.get("Content-Length", "")
         if not (text.isascii() and text.isdigit()) or self.headers.get("Transfer-Encoding"):
-            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "the size of the image is not given")
-        length, most = int(text), self.server.limits.bytes
-        if length > most:
+            raise Refusal(HTTPStatus.LENGTH_REQUIRED, "the size of the image is missing (Content-Length)")
+        length, max_bytes = int(text), self.server.limits.bytes
+        if length > max_bytes:
             raise Refusal(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"images may have {most / 1e6:g} MB, this has {length / 1e6:.1f}"
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"images may have {max_bytes / 1e6:g} MB, this has {length / 1e6:.1f}",
             )
         return length
 
-    def _find_poses(self, data: bytes, length: int) -> dict[str, Any]:
+    def _predict(self, data: bytes, length: int) -> dict[str, Any]:
         """Decode an upload and run the model.
 
+        Args:
+            data: Body of the request.
+            length: Expected size of the body.
+
         Raises:
-            Refusal: If it is no image, broken or too large.
+            Refusal: If the data are no image, incomplete, broken or too large.
         """
+        # Check the size before decoding
         if len(data) < length:
-            raise Refusal(HTTPStatus.BAD_REQUEST, "the image did not arrive whole")
+            raise Refusal(HTTPStatus.BAD_REQUEST, "the upload is incomplete")
         try:
             _, (width, height) = sniff_image(data)
-            most = self.server.limits.pixels
-            if width * height > most:
+            max_pixels = self.server.limits.pixels
+            if width * height > max_pixels:
                 raise Refusal(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"images may have {most / 1e6:g} megapixels, this has {width} x {height}",
+                    f"images may have {max_pixels / 1e6:g} megapixels, this has {width} x {height}",
                 )
             img = decode_image(data, "upload")
         except DataError as error:
             raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+
+        # Run the model on one image at a time
         with self.server.lock:
             start = time.perf_counter()
             result = self.server.predict(img)
@@ -263,12 +304,14 @@ class PoseHandler(BaseHTTPRequestHandler):
         return describe_result(result, (img.shape[1], img.shape[0]), seconds)
 
     def _send_error(self, status: HTTPStatus, message: str) -> None:
+        """Send an error as JSON."""
         try:
             self._send(status, "application/json", json.dumps({"error": message}).encode())
         except ConnectionError:
-            logger.debug("the client is gone")
+            logger.debug("the client has closed the connection")
 
     def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+        """Send a response of a media type."""
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -278,15 +321,15 @@ class PoseHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def version_string(self) -> str:
-        """What answers call this server: no versions."""
+        """Return the name of the server in responses, without versions."""
         return "yolox-pose"
 
     def end_headers(self) -> None:
-        """Add the security headers to every answer, those of the base class's errors included."""
+        """Add the security headers to every response, also to errors of the base class."""
         for name, value in HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log a request; what a client sends is escaped."""
+        """Log a request, with the text of the client escaped."""
         logger.info("%s %s", self.address_string(), (format % args).encode("unicode_escape").decode())

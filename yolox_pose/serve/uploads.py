@@ -1,18 +1,26 @@
-"""What an uploaded image is and how large, from its first bytes: a few kilobytes can decode to gigabytes."""
+"""Recognize the type and size of an uploaded image from its header: a few kilobytes can decode to gigabytes."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from yolox_pose.errors import DataError
 
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
-"""Kinds of images that are taken."""
+"""Media types of images that are accepted."""
 
 _NO_FRAME = frozenset({0xC4, 0xC8, 0xCC})
 """JPEG markers between C0 and CF that do not start a frame."""
 
 
 def sniff_image(data: bytes) -> tuple[str, tuple[int, int]]:
-    """Find out the media type of an encoded image and its (width, height) in pixels.
+    """Recognize an encoded image.
+
+    Args:
+        data: Content of the file.
+
+    Returns:
+        Media type, and width and height in pixels.
 
     Raises:
         DataError: If it is none of :data:`MEDIA_TYPES`, or its header is broken.
@@ -25,24 +33,34 @@ def sniff_image(data: bytes) -> tuple[str, tuple[int, int]]:
         if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
             return "image/webp", _checked(*_webp_size(data))
     except (IndexError, ValueError):
-        raise DataError("the image is broken: its header does not say how large it is") from None
+        raise DataError("the image is broken: its header does not state its size") from None
     raise DataError("the file is no JPEG, PNG or WebP image")
 
 
 def _checked(width: int, height: int) -> tuple[int, int]:
+    """Return the size.
+
+    Raises:
+        ValueError: If a side is 0.
+    """
     if min(width, height) < 1:
         raise ValueError
     return width, height
 
 
-def _number(data: bytes, start: int, length: int, order: str = "big") -> int:
+def _number(data: bytes, start: int, length: int, order: Literal["big", "little"] = "big") -> int:
+    """Return an unsigned number.
+
+    Raises:
+        IndexError: If the data end before.
+    """
     if len(data) < start + length:
         raise IndexError
-    return int.from_bytes(data[start : start + length], order)  # type: ignore[arg-type]
+    return int.from_bytes(data[start : start + length], order)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Sides in the frame header (ITU-T T.81, B.2.2)."""
+    """Return the width and height in the frame header (ITU-T T.81, B.2.2)."""
     position = 2
     while True:
         if data[position] != 0xFF:
@@ -54,7 +72,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
-    """Sides in the first chunk (RFC 9649, section 2)."""
+    """Return the width and height in the first chunk (RFC 9649, section 2)."""
     kind = data[12:16]
     if kind == b"VP8X":
         return 1 + _number(data, 24, 3, "little"), 1 + _number(data, 27, 3, "little")

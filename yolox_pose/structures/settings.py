@@ -71,9 +71,6 @@ class PostprocessSettings(NamedTuple):
         return self._replace(**{**values, "classes": None if classes is None else tuple(classes)})
 
 
-NMS_FIELDS = ("nms_type", "nms_thr", "oks_thr", "soft_nms", "soft_sigma")
-"""Fields that the ``nms`` argument of :class:`yolox_pose.PoseInferencer` may name."""
-
 _CHOICES = {"nms_type": NMS_TYPES, "soft_nms": SOFT_NMS_METHODS}
 _FRACTIONS = ("score_thr", "nms_thr", "oks_thr")
 _COUNTS = ("nms_pre", "max_per_img")
@@ -84,47 +81,50 @@ def settings_overrides(
     score_thr: float | None = None,
     nms_thr: float | None = None,
     max_per_img: int | None = None,
-    nms: str | Mapping[str, Any] | None = None,
+    nms_type: str | None = None,
+    oks_thr: float | None = None,
+    soft_nms: str | None = None,
+    soft_sigma: float | None = None,
 ) -> dict[str, Any]:
     """Collect and check the settings that a caller overrides.
 
-    Args:
-        score_thr: Field of :class:`PostprocessSettings`; None keeps the model's.
-        nms_thr: Field of :class:`PostprocessSettings`; None keeps the model's.
-        max_per_img: Field of :class:`PostprocessSettings`; None keeps the model's.
-        nms: One of :data:`NMS_TYPES`, or a mapping with keys of :data:`NMS_FIELDS`.
+    Each argument is a field of :class:`PostprocessSettings`. None keeps the setting of the model.
 
     Returns:
         Fields for :meth:`PostprocessSettings.override`.
 
     Raises:
-        UsageError: If a field is unknown or its value is out of range.
+        UsageError: If a value is out of range.
     """
-    arguments = {"score_thr": score_thr, "nms_thr": nms_thr, "max_per_img": max_per_img}
+    arguments = {
+        "score_thr": score_thr,
+        "nms_thr": nms_thr,
+        "max_per_img": max_per_img,
+        "nms_type": nms_type,
+        "oks_thr": oks_thr,
+        "soft_nms": soft_nms,
+        "soft_sigma": soft_sigma,
+    }
     overrides = {field: value for field, value in arguments.items() if value is not None}
     check_settings(overrides)
-    nms_values = {"nms_type": nms} if isinstance(nms, str) else dict(nms or {})
-    check_settings(nms_values, "nms", known=NMS_FIELDS)
-    return overrides | nms_values
+    return overrides
 
 
-def check_settings(
-    values: Mapping[str, Any], name: str = "", *, known: tuple[str, ...] = PostprocessSettings._fields
-) -> None:
+def check_settings(values: Mapping[str, Any], name: str = "") -> None:
     """Check the names and ranges of settings.
 
     Args:
         values: Some fields of :class:`PostprocessSettings`.
         name: Name of the mapping in error messages.
-        known: Fields that are allowed.
 
     Raises:
         UsageError: If a field is unknown or its value is out of range.
     """
     prefix = f"{name}: " if name else ""
-    unknown = sorted(set(values) - set(known))
+    fields = PostprocessSettings._fields
+    unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise UsageError(f"{prefix}unknown settings {', '.join(unknown)}; known: {', '.join(known)}")
+        raise UsageError(f"{prefix}unknown settings {', '.join(unknown)}; known: {', '.join(fields)}")
     for field, value in values.items():
         expected = _problem(field, value)
         if expected:

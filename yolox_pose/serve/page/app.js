@@ -1,5 +1,6 @@
 "use strict";
-// The server finds everything above a low score once; the sliders only choose what is drawn.
+// The server sends all persons above a low score once. The sliders select which of them are drawn.
+// Results, thresholds (score_thr, kpt_thr) and the model are described by yolox_pose/serve/server.py.
 
 const PALETTE = ["#ffd700", "#ba55d3", "#40e0d0", "#ff69b4", "#bee557", "#faceeb", "#f05050", "#9acd32"];
 const CASING = "rgba(30, 30, 30, 0.85)";
@@ -16,6 +17,7 @@ function say(text, isError = false) {
   $("status").className = isError ? "error" : "";
 }
 
+// Upload an image file and draw its poses.
 async function load(file) {
   if (!model.types.includes(file.type)) {
     return say(`'${file.name}' is no JPEG, PNG or WebP image.`, true);
@@ -23,11 +25,11 @@ async function load(file) {
   if (file.size > model.limits.bytes) {
     return say(`'${file.name}' is larger than ${model.limits.bytes / 1e6} MB.`, true);
   }
-  say(`Looking at ${file.name} ...`);
+  say(`Detecting poses in ${file.name} ...`);
   try {
-    const answer = await fetch("/api/poses", { method: "POST", headers: { "Content-Type": file.type }, body: file });
-    const content = await answer.json();
-    if (!answer.ok) throw new Error(content.error);
+    const response = await fetch("/api/poses", { method: "POST", headers: { "Content-Type": file.type }, body: file });
+    const content = await response.json();
+    if (!response.ok) throw new Error(content.error);
     picture = await decode(file);
     result = content;
     draw();
@@ -36,6 +38,7 @@ async function load(file) {
   }
 }
 
+// Decode an image file in the browser.
 function decode(file) {
   return new Promise((resolve, reject) => {
     const image = new Image();
@@ -46,47 +49,60 @@ function decode(file) {
   });
 }
 
+// Draw the result with the current settings.
 function draw() {
+  // Show the values of the sliders
   for (const output of document.querySelectorAll("output")) {
     output.textContent = Number($(output.htmlFor.value).value).toFixed(2);
   }
   if (!result) return;
-  const threshold = Number($("score").value);
+
+  // Select the persons; a person keeps its color
+  const scoreThr = Number($("score_thr").value);
   const shown = result.persons.map((person, index) => ({ ...person, color: PALETTE[index % PALETTE.length] }))
-    .filter((person) => person.score >= threshold);
+    .filter((person) => person.score >= scoreThr);
+
+  // Draw the image, then small persons before large ones, so that near persons lie above far ones
   canvas.width = result.width;
   canvas.height = result.height;
   pen.fillStyle = "#202020";
   pen.fillRect(0, 0, canvas.width, canvas.height);
   if ($("image").checked) pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
   const size = (person) => (person.box[2] - person.box[0]) * (person.box[3] - person.box[1]);
-  shown.sort((a, b) => size(a) - size(b));  // near people lie above far ones
+  shown.sort((a, b) => size(a) - size(b));
   for (const person of shown) drawPerson(person);
+
+  // Report the numbers
   $("save").disabled = false;
-  const what = model.keypoints.length ? "people" : "objects";
-  say(`${shown.length} of ${result.persons.length} ${what} shown; ${result.width} x ${result.height} pixels, ${result.seconds} s`);
+  const kind = model.keypoints.length ? "people" : "objects";
+  say(`${shown.length} of ${result.persons.length} ${kind} shown; ${result.width} x ${result.height} pixels, ${result.seconds} s`);
 }
 
+// Draw the skeleton, the box and the tag of a person.
 function drawPerson(person) {
   const [x1, y1, x2, y2] = person.box;
   const unit = Math.max(1, Math.sqrt((x2 - x1) * (y2 - y1)) / 60) * Number($("width").value);
-  const threshold = Number($("keypoint").value);
-  const seen = (k) => person.keypoints[k][2] >= threshold && person.keypoints[k][2] > 0;
+  const kptThr = Number($("kpt_thr").value);
+  const isShown = (k) => person.keypoints[k][2] >= kptThr && person.keypoints[k][2] > 0;
+
+  // Draw limbs, then keypoints over them; the score is the opacity
   pen.lineCap = "round";
   model.links.forEach(([a, b], i) => {
-    if (!seen(a) || !seen(b)) return;
+    if (!isShown(a) || !isShown(b)) return;
     for (const [color, width] of [[CASING, 2.2 * unit], [model.link_colors[i], 1.3 * unit]]) {
       pen.globalAlpha = Math.min(person.keypoints[a][2], person.keypoints[b][2]);
       line(person.keypoints[a], person.keypoints[b], color, width);
     }
   });
   person.keypoints.forEach((point, k) => {
-    if (!seen(k)) return;
+    if (!isShown(k)) return;
     pen.globalAlpha = point[2];
     disc(point, 1.6 * unit, CASING);
     disc(point, 1.1 * unit, model.keypoint_colors[k]);
   });
   pen.globalAlpha = 1;
+
+  // Draw the box and its tag
   if (!$("boxes").checked) return;
   pen.strokeStyle = person.color;
   pen.lineWidth = Math.max(1, 0.6 * unit);
@@ -117,6 +133,7 @@ function disc(point, radius, color) {
   pen.fill();
 }
 
+// Download the canvas as a PNG file.
 function save() {
   canvas.toBlob((blob) => {
     const link = document.createElement("a");
@@ -127,6 +144,7 @@ function save() {
   });
 }
 
+// Connect the controls, and accept files that are chosen, dropped or pasted.
 function listen() {
   $("controls").addEventListener("input", draw);
   $("save").addEventListener("click", save);
@@ -143,6 +161,7 @@ function listen() {
 
 async function start() {
   model = await (await fetch("/api/model")).json();
+  $("score_thr").min = model.score_thr;  // the server sends no persons below
   listen();
   draw();
 }
