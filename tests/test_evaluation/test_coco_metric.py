@@ -132,6 +132,15 @@ def test_repeated_images_count_once(truth, ann_file):
     )
 
 
+def test_of_a_repeated_image_the_first_result_counts(truth, ann_file):
+    records = noisy_predictions(truth, 1)
+    items = samples(truth, records)
+    nothing = samples(truth, [])
+    metrics = evaluate(CocoPoseMetric(ann_file), [*items, *nothing], len(items))
+    assert metrics == evaluate(CocoPoseMetric(ann_file), items)
+    assert set(evaluate(CocoPoseMetric(ann_file), [*nothing, *items], len(items)).values()) == {0.0}
+
+
 def test_written_predictions_give_the_same_figures(truth, ann_file, tmp_path):
     records = noisy_predictions(truth, 1, ties=False)
     prefix = str(tmp_path / "out" / "predictions")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from yolox_pose.coco.reader import read_coco_file
 from yolox_pose.coco.results import PREDICTIONS_PREFIX, STREAMING_PREFIX
 from yolox_pose.errors import UsageError
 from yolox_pose.evaluation.streaming import (
@@ -22,7 +23,6 @@ from yolox_pose.evaluation.streaming import (
 )
 from yolox_pose.inference.results import PoseResult
 from yolox_pose.tracking import Tracker
-from yolox_pose.utils.json_files import read_json
 from yolox_pose.utils.progress import track
 
 WARM_UP = 3
@@ -98,7 +98,11 @@ def evaluate_streaming(
         raise UsageError(f"the latency must not be negative, found {latency * 1000:g} ms")
     data = DATASETS.build(config.test_dataloader.dataset)
     usable = set(data.records.image_ids.tolist())  # all, unless the data set leaves bad ones out
-    images = [image for image in read_json(data.ann_file, "annotation file")["images"] if image["id"] in usable]
+    images = [
+        image
+        for image in read_coco_file(data.ann_file, require_annotations=False).images.entries
+        if image["id"] in usable
+    ]
     sequences = find_sequences(images, fps, data.ann_file)
     score = float((config.model.get("test_cfg") or {}).get("score_thr", 0.01))
     pose = PoseInferencer(config, checkpoint, device, score_thr=score, batch_size=1)
