@@ -1,9 +1,9 @@
-"""Target assignment: ours, for the whole batch, against mmpose's ``SimOTAAssigner``, image by image, on the same tensors.
+"""Compare target assignment for the whole batch with mmpose's ``SimOTAAssigner``, which works image by image.
 
-``python benchmarks/assign.py [--device cuda] [--json FILE]``. Predictions are drawn near the instances, as in the middle of
-a training, at 640 px: 8,400 priors an image. Both get decoded predictions; mmpose's containers are made outside of the
-measured time. Results are compared first. The last case is the memory that ours takes above its inputs, measured in a
-process of its own. Without a GPU the rows of the GPU say "not run".
+``python benchmarks/assign.py [--device cuda] [--json FILE]``. Both sides get the same tensors.
+Predictions are drawn near the instances, as in the middle of a training, at 640 px: 8,400 priors per image. The containers
+of mmpose are built outside the measured time. The results are compared first. The last case is the memory above the inputs,
+measured in a separate process. Without a GPU its rows say "not run".
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from yolox_pose.ops import Assignment, DecodedOutputs, KeypointTargets, SimOTASe
 
 STRIDES, SIZE, COCO_KEYPOINTS, WHOLE_BODY = (8, 16, 32), 640, 17, 133
 PEER = "mmpose 1.3.2 SimOTAAssigner"
-LEAST_AGREEMENT = 0.999
-"""Share of the priors with the same instance. The rest are ties and costs that mmpose's 1e5 quantises to 0.008."""
+MIN_AGREEMENT = 0.999
+"""Smallest fraction of priors with the same instance. The others are ties, and costs that mmpose's 1e5 rounds to 0.008."""
 MEMORY_LIMIT = 1.5
-"""GB above the inputs, at 32 images of 60 instances."""
+"""Largest memory above the inputs in GB, for 32 images of 60 instances."""
 
 
 def make_batch(images: int, instances: int, keypoints: int, where: str, seed: int = 0) -> dict[str, Any]:
-    """Build tensors for :func:`assign`: people of 20 to 400 px, predictions that are right to a tenth."""
+    """Build tensors for :func:`assign`: people of 20 to 400 px, predictions with an error of a tenth of the size."""
     generator = torch.Generator().manual_seed(seed)
 
     def rand(*shape: int) -> Tensor:
@@ -80,13 +80,13 @@ def assign(batch: dict[str, Any], settings: SimOTASettings = SimOTASettings()) -
 
 
 def _nearest(priors: Tensor, boxes: Tensor) -> Tensor:
-    """(B, N) index of the box whose centre is nearest to each prior."""
+    """Return the index (B, N) of the box whose center is nearest to each prior."""
     centers = (boxes[..., :2] + boxes[..., 2:]) / 2
     return torch.cdist(priors[None, :, :2].expand(len(boxes), -1, -1), centers).argmin(-1)
 
 
 class Peer:
-    """mmpose's assigner with our settings, on a batch of ours."""
+    """Assigner of mmpose with the same settings, applied to a batch of :func:`make_batch`."""
 
     def __init__(self, batch: dict[str, Any], settings: SimOTASettings) -> None:
         from mmengine.structures import InstanceData
@@ -121,7 +121,7 @@ class Peer:
 
 
 def agreement(ours: Assignment, theirs: Sequence[dict[str, Any]]) -> float:
-    """Share of the priors that are positive on either side and have the same instance and overlap on both."""
+    """Return the fraction of positive priors, on either side, with the same instance and overlap on both."""
     instance = torch.stack([result["gt_inds"] - 1 for result in theirs])
     overlap = torch.stack([result["max_overlaps"] for result in theirs])
     positive = (ours.instance >= 0) | (instance >= 0)
@@ -130,29 +130,29 @@ def agreement(ours: Assignment, theirs: Sequence[dict[str, Any]]) -> float:
 
 
 def against_peer(images: int, instances: int, keypoints: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Results of both compared, then their times in turns."""
+    """Compare the results of both sides, then measure both in turns."""
     settings = SimOTASettings()
     batch = make_batch(images, instances, keypoints, args.device)
     peer = Peer(batch, settings)
 
     def ours() -> Assignment:
-        found = assign(batch, settings)
+        assignment = assign(batch, settings)
         _wait(args.device)
-        return found
+        return assignment
 
     def theirs() -> list[dict[str, Any]]:
-        found = peer()
+        results = peer()
         _wait(args.device)
-        return found
+        return results
 
     same = agreement(ours(), theirs())
     times = interleaved({"ours": ours, "peer": theirs}, args.repeats, warmup=0)
     name = _name(images, instances, keypoints)
-    return case(name, "s", times["ours"], times["peer"], PEER, equal=same >= LEAST_AGREEMENT, agreement=round(same, 6))
+    return case(name, "s", times["ours"], times["peer"], PEER, equal=same >= MIN_AGREEMENT, agreement=round(same, 6))
 
 
 def growth(images: int, instances: int, keypoints: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Our time alone."""
+    """Measure the time of this package for one size."""
     batch = make_batch(images, instances, keypoints, args.device)
 
     def ours() -> None:
@@ -172,7 +172,7 @@ def _wait(where: str) -> None:
 
 
 def peak_memory(images: int, instances: int, keypoints: int, where: str) -> float:
-    """GB that one call takes above its inputs at most: the GPU's own count, on CPU the growth of the process."""
+    """Return the peak memory of one call above its inputs in GB: counted by the GPU, or by the growth of the process."""
     batch = make_batch(images, instances, keypoints, where)
     if where != "cpu":
         before = torch.cuda.memory_allocated()
@@ -187,13 +187,13 @@ def peak_memory(images: int, instances: int, keypoints: int, where: str) -> floa
 
 
 def _resident(field: str) -> int:
-    """kB from Linux's account of this process."""
+    """Return a memory field of this process in kB, as Linux reports it."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def memory_case(where: str) -> dict[str, Any]:
-    """Peak memory at 32 images of 60 instances, in a process of its own."""
+    """Measure the peak memory for 32 images of 60 instances in a separate process."""
     command = [sys.executable, __file__, "--peak-memory", "--device", where]
     peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     name = f"peak memory above the inputs, {_name(32, 60, COCO_KEYPOINTS)}"
@@ -201,13 +201,13 @@ def memory_case(where: str) -> dict[str, Any]:
 
 
 def not_run(device_name: str = "GPU") -> list[dict[str, Any]]:
-    """Rows for a device that is not here."""
+    """Return the rows of a device that is absent."""
     names = (_name(32, 10, COCO_KEYPOINTS), _name(32, 60, COCO_KEYPOINTS))
     return [{"case": f"{device_name}: {name}", "unit": "s", "note": "not run"} for name in names]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit code, 1 if results differ."""
+    """Run the benchmark and return its exit code, 1 if results differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--images", type=int, default=32)

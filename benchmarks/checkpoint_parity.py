@@ -1,9 +1,9 @@
-"""Box AP of weights that were read from other layouts, against the ONNX file of the same network in onnxruntime.
+"""Compare the box AP of weights from other layouts with the ONNX file of the same network in onnxruntime.
 
-``python benchmarks/checkpoint_parity.py --onnx FILE --weights FILE --images DIR --annotations FILE [--json FILE]``. Same
-images, same letterboxed pixels, same post-processing: the networks differ alone. ``equal`` means that AP differs by no more
-than :data:`TOLERANCE` and that no raw output does by more than :data:`OUTPUT_TOLERANCE`. Cases: the weights as they are, a
-copy in Megvii's layout, and the ONNX file imported with batch norms measured on the first images.
+``python benchmarks/checkpoint_parity.py --onnx FILE --weights FILE --images DIR --annotations FILE [--json FILE]``. Images,
+letterboxed pixels and postprocessing are the same; only the networks differ. ``equal`` means that AP differs by at most
+:data:`TOLERANCE` and every raw output by at most :data:`OUTPUT_TOLERANCE`. Cases: the weights as they are, a copy in
+Megvii's layout, and the ONNX file, imported with batch norms measured on the first images.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STRIDES = (8, 16, 32)
 
 
 def grid(size: tuple[int, int]) -> np.ndarray:
-    """(N, 3) x, y and stride of the priors of a canvas."""
+    """Return the priors (N, 3) of a canvas: x, y and stride."""
     parts = []
     for stride in STRIDES:
         y, x = np.mgrid[: size[1] // stride, : size[0] // stride]
@@ -45,8 +45,8 @@ def grid(size: tuple[int, int]) -> np.ndarray:
     return np.concatenate(parts).astype(np.float64)
 
 
-def post_process(outputs: np.ndarray, priors: np.ndarray, letterbox: Letterbox) -> tuple[np.ndarray, ...]:
-    """Boxes, scores and labels from (N, 5 + C) raw boxes, objectness and class probabilities."""
+def postprocess(outputs: np.ndarray, priors: np.ndarray, letterbox: Letterbox) -> tuple[np.ndarray, ...]:
+    """Return boxes, scores and labels from raw boxes, objectness and class probabilities of shape (N, 5 + C)."""
     scores = outputs[:, 4:5] * outputs[:, 5:]
     labels = scores.argmax(1)
     scores = scores.max(1)
@@ -59,7 +59,7 @@ def post_process(outputs: np.ndarray, priors: np.ndarray, letterbox: Letterbox) 
 
 
 def canvases(truth: GroundTruth, images: Path, size: tuple[int, int]) -> Iterator[tuple[int, Letterbox, np.ndarray]]:
-    """Image id, placement and (1, 3, H, W) float32 pixels of every image, padded right and bottom."""
+    """Yield image id, letterbox and (1, 3, H, W) float32 pixels of every image, padded right and bottom."""
     files = {path.stem: path for path in images.iterdir()}
     for image_id in progress(truth.image_ids.tolist(), lambda i: f"image {i}"):
         img = read_image(files[f"{image_id:012d}"])
@@ -70,14 +70,14 @@ def canvases(truth: GroundTruth, images: Path, size: tuple[int, int]) -> Iterato
 
 @torch.no_grad()
 def run_ours(model: Any, pixels: np.ndarray) -> np.ndarray:
-    """(N, 5 + C), laid out as the ONNX file's output."""
-    found = model.head(model.extract_feat(torch.from_numpy(pixels)))
-    parts = (found.boxes, found.objectness[..., None].sigmoid(), found.classes.sigmoid())
+    """Return the outputs (N, 5 + C) in the layout of the ONNX file."""
+    outputs = model.head(model.extract_feat(torch.from_numpy(pixels)))
+    parts = (outputs.boxes, outputs.objectness[..., None].sigmoid(), outputs.classes.sigmoid())
     return torch.cat(parts, -1)[0].numpy()
 
 
 def convert_copies(args: argparse.Namespace, folder: Path) -> dict[str, Path]:
-    """The files whose AP is measured, by case."""
+    """Return the files whose AP is measured, by case."""
     samples = folder / "calibration"
     samples.mkdir()
     for path in sorted(args.images.iterdir())[:CALIBRATION_IMAGES]:
@@ -94,7 +94,7 @@ def convert_copies(args: argparse.Namespace, folder: Path) -> dict[str, Path]:
 
 
 def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """The cases, and the largest difference of a raw output in each."""
+    """Return the cases with the largest difference of a raw output."""
     session = onnxruntime.InferenceSession(str(args.onnx), providers=["CPUExecutionProvider"])
     value = session.get_inputs()[0]
     size = value.shape[3], value.shape[2]
@@ -110,7 +110,7 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, f
         outputs = {"": session.run(None, {value.name: pixels})[0][0]}
         outputs |= {name: run_ours(model, pixels) for name, model in models.items()}
         for name, raw in outputs.items():
-            boxes, scores, labels = post_process(raw, priors, letterbox)
+            boxes, scores, labels = postprocess(raw, priors, letterbox)
             found[name].append((np.full(len(boxes), image_id), category_ids[labels], scores, boxes))
             if name:
                 largest[name] = max(largest[name], float(np.abs(raw - outputs[""]).max()))
@@ -135,7 +135,7 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, f
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; 1 if a case disagrees."""
+    """Run the benchmark and return its exit code, 1 if a case disagrees."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="ONNX file of a YOLOX detector")
     parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="its weights, of any layout")

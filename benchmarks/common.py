@@ -1,8 +1,8 @@
-"""What the benchmarks share: timing, versions, and the one JSON object that each of them prints.
+"""Shared code of the benchmarks: timing, versions and the JSON object that each benchmark prints.
 
 ``{"benchmark", "device", "versions", "date", "cases": [{"case", "unit", "ours", "peer", "peer_name", "ratio", "equal"}]}``
-where ``ratio`` above 1 means that ours is better and ``equal`` says whether results were compared and agree. Depends
-on nothing of the package that is measured.
+A ``ratio`` above 1 means that this package is better; ``equal`` tells whether the results were compared and agree. This
+module imports nothing of the package that is measured.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def case(
     higher_is_better: bool = False,
     **more: Any,
 ) -> dict[str, Any]:
-    """One line of a report.
+    """Return one line of a report.
 
     Args:
-        name: What was done, with its size.
-        unit: Of ``ours`` and ``peer``.
-        ours: Our figure.
-        peer: The peer's, None if it was not measured.
-        peer_name: Package and version or file of the peer.
-        equal: Whether the results were compared and agree; None if they were not compared.
+        name: Task and its size.
+        unit: Unit of ``ours`` and ``peer``.
+        ours: Value of this package.
+        peer: Value of the peer; None if it was not measured.
+        peer_name: Package and version, or file, of the peer.
+        equal: Whether the results agree; None if they were not compared.
         higher_is_better: True for rates, False for times and sizes.
         **more: Further entries of the line.
     """
@@ -61,18 +61,18 @@ def case(
 def bounded(
     line: dict[str, Any], key: str, *, at_least: float | None = None, at_most: float | None = None
 ) -> dict[str, Any]:
-    """A line with what one of its figures must hold, and whether it does.
+    """Add a bound on one value of a line, and whether the value is within it.
 
     Args:
-        line: Made by :func:`case`.
-        key: Of the figure, such as ``"ratio"``.
+        line: Line made by :func:`case`.
+        key: Key of the value, such as ``"ratio"``.
         at_least: Smallest value.
         at_most: Largest value.
     """
-    value, said = line[key], [f"at least {at_least:g}"] if at_least is not None else []
-    said += [f"at most {at_most:g}"] if at_most is not None else []
+    value, bounds = line[key], [f"at least {at_least:g}"] if at_least is not None else []
+    bounds += [f"at most {at_most:g}"] if at_most is not None else []
     holds = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
-    return {**line, "bound": f"{key} {' and '.join(said)}", "within_limit": holds}
+    return {**line, "bound": f"{key} {' and '.join(bounds)}", "within_limit": holds}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -80,16 +80,20 @@ def _rounded(value: float | None) -> float | None:
 
 
 def seconds(function: Callable[[], Any], repeats: int = 5, warmup: int = 1) -> float:
-    """Median wall time of a call."""
+    """Return the median wall time of a call in seconds."""
     return interleaved({"": function}, repeats, warmup)[""]
 
 
 def interleaved(
     functions: Mapping[str, Callable[[], Any]], repeats: int = 5, warmup: int = 1, pause: float = 0.0
 ) -> dict[str, float]:
-    """Median wall time of each of several calls, made in turns, so that a change of the machine's load meets all.
+    """Return the median wall time of several calls, made in turns, so that a change of the load affects all.
 
-    ``pause`` seconds before each let threads of another's runtime, which wait awake for more work, fall asleep.
+    Args:
+        functions: Calls by name.
+        repeats: Number of measured rounds.
+        warmup: Number of rounds before them.
+        pause: Seconds before each call, in which spinning threads of the other runtimes fall asleep.
     """
 
     def elapsed(function: Callable[[], Any]) -> float:
@@ -102,25 +106,25 @@ def interleaved(
 
 
 def medians(measures: Mapping[str, Callable[[], float]], repeats: int = 5, warmup: int = 1) -> dict[str, float]:
-    """Median of what each of several measurements returns, made in turns; those of the warm-up do not count."""
-    found: dict[str, list[float]] = {name: [] for name in measures}
+    """Return the median of several measurements, made in turns; warm-up rounds do not count."""
+    values: dict[str, list[float]] = {name: [] for name in measures}
     for turn in range(warmup + repeats):
         for name, measure in measures.items():
             value = measure()
             if turn >= warmup:
-                found[name].append(value)
-    return {name: statistics.median(values) for name, values in found.items()}
+                values[name].append(value)
+    return {name: statistics.median(measured) for name, measured in values.items()}
 
 
 def progress(items: Sequence[T], text: Callable[[T], str] = str) -> Iterable[T]:
-    """Yield the items, saying on stderr which one is being worked on."""
+    """Yield the items, and print the current one to stderr."""
     for number, item in enumerate(items, 1):
         print(f"[{number}/{len(items)}] {text(item)}", file=sys.stderr, flush=True)
         yield item
 
 
 def device(accelerator: bool = False) -> str:
-    """The processor in words; with ``accelerator`` the GPU that torch uses, where there is one."""
+    """Return the name of the processor, or with ``accelerator`` of the GPU if torch finds one."""
     if accelerator:
         import torch
 
@@ -139,14 +143,14 @@ def _processor() -> str:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Versions of Python and of those distributions that are installed."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the installed distributions among some."""
+    installed = {"python": platform.python_version()}
     for package in packages:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
@@ -170,9 +174,9 @@ def report(
         benchmark: Name of the benchmark.
         cases: Lines made by :func:`case`.
         packages: Distributions whose versions are listed.
-        json_file: Where to write it.
-        on: The device in words; by default the processor.
-        made_with: Versions of Python and packages, where the figures were made elsewhere.
+        json_file: File to write.
+        on: Name of the device; by default the processor.
+        made_with: Versions of Python and packages, if the values were measured elsewhere.
         **more: Further entries of the report, such as a note.
     """
     content = {

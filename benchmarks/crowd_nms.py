@@ -1,10 +1,11 @@
-"""Suppression by boxes, poses and both on crowded pictures: keypoint AP, and whether both of two close people are found.
+"""Compare NMS by boxes, by poses and by both on crowded pictures: keypoint AP and recall of close pairs.
 
 ``python benchmarks/crowd_nms.py --data DIR [--config C --checkpoint W] [--json FILE]``. ``DIR`` holds ``coco_persons`` (val)
-and ``mmpose_samples`` (CrowdPose, OCHuman). A picture is crowded if the boxes of two of its people overlap by
-:data:`CROWDED`, two people are close if they do by :data:`CLOSE`. With a checkpoint, its candidates before suppression are used. Without one they are **simulated** from the
-annotations, with a seed: several noisy detections of each person, so that figures tell how criteria behave, not how good
-a model is. Every criterion gets the same candidates; the peer is suppression by boxes alone at IoU 0.65.
+and ``mmpose_samples`` (CrowdPose, OCHuman). A picture is crowded if the boxes of two of its
+people overlap by :data:`CROWDED`; two people are close if theirs overlap by :data:`CLOSE`. With a checkpoint, the candidates
+of the model before NMS are used. Without one they are **simulated** from the annotations, with a seed: several noisy
+detections of each person, which show how criteria behave, not how good a model is. Every criterion gets the same candidates.
+The peer is NMS by boxes at IoU 0.65.
 
 CrowdPose is evaluated on the 12 keypoints that it shares with COCO.
 """
@@ -34,7 +35,7 @@ from yolox_pose.structures.skeleton import COCO_PERSON
 CROWDED, CLOSE = 0.1, 0.3
 """IoU of the boxes of two people."""
 FOUND = 0.5
-"""OKS from which a detection has found a person, as in AP50."""
+"""Smallest OKS of a detection that counts as the person, as in AP50."""
 
 SOFT = {"score_thr": 0.01, "max_per_img": 300}
 SETTINGS = {
@@ -52,11 +53,11 @@ SETTINGS = {
         "oks 0.5 soft linear": {"nms_type": "oks", "oks_thr": 0.5, "soft_nms": "linear", **SOFT},
     }.items()
 }
-"""Name to settings; the first is the peer."""
+"""Settings by name; the first is the peer."""
 
 
 class Picture(NamedTuple):
-    """A crowded picture: its n annotated people with keypoints."""
+    """Crowded picture and its n annotated people with keypoints."""
 
     image_id: int
     path: Path
@@ -65,7 +66,7 @@ class Picture(NamedTuple):
 
 
 class Crowd(NamedTuple):
-    """The crowded pictures of one data set."""
+    """Crowded pictures of one data set."""
 
     name: str
     content: dict[str, Any]  # COCO file of these pictures alone
@@ -109,7 +110,7 @@ def read_crowd(name: str, file: Path, images: Path, keypoints: np.ndarray) -> Cr
 
 
 def read_crowds(data: Path) -> list[Crowd]:
-    """The crowded pictures of the three sets."""
+    """Return the crowded pictures of the three sets."""
     samples, everything, body = data / "mmpose_samples", np.arange(17), np.arange(5, 17)
     persons = data / "coco_persons"
     return [
@@ -120,7 +121,7 @@ def read_crowds(data: Path) -> list[Crowd]:
 
 
 def simulate(picture: Picture, sigmas: np.ndarray, rng: np.random.Generator) -> Detections:
-    """Detections as a network gives them before suppression: 2 to 8 of each person, the better the surer, on average.
+    """Simulate the candidates of a network before NMS: 2 to 8 per person; better ones have higher scores on average.
 
     Neighbouring priors see nearly the same: the detections of a person share an error of half of COCO's standard deviations
     on average, and each adds up to half of one of its own; boxes are off by up to 8 % of their sides; a third of the
@@ -153,7 +154,7 @@ def simulate(picture: Picture, sigmas: np.ndarray, rng: np.random.Generator) -> 
 
 
 def predict(pose: Any, picture: Picture, keypoints: np.ndarray) -> Detections:
-    """Candidates of a model on a picture."""
+    """Return the candidates of a model on a picture."""
     found = next(iter(pose(str(picture.path))))
     return Detections(
         found.boxes.astype(float),
@@ -165,7 +166,7 @@ def predict(pose: Any, picture: Picture, keypoints: np.ndarray) -> Detections:
 
 
 def pairs_found(picture: Picture, found: Detections, sigmas: np.ndarray) -> int:
-    """Close pairs of which each person has a detection of its own with an OKS above :data:`FOUND`."""
+    """Count the close pairs of which each person has a separate detection with an OKS above :data:`FOUND`."""
     people = picture.people
     alike = keypoint_oks(
         people.keypoints[:, None], found.keypoints, picture.areas[:, None], sigmas, people.keypoint_scores[:, None]
@@ -180,7 +181,7 @@ def pairs_found(picture: Picture, found: Detections, sigmas: np.ndarray) -> int:
 
 
 def evaluate(crowd: Crowd, candidates: Sequence[Detections], settings: PostprocessSettings) -> dict[str, float]:
-    """AP, AP50, recall of close pairs, and detections a person, of one criterion."""
+    """Compute AP, AP50, recall of close pairs, and detections per person, of one criterion."""
     sigmas = np.asarray(COCO_PERSON.sigmas)[crowd.keypoints]
     parts, both = [], 0
     for picture, poses in zip(crowd.pictures, candidates):
@@ -205,7 +206,7 @@ def evaluate(crowd: Crowd, candidates: Sequence[Detections], settings: Postproce
 
 
 def annotated_pairs(crowd: Crowd) -> dict[str, int]:
-    """How alike two different annotated people are: pairs that each criterion would call one person."""
+    """Count the pairs of different annotated people that each criterion would call one person."""
     sigmas = np.asarray(COCO_PERSON.sigmas)[crowd.keypoints]
     counts = {"close pairs": 0, "IoU above 0.65": 0, "OKS above 0.5": 0, "OKS above 0.7": 0, "both above 0.65, 0.5": 0}
     for picture in crowd.pictures:
@@ -218,7 +219,7 @@ def annotated_pairs(crowd: Crowd) -> dict[str, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit code."""
+    """Run the benchmark and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with coco_persons and mmpose_samples")
     parser.add_argument("--config", help="config of the checkpoint")

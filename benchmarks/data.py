@@ -1,10 +1,10 @@
-"""Training samples a second and core at 640 px, mosaic + affine + mixup: ours against mmpose's pipeline, from the same files.
+"""Compare the data pipeline at 640 px with mmpose's: training samples per second and core, and their distribution.
 
-``python benchmarks/data.py --data DIR [--json FILE] [--pictures DIR]``. ``DIR`` holds COCO-keypoints annotations and the
-images, which are enlarged to COCO's usual long side of 640 px into a temporary folder first. One process, one thread;
-all pipelines run in turns on the same images. Then box sizes, positions and keypoint visibilities of many samples of
-both are compared. ``--pictures`` writes samples of both side by side. The start-up at full scale is measured too, on as
-many images and people as COCO train has.
+``python benchmarks/data.py --data DIR [--json FILE] [--pictures DIR]``. ``DIR`` holds COCO-keypoints annotations and
+images, which are first enlarged to the usual long side of COCO, 640 px, in a temporary folder. All pipelines (mosaic,
+affine, mixup) run in turns on the same images, in one process with one thread. Then box sizes, positions and keypoint
+visibility of many samples are compared. ``--pictures`` writes samples of both side by side. The start-up is measured with
+as many images and people as COCO train has.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ SIZE, LONG_SIDE, JPEG_QUALITY = 640, 640, 95
 PEER = "mmpose 1.3.2 yoloxpose_s pipeline"
 COCO_IMAGES, COCO_PEOPLE = 118_287, 149_813
 START_LIMIT = 5.0
-"""Seconds in which the annotations of COCO train have to be read."""
+"""Time limit in seconds for reading the annotations of COCO train."""
 TOLERANCE = 0.1
-"""Largest difference of a distribution's deciles, in units of the peer's spread between its first and last decile."""
+"""Largest difference of deciles, relative to the distance between the first and the last decile of the peer."""
 
 
 def enlarge(source: Path, images: Path, target: Path, limit: int) -> Path:
-    """Copy the first images that have labelled keypoints, with a long side of :data:`LONG_SIDE`, and their annotations.
+    """Copy the first images with labeled keypoints, enlarged to :data:`LONG_SIDE`, and their annotations.
 
     Returns:
-        The annotation file. Every annotation has a segmentation, without which mmpose's data set stops.
+        The annotation file. Every annotation has a segmentation, which the data set of mmpose needs.
     """
     content = json.loads(source.read_text())
-    posed = {a["image_id"] for a in content["annotations"] if a.get("num_keypoints") and not a.get("iscrowd")}
-    chosen = [image for image in content["images"] if image["id"] in posed][:limit]
+    with_keypoints = {a["image_id"] for a in content["annotations"] if a.get("num_keypoints") and not a.get("iscrowd")}
+    chosen = [image for image in content["images"] if image["id"] in with_keypoints][:limit]
     scales = {}
     (target / "images").mkdir(parents=True)
     for image in chosen:
@@ -67,7 +67,7 @@ def _scaled(annotation: dict[str, Any], scale: tuple[float, float]) -> dict[str,
 
 
 def our_dataset(annotations: Path, **settings: Any) -> Any:
-    """Our data set with the pipeline of ``yolox-pose_s``."""
+    """Build the data set of this package with the pipeline of ``yolox-pose_s``."""
     from mmengine.config import Config
 
     from yolox_pose.config import find_config
@@ -81,7 +81,7 @@ def our_dataset(annotations: Path, **settings: Any) -> Any:
 
 
 def their_dataset(annotations: Path) -> Any:
-    """mmpose's data set with the first pipeline of its ``yoloxpose_s`` config, without the packing of targets."""
+    """Build the data set of mmpose with the first pipeline of its ``yoloxpose_s`` config."""
     from mmengine.registry import DefaultScope
     from mmpose.registry import DATASETS
 
@@ -113,7 +113,7 @@ def their_dataset(annotations: Path) -> Any:
 
 
 def drawing(dataset: Any, scope: str, number: int, seed: int) -> Callable[[], list[dict[str, Any]]]:
-    """A call that draws the first ``number`` samples; mmpose draws from numpy's global generator."""
+    """Return a call that draws the first ``number`` samples; mmpose draws from numpy's global generator."""
     from mmengine.registry import DefaultScope
 
     def draw() -> list[dict[str, Any]]:
@@ -125,12 +125,12 @@ def drawing(dataset: Any, scope: str, number: int, seed: int) -> Callable[[], li
 
 
 def statistics(samples: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Figures of every person that is left in the samples, and of every sample."""
+    """Return sizes, positions and keypoint counts of all people in the samples, and the mean gray of each sample."""
     labels = [sample["data_samples"].gt_instance_labels for sample in samples]
     boxes = np.concatenate([np.asarray(label.bboxes, dtype=float) for label in labels])
     visible = np.concatenate([np.asarray(label.keypoints_visible, dtype=float) > 0 for label in labels])
-    posed = visible.any(axis=1)  # mmpose drops people without labelled keypoints
-    boxes, visible = boxes[posed], visible[posed]
+    has_keypoints = visible.any(axis=1)  # mmpose drops people without labeled keypoints
+    boxes, visible = boxes[has_keypoints], visible[has_keypoints]
     grey = [float(sample["inputs"].float().mean()) for sample in samples]
     return {
         "width of boxes": boxes[:, 2] - boxes[:, 0],
@@ -143,7 +143,7 @@ def statistics(samples: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def compare(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """One case a figure: means, the largest difference of deciles, and whether it is within :data:`TOLERANCE`."""
+    """Compare the distributions: means, largest difference of deciles, and whether it is within :data:`TOLERANCE`."""
     cases, tenths = [], np.linspace(0.1, 0.9, 9)
     for name, values in ours.items():
         mine, other = np.quantile(values, tenths), np.quantile(theirs[name], tenths)
@@ -154,7 +154,7 @@ def compare(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> list[
 
 
 def start_up(folder: Path) -> dict[str, Any]:
-    """Seconds to read and pack annotations at the scale of COCO train."""
+    """Measure the time to read and pack annotations at the scale of COCO train."""
     from yolox_pose.datasets import CocoPoseDataset
 
     rng = np.random.default_rng(0)
@@ -185,7 +185,7 @@ def start_up(folder: Path) -> dict[str, Any]:
 
 
 def write_pictures(folder: Path, ours: Sequence[dict], theirs: Sequence[dict]) -> None:
-    """Pairs of samples, ours left, with their boxes and labelled keypoints."""
+    """Write pairs of samples, those of this package on the left, with their boxes and labeled keypoints."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, pair in enumerate(zip(ours, theirs)):
         sides = []
@@ -202,7 +202,7 @@ def write_pictures(folder: Path, ours: Sequence[dict], theirs: Sequence[dict]) -
 
 
 def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """All cases."""
+    """Measure all cases."""
     source = args.data / "annotations" / args.annotations
     annotations = enlarge(source, args.data / args.images, folder / "data", args.limit)
     plain, cached = our_dataset(annotations), our_dataset(annotations, cache="ram")
@@ -232,12 +232,12 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
 
 
 def _small(sample: dict[str, Any]) -> dict[str, Any]:
-    """The sample with its image averaged, so that thousands fit into memory."""
+    """Return the sample with its image averaged, so that thousands fit into memory."""
     return {**sample, "inputs": sample["inputs"].float().mean()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit code, 1 if a distribution differs."""
+    """Run the benchmark and return its exit code, 1 if a distribution differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with annotations/ and the images")
     parser.add_argument("--annotations", default="person_keypoints_train2017.json", help="file in DATA/annotations")

@@ -1,9 +1,9 @@
-"""COCO evaluation at the size of val2017: ours against pycocotools and, where it works, the real xtcocotools.
+"""Compare COCO evaluation at the size of val2017 with pycocotools and, if installed, the real xtcocotools.
 
-``python benchmarks/evaluation.py [--json FILE]``. The set is drawn from a seed: 5,000 images, 11,120 people of whom
-about 43 % have no keypoints and 1 % are crowd regions, 53,364 detections. Figures are compared first, to 1e-6; all
-evaluators run in turns in one process. A peer starts from the list of result dicts that its API takes; the first of our
-cases starts from arrays, as our metric does, the second from the same list.
+``python benchmarks/evaluation.py [--json FILE]``. The data are drawn from a seed: 5,000 images, 53,364
+detections, 11,120 people, of whom about 43 % have no keypoints and 1 % are crowd regions. Metrics are compared first, to
+1e-6; all evaluators run in turns in one process. A peer starts from a list of result dicts, as its API needs. This package
+starts from arrays in the first case, as the metric does, and from the same list in the second.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TOLERANCE = 1e-6
 
 
 def make_annotations(images: int, people: int, rng: np.random.Generator) -> dict[str, Any]:
-    """A person_keypoints file: polygons, unlabelled people and crowds as in val2017, images without anybody."""
+    """Draw a person_keypoints file with polygons, unlabeled people, crowds and empty images, as in val2017."""
     sizes = np.exp(rng.uniform(np.log(20), np.log(400), (people, 2)))
     corners = rng.uniform(0, 640 - sizes)
     boxes = np.concatenate([corners, sizes], 1).round(2)
@@ -54,7 +54,7 @@ def make_annotations(images: int, people: int, rng: np.random.Generator) -> dict
 
 
 def make_predictions(truth: dict[str, Any], detections: int, rng: np.random.Generator) -> Predictions:
-    """Detections near people, of all qualities, and false alarms on images without any."""
+    """Draw detections of all qualities near people, and false alarms on other images."""
     people = truth["annotations"]
     chosen = [people[i] for i in np.sort(rng.integers(0, len(people), detections))]
     boxes = np.asarray([a["bbox"] for a in chosen])
@@ -76,7 +76,7 @@ def make_predictions(truth: dict[str, Any], detections: int, rng: np.random.Gene
 
 
 class Peer:
-    """pycocotools or xtcocotools on results in memory."""
+    """Evaluator of pycocotools or xtcocotools on results in memory."""
 
     def __init__(self, package: str) -> None:
         modules = [__import__(f"{package}.{part}", fromlist=["x"]) for part in ("coco", "cocoeval")]
@@ -100,7 +100,7 @@ class Peer:
 
 
 def find_peers() -> list[Peer]:
-    """The peers that can be imported here."""
+    """Return the peers that can be imported."""
     peers = []
     for package in ("pycocotools", "xtcocotools"):
         with contextlib.suppress(ImportError, ValueError), contextlib.redirect_stderr(io.StringIO()):
@@ -111,7 +111,7 @@ def find_peers() -> list[Peer]:
 def compare(
     name: str, ours: Callable[[], list[float]], theirs: Callable[[], list[float]], peer: str, repeats: int
 ) -> dict[str, Any]:
-    """Figures of both, then their times in turns."""
+    """Compare the metrics of both, then measure both in turns."""
     difference = float(np.abs(np.subtract(ours(), theirs())).max())
     times = interleaved({"ours": ours, "peer": theirs}, repeats, warmup=0)
     equal = difference <= TOLERANCE
@@ -119,7 +119,7 @@ def compare(
 
 
 def measure(args: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """All cases, and the figures of the synthetic set."""
+    """Measure all cases; return them with the metrics of the data."""
     rng = np.random.default_rng(args.seed)
     content = make_annotations(args.images, args.people, rng)
     packed = make_predictions(content, args.detections, rng)
@@ -161,7 +161,7 @@ def measure(args: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit code, 1 if a figure differs."""
+    """Run the benchmark and return its exit code, 1 if a metric differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--people", type=int, default=11120)

@@ -1,17 +1,17 @@
-"""Latency of exported models on the processor: torch, onnxruntime, OpenVINO (float32, int8) and ncnn.
+"""Measure the latency of exported models on the CPU: torch, onnxruntime, OpenVINO (float32, int8) and ncnn.
 
-``python benchmarks/export.py [--sizes nano tiny s] [--inputs 416 640] [--no-compile] [--json FILE]``. Batch 1. Weights are
-random (batch norms measured, biases that give some tens of people): latency does not depend on them. Each float32 graph was
-compared with torch when it was exported. All run in turns in one process, with as many threads each.
+``python benchmarks/export.py [--sizes nano tiny s] [--inputs 416 640] [--no-compile] [--json FILE]``. The batch size is 1. Weights
+are random, with measured batch norms and biases that give some tens of people; latency does not depend on them. The export
+compares each float32 graph with torch. All run in turns in one process, with the same number of threads.
 
-- *network alone*: the peer is the model in eager mode as it was trained, norms not folded.
+- *network alone*: the peer is the trained model in eager mode, with unfolded norms.
 - *whole call*, from pixels to results: the peer is ``PoseInferencer`` on the config, norms folded, channels last.
-- *stem*: the slices of the stem (Focus) against the one 6x6 convolution that is exported instead.
-- *detector*: rtmlib's YOLOX class against ours, with the same network in onnxruntime (``pip install --no-deps rtmlib``; weights
-  and a photograph by ``--detector`` and ``--picture``).
+- *stem*: the slices of the stem (Focus) against the 6x6 convolution that is exported instead.
+- *detector*: rtmlib's YOLOX class (``pip install --no-deps rtmlib``) and this runtime with the same network in onnxruntime;
+  ``--detector`` and ``--picture`` name weights and a photograph.
 
-``ratio`` above 1 means that the exported model is faster. With ``--json`` the report is written after every model, and models
-that FILE has already are not measured again: a run that was stopped goes on.
+``ratio`` above 1 means that the exported model is faster. With ``--json`` the report is written after every model,
+and a stopped run continues after the models that FILE holds.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from common import add_json_option, bounded, case, interleaved, progress, report
 CONFIG, DETECTOR = "yolox-pose_{}_8xb32-300e_coco", "yolox_nano_8xb8-300e_coco"
 SCORE, FOUND = 0.3, 30
 PAUSE = 0.02
-"""Seconds between calls; onnxruntime's and torch's threads stay awake for some milliseconds."""
+"""Seconds between calls, because the threads of onnxruntime and torch spin for some milliseconds."""
 
 BOUNDS = {("nano", 416): 1.5, ("tiny", 416): 1.5, ("s", 640): 1.15}
-"""How much faster than eager torch the fastest float32 backend has to be."""
+"""Smallest speedup of the fastest float32 backend over eager torch."""
 
 PACKAGES = ("torch", "onnxruntime", "openvino", "nncf", "ncnn", "rtmlib", "numpy", "opencv-python-headless")
 
 
 def make_checkpoint(name: str, side: int, folder: Path) -> tuple[Any, Path]:
-    """Config and random weights of a model with a square input, which find about :data:`FOUND` objects in the picture."""
+    """Return the config of a model with a square input, and random weights that detect about :data:`FOUND` objects."""
     import torch
 
     from yolox_pose.config import load_config
@@ -76,13 +76,13 @@ def make_checkpoint(name: str, side: int, folder: Path) -> tuple[Any, Path]:
 
 
 def _clouds(torch: Any, count: int, side: int) -> Any:
-    """(count, 3, side, side) smooth random images, 0 to 255."""
+    """Draw smooth random images of shape (count, 3, side, side), 0 to 255."""
     parts = (torch.rand(count, 3, n, n) * 85 for n in (3, 12, 48))
     return sum(torch.nn.functional.interpolate(part, size=(side, side), mode="bilinear") for part in parts)
 
 
 def _picture(side: int) -> np.ndarray:
-    """A photograph's worth of pixels that has to be letterboxed."""
+    """Draw a picture that needs a letterbox."""
     import cv2
 
     coarse = np.random.default_rng(0).integers(0, 255, (9, 12, 3), dtype=np.uint8)
@@ -90,7 +90,7 @@ def _picture(side: int) -> np.ndarray:
 
 
 def _canvas(side: int) -> np.ndarray:
-    """The picture in a square canvas."""
+    """Return the picture in a square canvas."""
     from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
 
     picture = _picture(side)
@@ -98,7 +98,7 @@ def _canvas(side: int) -> np.ndarray:
 
 
 def write_int8(config: Any, checkpoint: Path, folder: Path) -> Path:
-    """OpenVINO's int8 graph, calibrated on drawn pictures and not compared: with random weights it finds something else."""
+    """Write the int8 graph of OpenVINO, calibrated on drawn pictures and not compared, because weights are random."""
     from yolox_pose.export import to_openvino
     from yolox_pose.export.check import check_pictures
     from yolox_pose.export.exporting import describe
@@ -213,7 +213,7 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def measure_stem(size: str, side: int, folder: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """The network with the slices of the stem against the one with a 6x6 convolution, in onnxruntime and OpenVINO."""
+    """Compare the slices of the stem with a 6x6 convolution, in onnxruntime and OpenVINO."""
     from yolox_pose.export.exporting import export_model
     from yolox_pose.export.options import ExportOptions
     from yolox_pose.runtime import load
@@ -241,7 +241,7 @@ def measure_stem(size: str, side: int, folder: Path, args: argparse.Namespace) -
 
 
 def measure_rtmlib(folder: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """A detector of ours in rtmlib's YOLOX class and in our runtime: whole call, with onnxruntime."""
+    """Compare a detector in rtmlib's YOLOX class and in this runtime, both with onnxruntime."""
     if not find_spec("rtmlib"):
         return []
     import contextlib
@@ -280,7 +280,7 @@ def measure_rtmlib(folder: Path, args: argparse.Namespace) -> list[dict[str, Any
 
 
 def _after_the_network(network: Any, peer: Any, picture: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """What either makes of the outputs of the network: decoding, NMS, and the way back into the picture."""
+    """Return the calls after the network of both sides: decoding, NMS and mapping to the picture."""
     from yolox_pose.geometry.boxes import grid_priors
     from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
     from yolox_pose.inference.exported.decoding import detections
@@ -300,7 +300,7 @@ def _after_the_network(network: Any, peer: Any, picture: np.ndarray) -> dict[str
 
 
 def _for_rtmlib(path: Path) -> Path:
-    """The raw graph with the one output that rtmlib takes: boxes, objectness and classes side by side, as probabilities."""
+    """Write the raw graph with the single output that rtmlib needs: boxes, objectness and class probabilities."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -323,7 +323,7 @@ def _for_rtmlib(path: Path) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit code, 1 if results differ from torch's."""
+    """Run the benchmark and return its exit code, 1 if results differ from those of torch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sizes = ("nano", "tiny", "s", "m", "l", "x")
     parser.add_argument("--sizes", nargs="+", default=["nano", "tiny", "s"], choices=sizes)
@@ -349,7 +349,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parts(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Callable[[], list[dict[str, Any]]]]]:
-    """What is measured in which order, with words that its lines have in their names."""
+    """Yield the measurements in order, each with a text that the names of its lines contain."""
     pairs = [(size, side) for side in args.inputs for size in args.sizes]
     for size, side in pairs:
         yield f"call, {size} at {side}", lambda size=size, side=side: measure(size, side, folder, args)
@@ -363,7 +363,7 @@ def _conditions(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measured_before(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Lines of an earlier, stopped run with the same versions and threads."""
+    """Return the lines of a stopped run with the same versions and threads."""
     if args.json is None or not args.json.is_file():
         return []
     content = json.loads(args.json.read_text(encoding="utf-8"))

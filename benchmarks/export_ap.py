@@ -1,10 +1,9 @@
-"""What exporting costs in average precision: each format and precision through the runtime, against torch.
+"""Measure the average precision of exports: each format and precision in the runtime, against torch.
 
 ``python benchmarks/export_ap.py CONFIG CHECKPOINT ANN.json IMAGES [--exports onnx openvino-int8 ...] [--calibrate DIR]
-[--json FILE]``. Keypoint AP of models with keypoints, box AP of detectors, on all images of a COCO file, with the score
-threshold that the model was evaluated with. ``ours`` is the AP of the export, ``peer`` that of torch; ``equal`` says whether
-they are at most ``limit`` apart: 0.001 with float32, 0.003 with float16, 0.02 with int8 weights. The report is written anew
-after every export.
+[--json FILE]``. It measures keypoint AP of models with keypoints and box AP of detectors, on all images of a COCO file, with
+the score threshold of the model. ``ours`` is the AP of the export, ``peer`` that of torch; ``equal`` tells whether they differ
+by at most ``limit``: 0.001 for float32, 0.003 for float16, 0.02 for int8 weights. The report is written after every export.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ if TYPE_CHECKING:
     from yolox_pose.inference.inferencer import PoseInferencer
 
 LIMITS = {"fp32": 0.001, "fp16": 0.003, "int8": 0.02}
-"""Difference of AP that an export may make."""
+"""Largest difference of AP by precision."""
 
 EXPORTS = ("onnx", "onnx-fp16", "openvino", "openvino-fp16", "openvino-int8", "ncnn", "ncnn-fp16")
 PACKAGES = ("torch", "onnxruntime", "openvino", "nncf", "ncnn", "numpy", "opencv-python-headless", "hotcoco")
 
 
 def average_precision(pose: PoseInferencer, annotations: Path, images: Path) -> float:
-    """Keypoint AP of a model with keypoints, box AP of a detector.
+    """Return the keypoint AP of a model with keypoints, or the box AP of a detector.
 
     Args:
-        pose: The model; category names of the file are matched with its classes.
+        pose: Inferencer; its classes are matched with the category names of the file.
         annotations: COCO file.
         images: Folder of its images.
     """
@@ -50,7 +49,7 @@ def average_precision(pose: PoseInferencer, annotations: Path, images: Path) -> 
 
 
 def read_export(name: str, calibration: Path | None) -> ExportOptions:
-    """Options of one of :data:`EXPORTS`."""
+    """Return the options of one of :data:`EXPORTS`."""
     from yolox_pose.export.options import ExportOptions
 
     target, _, precision = name.partition("-")
@@ -58,7 +57,7 @@ def read_export(name: str, calibration: Path | None) -> ExportOptions:
 
 
 def is_possible(name: str) -> bool:
-    """Whether the packages of an export are installed."""
+    """Tell whether the packages of an export are installed."""
     from yolox_pose.export.options import FORMATS
 
     target, _, precision = name.partition("-")
@@ -66,7 +65,7 @@ def is_possible(name: str) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit code, 1 if an export loses more than it may."""
+    """Run the benchmark and return its exit code, 1 if an export exceeds its limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="config file, or the name of a config of this package")
     parser.add_argument("checkpoint", type=Path, help="its weights")
@@ -79,12 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, metavar="N", help="threads of a call (default: the runtimes' own)")
     add_json_option(parser)
     args = parser.parse_args(argv)
-    wanted = [name for name in args.exports if is_possible(name) and (args.calibrate or not name.endswith("int8"))]
-    return int(not all(line["equal"] for line in compare(args, wanted)))
+    names = [name for name in args.exports if is_possible(name) and (args.calibrate or not name.endswith("int8"))]
+    return int(not all(line["equal"] for line in compare(args, names)))
 
 
-def compare(args: argparse.Namespace, wanted: Sequence[str]) -> list[dict[str, Any]]:
-    """Lines of the report, written after each."""
+def compare(args: argparse.Namespace, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Measure some exports and write the report after each."""
     import torch
 
     from yolox_pose import PoseInferencer
@@ -98,7 +97,7 @@ def compare(args: argparse.Namespace, wanted: Sequence[str]) -> list[dict[str, A
     kind = "box AP" if pose.skeleton is None else "keypoint AP"
     reference, lines = average_precision(pose, args.annotations, args.images), []
     with tempfile.TemporaryDirectory() as folder:
-        for name in progress(wanted):
+        for name in progress(names):
             done = export_model(args.config, args.checkpoint, Path(folder) / name, read_export(name, args.calibrate))
             threshold, limit = done.description.postprocess.score_thr, LIMITS[done.description.precision]
             model = load(done.model, score_thr=threshold, threads=args.threads, batch_size=1)

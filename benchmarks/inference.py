@@ -1,11 +1,11 @@
-"""The inference call: beside mmpose's, and beside its own network alone. ``python benchmarks/inference.py [--json FILE]``.
+"""Compare the inference call with mmpose's, and with its own network alone.
 
-Both sides have the same random weights, whose batch-norm statistics are those of the image, read the same JPEG file and
-keep what is above a threshold that lets the wanted number of detections through. Their detections are compared first, on a
-picture that has the network's width: mmpose resamples others a little differently, and a random network shows it. All
-calls of a case are made in turns. ``ours`` beside ``peer`` are times of whole calls; for rows with ``share`` the peer is our own
-network (convolutions fused, channels-last), so that the figure says what everything around it costs. ``bound`` says what a
-row must hold on two quiet cores, or beside a GPU (--device cuda; all in float32, TensorFloat-32 off).
+``python benchmarks/inference.py [--json FILE]``. Both sides have the same random weights, with the batch-norm statistics of
+the image, read the same JPEG file and use the same score threshold. Their detections are compared first, on a picture of the
+network's width, because mmpose resamples other widths a little differently. All calls of a case are made in turns. ``ours``
+and ``peer`` are times of whole calls. In rows with ``share``, the peer is the network of this package (fused convolutions,
+channels last), so that the value shows the cost of everything around it. ``bound`` is the requirement on two idle cores, or
+on a GPU (--device cuda; float32, without TensorFloat-32).
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ PEER_CONFIGS = {
 }
 PEER_FOLDER = Path(mmpose.__file__).parent / ".mim/configs/body_2d_keypoint/yoloxpose/coco"
 MARGIN = 1e-4
-"""Scores that are nearer to the threshold may fall on either side of it."""
+"""Distance from the threshold within which scores may fall on either side."""
 MANY, ORDINARY = 2500, 8
-"""Detections that pass, with and without a loop over thousands in mmpose's NMS."""
+"""Numbers of detections above the threshold, with and without a loop over thousands in mmpose's NMS."""
 SPEEDUP = {MANY: 2.0, 300: 1.1, ORDINARY: 1.1}
-"""Times as fast as mmpose's call, at least."""
+"""Smallest speedup over the call of mmpose."""
 POST_SHARE, CALL_SHARE = 0.15, 1.15
-"""Post-processing and whole call on CPU against the network (with decoding and resizing), at most."""
+"""Largest share of postprocessing, and of the whole call, of the network's time on a CPU."""
 RATE_SHARE = {"cpu": 0.75, "cuda": 0.9}
-"""Images a second against the network alone, at least."""
+"""Smallest number of images per second, relative to the network alone."""
 PEOPLE = 20
-"""Most persons a picture of batches and videos: random weights find hundreds where a picture moves."""
+"""Largest number of persons per picture in batches and videos, where random weights would find hundreds."""
 
 
 def make_picture(path: Path, width: int = 640, height: int = 480) -> np.ndarray:
@@ -67,13 +67,13 @@ def make_picture(path: Path, width: int = 640, height: int = 480) -> np.ndarray:
 
 
 def wait(where: str) -> None:
-    """Until a GPU has done what it was given."""
+    """Wait until the GPU has finished."""
     if where != "cpu":
         torch.cuda.synchronize()
 
 
 def make_peer(size: str, image: np.ndarray, where: str) -> Any:
-    """mmpose's model with random weights and batch-norm statistics of the image."""
+    """Build the model of mmpose with random weights and the batch-norm statistics of the image."""
     cfg = Config.fromfile(PEER_FOLDER / PEER_CONFIGS[size])
     packing = cfg.test_dataloader.dataset.pipeline[-1]
     packing.pop("extra_mapping_labels", None)  # the wheel's tiny config does not build with it
@@ -96,21 +96,21 @@ def make_peer(size: str, image: np.ndarray, where: str) -> Any:
 
 
 def make_ours(size: str, peer: Any, folder: Path, where: str) -> PoseInferencer:
-    """Our inferencer with the peer's weights."""
+    """Build the inferencer of this package with the weights of the peer."""
     path = folder / f"{size}.pth"
     torch.save({"state_dict": peer.state_dict()}, path)
     return PoseInferencer(f"yolox-pose_{size}_8xb32-300e_coco", path, where, score_thr=0.0)
 
 
 def set_limits(pose: PoseInferencer, peer: Any, threshold: float) -> None:
-    """The same threshold for both, and as many detections as pass it."""
+    """Set the same score threshold on both sides, without a limit on the number of detections."""
     everything = 100_000  # mmpose has no limit after NMS
     pose.settings.update(score_thr=threshold, nms_thr=0.65, nms_pre=everything, max_per_img=everything)
     peer.test_cfg = {"score_thr": threshold, "nms_thr": 0.65, "nms_pre": everything}
 
 
 def find_threshold(pose: PoseInferencer, image: np.ndarray, count: int) -> float:
-    """Score that about ``count`` detections are above, half way between two."""
+    """Return a score threshold, half way between two scores, that about ``count`` detections exceed."""
     pose.settings.update(score_thr=0.0, nms_thr=0.65, nms_pre=100_000, max_per_img=100_000)
     scores = next(pose(image)).scores
     count = min(count, len(scores) - 1)
@@ -118,7 +118,7 @@ def find_threshold(pose: PoseInferencer, image: np.ndarray, count: int) -> float
 
 
 def same_detections(pose: PoseInferencer, peer: Any, path: Path, threshold: float) -> bool:
-    """Whether each of our detections is one of theirs, to 0.05 px and 1e-4 in score, but for those at the threshold."""
+    """Tell whether both detect the same to 0.05 px and 1e-4 in score, except for detections at the threshold."""
     ours, theirs = next(pose(str(path))), inference_bottomup(peer, str(path))[0].pred_instances
     keypoints, scores = (np.asarray(torch.as_tensor(found).cpu()) for found in (theirs.keypoints, theirs.bbox_scores))
     scores = scores.reshape(-1)
@@ -132,7 +132,7 @@ def same_detections(pose: PoseInferencer, peer: Any, path: Path, threshold: floa
 
 
 def against_peer(size: str, count: int, pose: PoseInferencer, peer: Any, path: Path, repeats: int) -> dict[str, Any]:
-    """Whole calls on an image file."""
+    """Measure whole calls on an image file."""
     threshold = find_threshold(pose, read_image(path), count)
     set_limits(pose, peer, threshold)
     equal = same_detections(pose, peer, path, threshold)
@@ -146,7 +146,7 @@ def against_peer(size: str, count: int, pose: PoseInferencer, peer: Any, path: P
 
 
 def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path: Path, repeats: int) -> list[dict]:
-    """What is done besides decoding, resizing and the network."""
+    """Measure everything besides decoding, resizing and the network."""
     where = pose.network.device.type
     set_limits(pose, peer, find_threshold(pose, read_image(path), count))
     letterbox = fit_letterbox(read_image(path).shape[1::-1], pose.preprocessing.size)
@@ -168,7 +168,7 @@ def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path:
     raw = network(inputs)
 
     def rest() -> Any:
-        """Everything in a call but reading, resizing and the network, whose outputs are put in its place."""
+        """Run a call without reading, resizing and the network, whose outputs are replaced."""
         model.extract_feat, model.head.head_module.forward = lambda _: features, lambda _: raw
         try:
             return pose._begin(images, pose.settings)()
@@ -203,7 +203,7 @@ def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path:
 
 
 def moving_frames(image: np.ndarray, count: int, held: int) -> list[np.ndarray]:
-    """Frames in which a picture moves to the right by 4 px after every ``held``, and comes in again on the left."""
+    """Return frames in which a picture moves right by 4 px after every ``held`` frames and wraps around."""
     pictures = [np.roll(image, shift, axis=1) for shift in range(0, min(4 * count, image.shape[1]), 4)]
     return [pictures[frame // held % len(pictures)] for frame in range(count)]
 
@@ -227,7 +227,7 @@ def draw_film(results: Iterable[PoseResult], path: Path, processes: int) -> None
 def throughput(
     size: str, pose: PoseInferencer, peer: Any, path: Path, folder: Path, args: argparse.Namespace
 ) -> list[dict]:
-    """Frames per second of a batch of image files and of a video that is drawn and written."""
+    """Measure the images per second of a batch of files, and of a video that is drawn and written."""
     image, where = read_image(path), pose.network.device.type
     threshold = find_threshold(pose, image, ORDINARY)
     set_limits(pose, peer, threshold)
@@ -286,7 +286,7 @@ def _sources(path: Path) -> list:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit code, 1 if detections differ."""
+    """Run the benchmark and return its exit code, 1 if detections differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=["tiny", "s"])
     parser.add_argument("--repeats", type=int, default=7, help="calls of each; the median counts")

@@ -1,7 +1,7 @@
-"""Trains the joint model (80 classes of boxes, keypoints of people) from a detector's weights on a small part of COCO.
+"""Train the joint model (boxes of 80 classes, keypoints of people) from a detector on a small part of COCO.
 
-Both figures come from one pass over the same images, before and after: box AP must not fall by more than --margin, keypoint
-AP must rise to --least. Runs tools/train.py and tools/test.py as a user would.
+Both metrics come from one pass over the same images, before and after training. Box AP must not fall by more than --margin,
+and keypoint AP must reach --least. The benchmark runs tools/train.py and tools/test.py as a user would.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DETECTOR = common.ROOT / "configs" / "yolox" / "yolox_nano_8xb8-300e_coco.py"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Options of the benchmark."""
+    """Return the parser of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common.add_json_option(parser)
     parser.add_argument(
@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def options(args: argparse.Namespace) -> list[str]:
-    """Changes to the config, for training and testing alike."""
+    """Return the changes to the config, for training and testing."""
     lines = []
     for loader, split, size in (
         ("train", "train", args.size),
@@ -83,14 +83,14 @@ def options(args: argparse.Namespace) -> list[str]:
 
 
 def run(tool: str, *arguments: str) -> None:
-    """Run one of the tools; what it prints goes to stderr."""
+    """Run one of the tools, with its output on stderr."""
     environment = {**os.environ, "PYTHONPATH": str(common.ROOT)}
     command = [sys.executable, str(common.ROOT / "tools" / tool), *arguments]
     subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
 
 
 def evaluate(checkpoint: Path, name: str, args: argparse.Namespace) -> dict[str, float]:
-    """Figures of a checkpoint on the validation images."""
+    """Return the metrics of a checkpoint on the validation images."""
     out = args.out / name
     run(
         "test.py", str(CONFIG), str(checkpoint), "--out", str(out), "--overwrite", "--work-dir", str(args.out / "log"),
@@ -100,7 +100,7 @@ def evaluate(checkpoint: Path, name: str, args: argparse.Namespace) -> dict[str,
 
 
 def evaluate_detector(args: argparse.Namespace) -> dict[str, float]:
-    """Figures of the weights that training starts from, which have no keypoints, on the validation images."""
+    """Return the metrics of the initial weights, which have no keypoints, on the validation images."""
     out, annotations = args.out / "start", args.data / "annotations" / "instances_val2017.json"
     run(
         "test.py", str(DETECTOR), str(args.weights), "--out", str(out), "--overwrite", "--work-dir", str(args.out / "log"),
@@ -112,7 +112,7 @@ def evaluate_detector(args: argparse.Namespace) -> dict[str, float]:
 
 
 def train(args: argparse.Namespace) -> tuple[Path, float]:
-    """Train; the checkpoint and the seconds that it took, start-up included."""
+    """Train; return the checkpoint and the seconds, including the start-up."""
     work, start = args.out / "train", time.perf_counter()
     run(
         "train.py", str(CONFIG), "--load-from", str(args.weights), "--work-dir", str(work), "--no-validate",
@@ -122,7 +122,7 @@ def train(args: argparse.Namespace) -> tuple[Path, float]:
 
 
 def cases(figures: dict[str, dict[str, float]], args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Box AP and keypoint AP after training beside those of the weights that it started from."""
+    """Return the lines of box AP and keypoint AP, compared with the initial weights."""
     after, before = figures["trained"], figures["start"]["coco/bbox_mAP"]
     peer = f"{args.weights.name} as a detector, before training"
     lines = []

@@ -1,7 +1,7 @@
-"""Greedy NMS beside mmpose's ``nms_torch``: ``python benchmarks/nms.py [--json FILE]``.
+"""Compare greedy NMS with mmpose's ``nms_torch``: ``python benchmarks/nms.py [--json FILE]``.
 
-Boxes are drawn from a seed: spread over the image (nearly all are kept, the worst case of mmpose's loop), or many on few
-persons (few are kept). The kept indices are compared first; both run in turns in one process.
+Boxes are drawn from a seed, either spread over the image, where nearly all are kept (the worst case of mmpose's loop), or on
+few persons, where few are kept. The kept indices are compared first; both run in turns in one process.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from yolox_pose.models.postprocess import suppress  # noqa: E402
 THRESHOLD, SIDE = 0.65, 640
 KINDS = ("spread", "crowded")
 PERSONS = 60
-"""Of the crowded case."""
+"""Number of persons of the crowded case."""
 SPEEDUP = 15.0
-"""Times as fast as ``nms_torch``, at least, from 1,000 boxes on."""
+"""Smallest speedup over ``nms_torch`` from 1,000 boxes on."""
 
 
 def make_boxes(kind: str, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (count, 4) and their scores, all different."""
+    """Draw boxes (count, 4) and scores that all differ."""
     centers, sizes = rng.uniform(0, SIDE, (count, 2)), rng.uniform(20, 120, (count, 2))
     if kind == "crowded":
         person = rng.integers(0, PERSONS, count)
@@ -43,7 +43,7 @@ def make_boxes(kind: str, count: int, rng: np.random.Generator) -> tuple[np.ndar
 
 
 def measure(kind: str, count: int, repeats: int) -> dict[str, Any]:
-    """One image."""
+    """Compare both on one image."""
     boxes, scores = make_boxes(kind, count, np.random.default_rng(count))
     tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
     kept = nms(boxes, scores, THRESHOLD)
@@ -57,7 +57,7 @@ def measure(kind: str, count: int, repeats: int) -> dict[str, Any]:
 
 
 def measure_batch(images: int, count: int, repeats: int) -> dict[str, Any]:
-    """A batch, as the model's post-processing gives it: sorted by score."""
+    """Compare both on a batch that is sorted by score, as in the postprocessing of the model."""
     rng = np.random.default_rng(images)
     drawn = [make_boxes("spread", count, rng) for _ in range(images)]
     drawn = [(boxes[order], scores[order]) for boxes, scores in drawn for order in [np.argsort(-scores)]]
@@ -76,7 +76,7 @@ def measure_batch(images: int, count: int, repeats: int) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit code, 1 if kept boxes differ."""
+    """Run the benchmark and return its exit code, 1 if kept boxes differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[300, 1000, 3000])
     parser.add_argument("--images", type=int, default=8, help="of the batch")

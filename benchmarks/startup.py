@@ -1,7 +1,7 @@
-"""Seconds until the package can be used: ``python benchmarks/startup.py [--repeats N] [--json FILE]``.
+"""Measure the import time of the package: ``python benchmarks/startup.py [--repeats N] [--json FILE]``.
 
-Every import is made in an interpreter of its own and timed there, in turns with the others. The peer of the runtime is rtmlib
-(``pip install --no-deps rtmlib``), which runs without torch too; what both begin with, numpy and OpenCV alone, is a line as well.
+Every import is timed in a new interpreter, in turns with the others. The peer of the runtime is rtmlib (``pip install --no-deps
+rtmlib``), which does not need torch either. The import of numpy and OpenCV, which both need, is measured alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from common import add_json_option, bounded, case, medians, report
 
 LIMIT = 0.5
-"""Seconds that the import of the runtime may take."""
+"""Largest import time of the runtime in seconds."""
 
 ALONE = "import numpy, cv2"
 OURS = "from yolox_pose import PoseInferencer; from yolox_pose.runtime import load"
@@ -26,7 +26,7 @@ PACKAGES = ("rtmlib", "numpy", "opencv-python-headless", "onnxruntime")
 
 
 def seconds_of(statement: str) -> float:
-    """Wall time of an import in a new interpreter, without the interpreter's own start."""
+    """Return the wall time of an import in a new interpreter, without the start of the interpreter."""
     code = f"import time; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
     root = Path(__file__).resolve().parents[1]
     return float(
@@ -35,7 +35,7 @@ def seconds_of(statement: str) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit code."""
+    """Run the benchmark and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=41, help="imports of each; the median counts (default: 41)")
     add_json_option(parser)

@@ -1,7 +1,7 @@
-"""Makes the tables of the guides from the reports in ``benchmarks/results/``.
+"""Write the tables of the guides from the reports in ``benchmarks/results/``.
 
-``python benchmarks/table.py`` rewrites the part of each guide in :data:`TABLES` between its two marks; ``--check`` only says
-whether they are up to date. Reports of one benchmark that are absent have no rows.
+``python benchmarks/table.py`` replaces the text between the two marks of each guide in :data:`TABLES`; ``--check`` only tells
+whether the guides are up to date. Absent reports have no rows.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ TABLES = {
     "export.md": ("export", "export_ap", "startup"),
     "crowds.md": ("crowd_nms",),
 }
-"""Benchmarks whose reports are in a guide, in their order."""
+"""Benchmarks whose reports a guide shows, in order."""
 START, END = "<!-- made by benchmarks/table.py -->", "<!-- end -->"
 HEADER = ("what", "ours", "peer", "ratio", "same results", "remark")
 
 
 def rows_of(report: Mapping[str, Any]) -> list[str]:
-    """Lines of Markdown for one report: a heading and a row a case."""
+    """Return the Markdown lines of a report: a heading, and one row per case."""
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     lines = [f"**{report['benchmark']}**: {report['device']}; {report['date']}; {versions}", ""]
     lines += [f"| {' | '.join(HEADER)} |", f"|{'-|' * len(HEADER)}"]
@@ -63,16 +63,16 @@ def _remark(case: Mapping[str, Any]) -> str:
 
 
 def table(benchmarks: Sequence[str], results: Path = RESULTS) -> str:
-    """All reports of some benchmarks, in their order."""
+    """Return the tables of all reports of some benchmarks, in order."""
     paths = [path for name in benchmarks for path in sorted(results.glob(f"{name}_[cg]pu.json"))]
     return "\n".join(line for path in paths for line in rows_of(json.loads(path.read_text(encoding="utf-8"))))
 
 
 def with_table(guide: str, content: str) -> str:
-    """The guide with what is between its marks replaced.
+    """Return the guide with new content between its marks.
 
     Raises:
-        ValueError: If it does not have both marks.
+        ValueError: If a mark is missing.
     """
     before, start, rest = guide.partition(START)
     _, end, after = rest.partition(END)

@@ -1,15 +1,14 @@
-"""Ids of people: on synthetic sequences whose ids are known, and on a video. ``python benchmarks/tracking.py [--json FILE]``.
+"""Compare tracking with mmpose's, on synthetic sequences with known ids and on a video.
 
-Sequences are those of ``tools/dataset.py synthesize --frames``. Detections are made from their annotations, with a seed:
-noisy boxes and keypoints, unsure ones of people of whom little is seen, false alarms, and everybody is away once for
-:data:`AWAY` seconds, as behind a wall. The peer is mmpose's tracking of its demos, greedy on the OKS or the IoU with the
-frame before, on the same detections.
+``python benchmarks/tracking.py [--json FILE]``. The sequences are those of ``tools/dataset.py synthesize --frames``. Detections
+are simulated from their annotations, with a seed: noisy boxes and keypoints, low scores for mostly hidden people, and false
+alarms. Everybody is undetected once for :data:`AWAY` seconds, as behind a wall. The peer is the tracking of mmpose's demos,
+greedy on the OKS or the IoU with the previous frame, on the same detections.
 
-With ``--video FILE --model CONFIG WEIGHTS`` (once or more) a model's detections of a film are tracked by both, too. Without
-annotation, ids, how long they last, and how often a person seems to change its id are counted
-(:func:`yolox_pose.tracking.metrics.count_handovers`), for people of at least ``--min-height`` of the picture. With
-``--truth FILE``, boxes of some people at some frames (``annotations/arm_wrestling.json``), switches and misses are measured for
-them, whatever the height of what is found.
+With ``--video FILE --model CONFIG WEIGHTS`` (once or more) both also track the detections of a model on a video. Without
+annotations, the benchmark counts ids, their duration, and apparent changes of id
+(:func:`yolox_pose.tracking.metrics.count_handovers`) of people of at least ``--min-height`` of the picture. With ``--truth FILE``,
+the boxes of some people in some frames (``annotations/arm_wrestling.json``), it measures switches and misses of any height.
 """
 
 from __future__ import annotations
@@ -39,22 +38,22 @@ compat.install()
 from mmpose.apis.inference_tracking import _track_by_iou, _track_by_oks  # noqa: E402
 
 AWAY = 1.0
-"""Seconds."""
+"""Seconds for which everybody is undetected once."""
 PEOPLE = {"few people": (1, 3), "crowds": (4, 10)}
-"""Fewest and most of a sequence. In crowds, others stand where somebody is away, or take their way."""
+"""Smallest and largest number of people in a sequence. In crowds, others stand in the place of undetected people."""
 BRIDGED = 0.9
-"""Share of the few people whose id must be the same after they were away."""
+"""Smallest fraction of the few people who keep their id after the gap."""
 FALSE_ALARMS = 0.05
-"""A frame."""
-SURE, UNSURE, ALARM = 0.8, 0.2, 0.35
-"""Scores of people, of those of whom little is seen, and of false alarms."""
+"""False alarms per frame."""
+HIGH_SCORE, LOW_SCORE, ALARM_SCORE = 0.8, 0.2, 0.35
+"""Scores of people, of mostly hidden people, and of false alarms."""
 PEER_THRESHOLD = 0.3
-"""Similarity from which mmpose's demos take two detections as one person (``tracking_thr``)."""
+"""Smallest similarity of two detections of a person in mmpose's demos (``tracking_thr``)."""
 SIGMAS = np.asarray(COCO_PERSON.sigmas)
 
 
 class Detections(NamedTuple):
-    """What is found in a frame, n persons."""
+    """Detections of n persons in a frame."""
 
     boxes: np.ndarray  # (n, 4)
     scores: np.ndarray  # (n,)
@@ -63,20 +62,27 @@ class Detections(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """Annotated ids and boxes, and detections, of F frames."""
+    """Annotations and detections of F frames.
+
+    Attributes:
+        truth: Ids and boxes of the annotated people of each frame.
+        unseen: Boxes of mostly hidden people of each frame, who count neither as misses nor as false alarms.
+        found: Detections of each frame.
+        away: First undetected frame of each person.
+    """
 
     truth: list[tuple[np.ndarray, np.ndarray]]
-    unseen: list[np.ndarray]  # boxes of people of whom too little is seen to count: neither to be found nor false
+    unseen: list[np.ndarray]
     found: list[Detections]
-    away: dict[int, int]  # person to the first frame in which it is away
+    away: dict[int, int]
 
 
 Follow = Callable[[Detections], np.ndarray]
-"""Ids (n,) of the next frame's detections, below 1 for none."""
+"""Function from the detections of the next frame to their ids (n,), below 1 for none."""
 
 
 def make_clip(index: int, frames: int, fps: float, size: tuple[int, int], people: tuple[int, int]) -> Clip:
-    """Annotations and detections of one synthetic sequence."""
+    """Draw the annotations and detections of a synthetic sequence."""
     rng = np.random.default_rng(index)
     pictures = [found for _, found in render_sequence(_picture_rng(index), CrowdOptions(size, people), frames, fps)]
     ids = sorted({a["track_id"] for found in pictures for a in found})
@@ -103,25 +109,25 @@ def _corners(boxes: Sequence[Sequence[float]]) -> np.ndarray:
 
 
 def _detect(annotations: Sequence[dict[str, Any]], size: tuple[int, int], rng: np.random.Generator) -> Detections:
-    """Noisy detections of annotated people, in any order, and now and then a false alarm."""
+    """Simulate detections of annotated people, in random order, and sometimes a false alarm."""
     boxes = _corners([a["bbox"] for a in annotations])
     extent = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))[:, None]
     triples = np.array([a["keypoints"] for a in annotations], float).reshape(-1, len(SIGMAS), 3)
     keypoints = triples[..., :2] + rng.normal(size=triples.shape[:2] + (2,)) * (SIGMAS * extent)[..., None]
-    scores = np.where([a["num_keypoints"] > 0 for a in annotations], SURE, UNSURE)
+    scores = np.where([a["num_keypoints"] > 0 for a in annotations], HIGH_SCORE, LOW_SCORE)
     found = [boxes + rng.normal(size=boxes.shape) * 0.03 * extent, scores, keypoints, 0.9 * (triples[..., 2] > 0)]
     if rng.random() < FALSE_ALARMS:
         corner = rng.uniform(0, 0.7, 2) * size
         alarm = np.concatenate([corner, corner + rng.uniform(0.1, 0.3, 2) * size])
         nothing = np.zeros((1, len(SIGMAS)))
-        extra = alarm[None], np.array([ALARM]), np.zeros((1, len(SIGMAS), 2)), nothing
+        extra = alarm[None], np.array([ALARM_SCORE]), np.zeros((1, len(SIGMAS), 2)), nothing
         found = [np.concatenate(parts) for parts in zip(found, extra)]
     order = rng.permutation(len(found[1]))
     return Detections(*(values[order] for values in found))
 
 
 def ours(fps: float, poses: bool, size: tuple[int, int], settings: TrackerSettings = TrackerSettings()) -> Follow:
-    """This package's tracker, for pictures of a width and height."""
+    """Return the tracker of this package for pictures of a width and height."""
     tracker = Tracker(settings, fps=fps, sigmas=SIGMAS if poses else None)
     return lambda found: tracker.update(
         found.boxes, found.scores, keypoints=found.keypoints, keypoint_scores=found.keypoint_scores, size=size
@@ -129,7 +135,7 @@ def ours(fps: float, poses: bool, size: tuple[int, int], settings: TrackerSettin
 
 
 def mmpose(poses: bool, high_score: float = TrackerSettings().high_score) -> Follow:
-    """mmpose's tracking by OKS or IoU, as its demos use it: ids of sure detections by the frame before."""
+    """Return the tracking of mmpose's demos: high-score detections get the ids of the previous frame by OKS or IoU."""
     last: list[Any] = []
     count = 0
 
@@ -154,7 +160,7 @@ def mmpose(poses: bool, high_score: float = TrackerSettings().high_score) -> Fol
 
 
 def _instance(found: Detections, i: int) -> SimpleNamespace:
-    """One person with the attributes that mmpose's functions read."""
+    """Return a person with the attributes that the functions of mmpose read."""
     box = found.boxes[i]
     fields = {"bboxes": box[None], "areas": np.array([(box[2] - box[0]) * (box[3] - box[1])])}
     fields |= {"keypoints": found.keypoints[i : i + 1], "keypoint_scores": found.keypoint_scores[i : i + 1]}
@@ -162,7 +168,7 @@ def _instance(found: Detections, i: int) -> SimpleNamespace:
 
 
 def track(clip: Clip, follow: Follow) -> tuple[list[TrackedFrame], float]:
-    """Tracked frames, and seconds a frame."""
+    """Track a sequence; return the frames and the seconds per frame."""
     start = time.perf_counter()
     given = [follow(found) for found in clip.found]
     seconds = (time.perf_counter() - start) / len(given)
@@ -174,7 +180,7 @@ def track(clip: Clip, follow: Follow) -> tuple[list[TrackedFrame], float]:
 
 
 def bridged(clip: Clip, frames: Sequence[TrackedFrame], fps: float) -> tuple[int, int]:
-    """People who have the same id before and after they were away, and people who were seen at both times."""
+    """Count the people with the same id before and after the gap, and the people with an id at both times."""
     same = total = 0
     for person, first in clip.away.items():
         before = _id_of(person, frames[:first][::-1])
@@ -185,7 +191,7 @@ def bridged(clip: Clip, frames: Sequence[TrackedFrame], fps: float) -> tuple[int
 
 
 def _id_of(person: int, frames: Sequence[TrackedFrame], within: int = 10) -> int | None:
-    """Id of a person in the first of some frames in which it has one, None if it has none within a few."""
+    """Return the first id of a person within a few frames, or None."""
     for frame in frames[:within]:
         measured = [i for i, p in enumerate(frame.truth_ids.tolist()) if p == person]
         if measured and len(frame.ids):
@@ -199,7 +205,7 @@ def _id_of(person: int, frames: Sequence[TrackedFrame], within: int = 10) -> int
 def synthetic_cases(
     kind: str, clips: Sequence[Clip], fps: float, size: tuple[int, int], poses: bool
 ) -> list[dict[str, Any]]:
-    """Both trackers on all sequences of a kind."""
+    """Compare both trackers on all sequences of a kind."""
     how = "boxes and keypoints" if poses else "boxes alone"
     peer_name = "mmpose _track_by_oks" if poses else "mmpose _track_by_iou"
     sides = {"ours": lambda: ours(fps, poses, size), "peer": lambda: mmpose(poses)}
@@ -279,7 +285,7 @@ def video_cases(args: argparse.Namespace, config: str, weights: str) -> list[dic
 
 
 def read_truth(file: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Numbers (n,) and xyxy boxes (n, 4) of the annotated people by frame, interpolated between annotated frames."""
+    """Return numbers (n,) and xyxy boxes (n, 4) of annotated people by frame, interpolated between annotated frames."""
     frames: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for segment in json.loads(file.read_text())["segments"]:
         keys = [np.array(sorted(map(int, boxes))) for boxes in segment.values()]
@@ -291,7 +297,7 @@ def read_truth(file: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit code."""
+    """Run the benchmark and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sequences", type=int, default=6, help="of each kind")
     parser.add_argument("--frames", type=int, default=150, help="of a sequence")

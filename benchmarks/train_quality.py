@@ -1,15 +1,13 @@
-"""Fine-tunes ours and mmpose's built-in YOLOX-Pose side by side: same weights, data, image size, epochs, batch and seeds.
+"""Fine-tune this package's and mmpose's built-in YOLOX-Pose side by side, with the same budget.
 
-Each side takes what fits from the detector's weights and uses its own data path, head, losses and settings; both are
-evaluated by the same code on the same images. The two runs of a seed (with --at-once those of all seeds) go at the same
-time, each in a process with one thread beside the workers of its loader, and their seconds are processor time of that
-process: other load on the machine meets both alike and does not count. On a GPU they are seconds by the clock, since
-waiting for the GPU counts. A run that was interrupted goes on at its last epoch, a finished one is kept, so that a budget
-can be longer than one sitting. Prints AP over images and seconds, and with --plot draws the curves.
+Weights, data, image size, epochs, batch size and seeds are the same. Each side loads the matching weights of the detector and
+uses its own data path, head, losses and settings; the same code evaluates both on the same images. The two runs of a seed
+(with --at-once, the runs of all seeds) go at the same time, each in a process with one thread, beside its data workers. Time
+is the processor time of that process, so that other load does not count; on a GPU it is wall time. An interrupted run
+continues at its last epoch, and finished runs are kept. The report has AP over images and seconds; --plot draws the curves.
 
-Ratios of AP and of the time to the peer's AP are given where the peer reaches AP 0.05 with at least two seeds, that of AP
-with an interval from a paired bootstrap over the validation images; below that AP is close to noise and the figures stand
-for themselves.
+If the peer reaches AP 0.05 with at least two seeds, the report has the ratio of AP, with an interval from a paired bootstrap
+over the validation images, and the ratio of the time to the AP of the peer. Below that, AP is close to noise.
 """
 
 from __future__ import annotations
@@ -39,13 +37,13 @@ CPU_CLOCK, GPU_CLOCK = "processor seconds", "seconds"
 PEER_NAME = "mmpose 1.3.2 yoloxpose"
 SIDES = ("ours", "mmpose")
 CLAIM_AP = 0.05
-"""AP of the peer from which on a ratio is given."""
+"""Smallest AP of the peer for a ratio."""
 INTERVAL = (2.5, 97.5)
 """Percentiles of the bootstrap that are reported."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Options of the benchmark."""
+    """Return the parser of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common.add_json_option(parser)
     add_run_options(parser, out="work_dirs/train_quality", epochs=6)
@@ -69,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_run_options(parser: argparse.ArgumentParser, *, out: str, epochs: int) -> None:
-    """Options of a benchmark that trains: data, start, folder and budget."""
+    """Add the options of a benchmark that trains: data, weights, folder and budget."""
     parser.add_argument("--data", type=Path, required=True, help="folder with annotations/{train,val}.json and images/")
     parser.add_argument("--weights", type=Path, required=True, help="YOLOX-nano detector in MMDetection's layout")
     parser.add_argument("--out", type=Path, default=Path(out), help="folder of the runs")
@@ -79,12 +77,12 @@ def add_run_options(parser: argparse.ArgumentParser, *, out: str, epochs: int) -
 
 
 def scaled(sides: Sequence[int], usual: int, size: int) -> tuple[int, ...]:
-    """Random sides of batches as the same part of ``size`` as they are of the usual input size, multiples of 32."""
+    """Scale the random sides of batches from the usual input size to ``size``, in multiples of 32."""
     return tuple(round(side * size / usual / 32) * 32 for side in sides)
 
 
 def replace_sizes(config: Any, size: int, epochs: int) -> None:
-    """Set the input size of a peer's transforms and batches, and when it turns to plain images."""
+    """Set the input size of the peer's transforms and batches, and the epoch that turns augmentation off."""
     last = [hook for hook in config.custom_hooks if "new_train_pipeline" in hook]
     for pipeline in (
         config.train_dataloader.dataset.pipeline,
@@ -103,7 +101,7 @@ def replace_sizes(config: Any, size: int, epochs: int) -> None:
 
 
 def with_segmentation(source: Path, target: Path) -> Path:
-    """Copy of an annotation file in which every annotation has a ``segmentation`` (its box): mmpose crashes without."""
+    """Copy an annotation file and add a ``segmentation`` (the box) to every annotation, without which mmpose crashes."""
     content = json.loads(source.read_text())
     for annotation in content["annotations"]:
         if not annotation.get("segmentation"):
@@ -115,12 +113,12 @@ def with_segmentation(source: Path, target: Path) -> Path:
 
 
 def val_annotations(args: argparse.Namespace) -> Path:
-    """Annotation file that both sides are evaluated with."""
+    """Return the annotation file of the evaluation of both sides."""
     return args.data / "annotations" / "val.json"
 
 
 def load(side: str, args: argparse.Namespace) -> Any:
-    """Config of a side with everything filled in that both share."""
+    """Return the config of a side with the settings that both share."""
     from yolox_pose.config import load_config
     from yolox_pose.engine.training import distill
 
@@ -161,7 +159,7 @@ def load(side: str, args: argparse.Namespace) -> Any:
 
 
 def run(side: str, seed: int, args: argparse.Namespace) -> None:
-    """One training in this process; its curve is appended to ``curve.jsonl`` after every evaluation."""
+    """Train in this process, and append the metrics to ``curve.jsonl`` after every evaluation."""
     config = load(side, args)
     work = args.out / f"{side}-{seed}"
     config.work_dir, config.randomness = str(work), {"seed": seed}
@@ -181,7 +179,7 @@ def run(side: str, seed: int, args: argparse.Namespace) -> None:
         return time.perf_counter() if on_gpu else time.process_time()
 
     class Curve(Hook):
-        """Seconds of training alone and the figures of every evaluation."""
+        """Hook that records the training time and the metrics of every evaluation."""
 
         seconds, start = 0.0, 0.0
 
@@ -222,9 +220,9 @@ def run(side: str, seed: int, args: argparse.Namespace) -> None:
 
 
 def catch_up(config: Any, done: int) -> None:
-    """Let mmpose's hook turn to plain images in the first epoch of a resumed run that is past its turn.
+    """Let mmpose's hook turn augmentation off in the first epoch of a run that is resumed after that point.
 
-    It does so in one epoch only, and a resumed run would go on with augmented ones.
+    The hook acts in a single epoch, so the resumed run would continue with augmented images.
     """
     for hook in config.custom_hooks:
         if "new_train_pipeline" in hook:
@@ -232,7 +230,7 @@ def catch_up(config: Any, done: int) -> None:
 
 
 def note_machine(folder: Path) -> None:
-    """Write down what a run is made on and with; the report may be made elsewhere."""
+    """Write the device and the versions of a run, because the report may be made elsewhere."""
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -245,16 +243,16 @@ def note_machine(folder: Path) -> None:
 
 
 def read_machine(args: argparse.Namespace) -> dict:
-    """What the runs of a report were made on and with.
+    """Return the device and the versions of the runs of a report.
 
     Raises:
         SystemExit: If they were made on different machines or with different versions.
     """
     files = [args.out / f"{side}-{seed}" / MACHINE for side in SIDES for seed in args.seeds]
-    found = {file: json.loads(file.read_text()) for file in files if file.is_file()}
-    if not found:
+    machines = {file: json.loads(file.read_text()) for file in files if file.is_file()}
+    if not machines:
         raise SystemExit(f"no run in {args.out} says what it was made on; train first")
-    first, *others = found.items()
+    first, *others = machines.items()
     for file, content in others:
         if content != first[1]:
             raise SystemExit(f"{file} and {first[0]} differ: runs of other machines or versions cannot be compared")
@@ -262,19 +260,19 @@ def read_machine(args: argparse.Namespace) -> dict:
 
 
 def in_float32(outputs: Any) -> Any:
-    """The same nested sequences with every tensor in float32."""
-    return outputs.float() if hasattr(outputs, "float") else type(outputs)(in_float32(one) for one in outputs)
+    """Convert every tensor of nested sequences to float32."""
+    return outputs.float() if hasattr(outputs, "float") else type(outputs)(in_float32(output) for output in outputs)
 
 
 def read_curve(folder: Path) -> list[dict]:
-    """Points of a run, the last one of each epoch (a resumed run may repeat one)."""
+    """Return the points of a run, the last one of each epoch, because a resumed run may repeat epochs."""
     file = folder / "curve.jsonl"
     points = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
     return list({point["epoch"]: point for point in points}.values())
 
 
 def plot(curves: dict[str, list[dict]], path: Path, clock: str = CPU_CLOCK) -> None:
-    """AP over images and over seconds of training."""
+    """Plot AP over images and over the time of training."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -295,12 +293,12 @@ def plot(curves: dict[str, list[dict]], path: Path, clock: str = CPU_CLOCK) -> N
 
 
 def resampled_ap(file: Path, annotations: dict, draws: Sequence[np.ndarray]) -> list[float]:
-    """Keypoint AP of a predictions file on resampled images.
+    """Compute the keypoint AP of a predictions file on resampled images.
 
     Args:
         file: COCO keypoint results.
         annotations: Content of the annotation file.
-        draws: Image ids of each resampling, drawn with replacement; an image that is drawn twice counts twice.
+        draws: Image ids of each resampling, drawn with replacement; repeated images count repeatedly.
     """
     from yolox_pose.evaluation import evaluate_keypoints
 
@@ -383,7 +381,7 @@ def cases(curves: dict[str, list[dict]], args: argparse.Namespace, clock: str = 
 
 
 def finish(seeds: Sequence[int], args: argparse.Namespace) -> None:
-    """Run what is not at its last epoch of these seeds, all at the same time, one thread each."""
+    """Run the unfinished trainings of some seeds at the same time, with one thread each."""
     running = []
     for side, seed in ((side, seed) for seed in seeds for side in args.sides):
         points = read_curve(args.out / f"{side}-{seed}")
@@ -397,7 +395,7 @@ def finish(seeds: Sequence[int], args: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Run what is missing, then compare."""
+    """Run the missing trainings, then compare."""
     args = build_parser().parse_args()
     if args.one_run:
         run(args.sides[0], args.seeds[0], args)

@@ -1,11 +1,10 @@
-"""One training step, ours against mmpose's built-in YOLOX-Pose: same size, batch, precision, images and people in memory.
+"""Compare a training step with mmpose's built-in YOLOX-Pose: same size, batch, precision, images and people.
 
 ``python benchmarks/train_step.py [--sizes nano tiny s] [--amp] [--device cuda] [--json FILE]``. A step is preprocessing,
-forward, assignment, losses, backward, gradient clipping and AdamW, with each side's own data preprocessor, model and
-optimizer settings as its recipe has them, without multi-scale resizing. Both run in turns. The losses of both are printed;
-they are different by definition (random weights, other treatment of people without keypoints), so ``equal`` is not stated.
-A second row of each size says what a step costs that trains the keypoint branch alone (``--freeze-detector``), beside the whole one.
-The parts of our step are printed too. On a GPU the peak memory is measured at the batch of mmyolo's README.
+forward, assignment, losses, backward, gradient clipping and AdamW, with the settings of each recipe but without multi-scale
+resizing. Both run in turns. Losses are printed but not compared, because weights are random and people without keypoints
+are treated differently. A second row of each size measures a step that trains the keypoint branch only
+(``--freeze-detector``). The report has the parts of the step, and on a GPU the peak memory at the batch of mmyolo's README.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ MEMORY_BATCH = 32
 
 
 def our_model(size: str, **settings: Any) -> tuple[Any, Any]:
-    """Our model of a size with some settings, without random batch sizes, and the config of its optimizer."""
+    """Build the model of this package without random batch sizes; return it with the config of its optimizer."""
     from mmengine.config import Config
     from mmengine.registry import DefaultScope
 
@@ -49,7 +48,7 @@ def our_model(size: str, **settings: Any) -> tuple[Any, Any]:
 
 
 def their_model(size: str) -> tuple[Any, Any]:
-    """mmpose's model of the same size; its head has no depthwise form, backbone and neck have."""
+    """Build the model of mmpose of the same size; only its backbone and neck have a depthwise form."""
     from mmengine.config import Config
     from mmengine.registry import DefaultScope
     from mmpose.registry import MODELS
@@ -64,7 +63,7 @@ def their_model(size: str) -> tuple[Any, Any]:
 
 
 def _started(model: Any, optim_wrapper: Any) -> tuple[Any, Any]:
-    """The model with initial weights, and the config of its optimizer."""
+    """Initialize the weights of the model; return it with the config of its optimizer."""
     torch.manual_seed(0)
     logging.disable(logging.INFO)  # MMEngine lists every parameter
     with contextlib.redirect_stdout(io.StringIO()):
@@ -74,7 +73,7 @@ def _started(model: Any, optim_wrapper: Any) -> tuple[Any, Any]:
 
 
 def make_batch(images: int, side: int, people: int, ours: bool) -> dict[str, Any]:
-    """Seeded images and people, in the fields that each side reads."""
+    """Draw images and people from a seed, in the fields that a side reads."""
     from mmengine.structures import InstanceData
     from mmpose.structures import PoseDataSample
 
@@ -100,7 +99,7 @@ def make_batch(images: int, side: int, people: int, ours: bool) -> dict[str, Any
 
 
 def training(side: str, size: str, args: argparse.Namespace, images: int, pixels: int) -> Callable[[], float]:
-    """A call that makes one step and returns its loss."""
+    """Return a call that runs one step and returns its loss."""
     from mmengine.optim import build_optim_wrapper
     from mmengine.registry import DefaultScope
 
@@ -133,7 +132,7 @@ def _wait(where: str) -> None:
 
 
 class Marks(dict):
-    """Milliseconds between one mark and the next."""
+    """Milliseconds between consecutive marks."""
 
     def __init__(self, where: str) -> None:
         super().__init__()
@@ -146,14 +145,14 @@ class Marks(dict):
 
 
 def breakdown(step: Any, args: argparse.Namespace) -> dict[str, float]:
-    """Milliseconds of each part of our step, medians."""
+    """Return the median milliseconds of each part of the step."""
     _timed_parts(step, args)
     rows = [_timed_parts(step, args) for _ in range(args.repeats)]
     return {name: round(statistics.median(row[name] for row in rows), 2) for name in rows[0]}
 
 
 def _timed_parts(step: Any, args: argparse.Namespace) -> Marks:
-    """One step, part after part; the assignment is made once by itself, once with the losses."""
+    """Time one step part by part; the assignment runs once alone and once with the losses."""
     from yolox_pose.models.targets import collect_targets
     from yolox_pose.ops import grid_priors
 
@@ -179,7 +178,7 @@ def _timed_parts(step: Any, args: argparse.Namespace) -> Marks:
 
 
 def measure(size: str, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Both sides in turns with the parts of our step, and our step with a frozen detector."""
+    """Measure both sides in turns, the parts of the step, and the step with a frozen detector."""
     steps = {side: training(side, size, args, args.batch, args.pixels) for side in ("ours", "peer", "frozen")}
     losses = {side: round(step(), 3) for side, step in steps.items()}
     times = interleaved(steps, args.repeats)
@@ -194,7 +193,7 @@ def measure(size: str, args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def memory_cases(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Peak GPU memory beside mmyolo's stated figures; said to be not run where there is no GPU."""
+    """Compare the peak GPU memory with the values that mmyolo states; without a GPU the rows say "not run"."""
     cases = []
     for size, pixels, stated in MEMORY:
         name = f"GPU: peak memory, {size}, {MEMORY_BATCH} images of {pixels} px, AMP"

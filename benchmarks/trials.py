@@ -1,10 +1,10 @@
-"""One change of the fine-tuning recipe at a time, each trained like the recipe itself: what a setting is worth.
+"""Ablate the fine-tuning recipe: train one change at a time, each like the recipe itself.
 
 ``python benchmarks/trials.py --data DIR --weights yolox_nano.pth --epochs 4 --size 256 --json FILE`` trains the base and
 every change of it that is listed in :data:`TRIALS` (or named by ``--only``) with every seed, by the code of
 ``train_quality.py``, and reports keypoint AP, and box AP of people, on the validation images. The base is the recipe
-before these trials (:data:`BASE`); the recipe as it is now is one of them. Runs that are finished are kept, one that was
-interrupted goes on, so the table can be made in several sittings. ``python benchmarks/table.py`` writes it into
+before these trials (:data:`BASE`); the current recipe is one of them. Finished runs are kept, and an interrupted run
+continues. ``python benchmarks/table.py`` writes it into
 ``docs/learning.md``.
 """
 
@@ -26,29 +26,29 @@ STEP = "train_dataloader.dataset.pipeline.1"
 
 
 class Trial(NamedTuple):
-    """A change of the base.
+    """Change of the base.
 
     Attributes:
-        change: In words.
-        options: What is given as ``--cfg-options``, after :data:`BASE`.
-        batch: Images a step.
+        change: Description.
+        options: Values of ``--cfg-options`` after :data:`BASE`.
+        batch: Images per step.
         amp: Whether the network computes in bfloat16.
-        keep: Whether the detections are held near those of the detector (``tools/train.py --distill``).
+        distill: Whether the detector is distilled (``tools/train.py --distill``).
     """
 
     change: str
     options: tuple[str, ...] = ()
     batch: int = 16
     amp: bool = True
-    keep: bool = False
+    distill: bool = False
 
 
 L1, CLIP = f"{HEAD}.loss_weights.keypoint_l1", "optim_wrapper.clip_grad.max_norm"
 BOX = f"{HEAD}.loss_weights.box"
 BASE = (f"{L1}=3", f"{CLIP}=35")
-"""What the recipe was before the trials."""
-TAKEN = (f"{L1}=10", f"{CLIP}=0.1")
-"""What was taken; the trials after that build on it."""
+"""Settings of the recipe before the trials."""
+CHOSEN = (f"{L1}=10", f"{CLIP}=0.1")
+"""Settings of the current recipe; later trials build on them."""
 RATE, MULT = "optim_wrapper.optimizer.lr", "optim_wrapper.paramwise_cfg.pose_lr_mult"
 ADAMW = (
     "optim_wrapper.optimizer._delete_=True",
@@ -77,27 +77,27 @@ TRIALS = {
     "float32": Trial("float32 throughout", amp=False),
     "l1-30": Trial("keypoint L1 of weight 30", (f"{L1}=30",)),
     "l1-10-unl": Trial("L1 10, unlabelled keypoints left out", (f"{L1}=10", f"{HEAD}.unlabelled=ignore")),
-    "l1-10-clip": Trial("L1 10 and clip 0.1: the recipe now", TAKEN),
-    "l1-10-clip-unl": Trial("L1 10, clip 0.1, unlabelled keypoints left out", (*TAKEN, f"{HEAD}.unlabelled=ignore")),
-    "l1-10-clip-vis": Trial("L1 10, clip 0.1, visibility at 0.3", (*TAKEN, f"{HEAD}.loss_weights.visibility=0.3")),
-    "l1-10-clip-q": Trial("L1 10, clip 0.1, quarter of the detector's rate", (*TAKEN, f"{RATE}=0.00005", f"{MULT}=120")),
-    "l1-10-clip-box": Trial("L1 10, clip 0.1, four times the box loss", (*TAKEN, f"{BOX}=20")),
+    "l1-10-clip": Trial("L1 10 and clip 0.1: the recipe now", CHOSEN),
+    "l1-10-clip-unl": Trial("L1 10, clip 0.1, unlabelled keypoints left out", (*CHOSEN, f"{HEAD}.unlabelled=ignore")),
+    "l1-10-clip-vis": Trial("L1 10, clip 0.1, visibility at 0.3", (*CHOSEN, f"{HEAD}.loss_weights.visibility=0.3")),
+    "l1-10-clip-q": Trial("L1 10, clip 0.1, quarter of the detector's rate", (*CHOSEN, f"{RATE}=0.00005", f"{MULT}=120")),
+    "l1-10-clip-box": Trial("L1 10, clip 0.1, four times the box loss", (*CHOSEN, f"{BOX}=20")),
     "l1-10-clip-box-frozen": Trial(
-        "L1 10, clip 0.1, four times the box loss, the whole backbone as it is", (*TAKEN, f"{BOX}=20", "model.backbone.frozen_stages=4")
+        "L1 10, clip 0.1, four times the box loss, the whole backbone as it is", (*CHOSEN, f"{BOX}=20", "model.backbone.frozen_stages=4")
     ),
-    "l1-10-clip-box-10": Trial("L1 10, clip 0.1, ten times the box loss", (*TAKEN, f"{BOX}=50")),
+    "l1-10-clip-box-10": Trial("L1 10, clip 0.1, ten times the box loss", (*CHOSEN, f"{BOX}=50")),
     "l1-10-clip-detector": Trial(
         "L1 10, clip 0.1, four times the losses of box, objectness and class",
-        (*TAKEN, f"{BOX}=20", f"{HEAD}.loss_weights.objectness=4", f"{HEAD}.loss_weights.classes=4"),
+        (*CHOSEN, f"{BOX}=20", f"{HEAD}.loss_weights.objectness=4", f"{HEAD}.loss_weights.classes=4"),
     ),
-    "l1-10-clip-keep": Trial("L1 10, clip 0.1, the detector kept", TAKEN, keep=True),
-    "l1-10-clip-freeze": Trial("L1 10, clip 0.1, the detector frozen", (*TAKEN, "model.freeze_detector=True")),
+    "l1-10-clip-keep": Trial("L1 10, clip 0.1, the detector kept", CHOSEN, distill=True),
+    "l1-10-clip-freeze": Trial("L1 10, clip 0.1, the detector frozen", (*CHOSEN, "model.freeze_detector=True")),
 }  # fmt: skip
-"""Name of a trial's folder and the trial; the first, the base, is what the others are compared with."""
+"""Trials by the name of their folder; the others are compared with the first, the base."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Options of the benchmark."""
+    """Return the parser of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common.add_json_option(parser)
     train_quality.add_run_options(parser, out="work_dirs/trials", epochs=4)
@@ -107,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(name: str, seed: int, args: argparse.Namespace) -> None:
-    """Train one trial with one seed, in a process of its own, unless it is finished."""
+    """Train a trial with one seed in a separate process, unless it is finished."""
     trial, folder = TRIALS[name], args.out / name
     points = train_quality.read_curve(folder / f"ours-{seed}")
     if points and points[-1]["epoch"] >= args.epochs:
@@ -118,19 +118,19 @@ def run(name: str, seed: int, args: argparse.Namespace) -> None:
         "--epochs", str(args.epochs), "--val-interval", str(args.epochs), "--size", str(args.size),
         "--batch", str(trial.batch),
     ]  # fmt: skip
-    command += ["--amp"] * trial.amp + ["--distill"] * trial.keep
+    command += ["--amp"] * trial.amp + ["--distill"] * trial.distill
     command += ["--cfg-options", *BASE, *trial.options]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def finished(name: str, args: argparse.Namespace) -> dict[int, dict]:
-    """Last points of the finished runs of a trial, by seed."""
+    """Return the last points of the finished runs of a trial, by seed."""
     curves = {seed: train_quality.read_curve(args.out / name / f"ours-{seed}") for seed in args.seeds}
     return {seed: points[-1] for seed, points in curves.items() if points and points[-1]["epoch"] >= args.epochs}
 
 
 def box_ap(name: str, seed: int, args: argparse.Namespace) -> float:
-    """COCO box AP of people, of the detections that a finished run wrote at its end."""
+    """Return the box AP of people of the detections that a finished run wrote."""
     from yolox_pose.evaluation import evaluate_boxes
 
     detections = args.out / name / f"ours-{seed}" / "predictions_bbox.json"
@@ -138,7 +138,7 @@ def box_ap(name: str, seed: int, args: argparse.Namespace) -> float:
 
 
 def cases(args: argparse.Namespace) -> list[dict]:
-    """AP of every trial over the seeds that the recipe was trained with too; ``peer`` is the base."""
+    """Return the AP of every trial over the seeds that the base has too; ``peer`` is the base."""
     first, *_ = TRIALS
     base = finished(first, args)
     lines = []
@@ -165,7 +165,7 @@ def cases(args: argparse.Namespace) -> list[dict]:
                 options=[*BASE, *trial.options],
                 batch=trial.batch,
                 amp=trial.amp,
-                distill=trial.keep,
+                distill=trial.distill,
             )
         )
     return lines
@@ -177,7 +177,7 @@ def _note(ap: list[float], boxes: list[float], points: list[dict]) -> str:
 
 
 def main() -> int:
-    """Run what is missing, then report."""
+    """Run the missing trainings, then report."""
     args = build_parser().parse_args()
     runs = [] if args.report_only else [(name, seed) for name in args.only for seed in args.seeds]
     for name, seed in common.progress(runs, lambda one: f"{TRIALS[one[0]].change}, seed {one[1]}"):
