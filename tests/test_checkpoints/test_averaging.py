@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from yolox_pose.checkpoints.averaging import average_weights, halve, move_toward, read_provenance
+from yolox_pose.checkpoints.averaging import average_weights, halve, interpolate_weights, read_provenance
 from yolox_pose.checkpoints.files import Checkpoint
-from yolox_pose.checkpoints.layouts import OWN
+from yolox_pose.checkpoints.layouts import NATIVE
 from yolox_pose.errors import DataError
 
 
 def checkpoint(name="a.pth", *, meta=None, **weights):
-    return Checkpoint(name, weights, OWN, meta or {})
+    return Checkpoint(name, weights, NATIVE, meta or {})
 
 
 def test_mean_of_floats_and_the_counter_of_the_first():
@@ -31,8 +31,8 @@ def test_the_mean_of_one_is_itself():
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (checkpoint("b.pth", w=torch.zeros(3)), "b.pth is of another model than a.pth"),
-        (checkpoint("b.pth", v=torch.zeros(2)), "b.pth is of another model"),
+        (checkpoint("b.pth", w=torch.zeros(3)), "b.pth holds another model than a.pth"),
+        (checkpoint("b.pth", v=torch.zeros(2)), "b.pth holds another model"),
         (checkpoint("b.pth", w=torch.zeros(2), meta={"classes": ["dog"]}), "differ in 'classes'"),
     ],
 )
@@ -64,9 +64,9 @@ def pose(**preprocessing):
 
 
 def test_weights_move_toward_those_of_a_detector_which_has_no_keypoints():
-    own = Checkpoint("fine.pth", fine_tuned(), OWN, pose(mean=None, centered=True))
+    own = Checkpoint("fine.pth", fine_tuned(), NATIVE, pose(mean=None, centered=True))
     meta = {"classes": ["dog", "person"], "preprocessing": {"mean": None, "centered": False}}
-    moved = move_toward(own, Checkpoint("detector.pth", detector(), OWN, meta), 0.25)
+    moved = interpolate_weights(own, Checkpoint("detector.pth", detector(), NATIVE, meta), 0.25)
     assert torch.equal(moved["backbone.conv.weight"], torch.full((2, 2), 3.0))
     assert torch.equal(
         moved[f"{HEAD}out_cls.0.weight"], torch.full((1, 2, 1, 1), 5.0)
@@ -78,8 +78,8 @@ def test_weights_move_toward_those_of_a_detector_which_has_no_keypoints():
 
 def test_all_the_way_is_the_detector():
     meta = {"classes": ["dog", "person"]}
-    own = Checkpoint("fine.pth", fine_tuned(), OWN, pose())
-    moved = move_toward(own, Checkpoint("detector.pth", detector(), OWN, meta), 1)
+    own = Checkpoint("fine.pth", fine_tuned(), NATIVE, pose())
+    moved = interpolate_weights(own, Checkpoint("detector.pth", detector(), NATIVE, meta), 1)
     assert not moved["backbone.conv.weight"].any() and (moved[f"{HEAD}out_cls.0.weight"] == 8).all()
 
 
@@ -90,14 +90,14 @@ def test_all_the_way_is_the_detector():
         (
             {},
             {"preprocessing": {"mean": [1, 2, 3]}},
-            "detector.pth and fine.pth want their images normalised differently",
+            "detector.pth and fine.pth expect images that are normalized differently",
         ),
     ],
 )
 def test_there_is_no_way_to_another_network(weights, meta, message):
-    own = Checkpoint("fine.pth", fine_tuned(), OWN, pose(mean=None))
+    own = Checkpoint("fine.pth", fine_tuned(), NATIVE, pose(mean=None))
     with pytest.raises(DataError, match=message):
-        move_toward(own, Checkpoint("detector.pth", detector(**weights), OWN, meta), 0.5)
+        interpolate_weights(own, Checkpoint("detector.pth", detector(**weights), NATIVE, meta), 0.5)
 
 
 def test_matrices_become_float16_and_vectors_stay():

@@ -25,7 +25,7 @@ MEGVII = {
     "head.cls_preds.0.weight": torch.zeros(80, 16, 1, 1),
 }
 MMDET = {STEM: torch.ones(16, 12, 3, 3), "bbox_head.multi_level_conv_cls.0.weight": torch.zeros(80, 16, 1, 1)}
-OWN = {STEM: torch.ones(16, 12, 3, 3), "head.head_module.out_cls.0.weight": torch.zeros(2, 16, 1, 1)}
+NATIVE = {STEM: torch.ones(16, 12, 3, 3), "head.head_module.out_cls.0.weight": torch.zeros(2, 16, 1, 1)}
 
 
 def save(path, content):
@@ -59,7 +59,7 @@ def test_bare_weights_and_those_of_several_gpus(tmp_path):
         ({"model": MEGVII}, "megvii", False, 0.01),
         ({"state_dict": MMDET}, "mmdet", False, 0.01),
         ({"state_dict": {"neck.top_down_layers.1.x": torch.ones(1), STEM: torch.ones(1)}}, "mmyolo", False, 0.001),
-        ({"state_dict": {**OWN, "head.loss_oks.sigmas": torch.ones(17)}}, "mmpose", True, 0.01),
+        ({"state_dict": {**NATIVE, "head.loss_oks.sigmas": torch.ones(17)}}, "mmpose", True, 0.01),
     ],
 )
 def test_what_the_layout_implies(tmp_path, content, layout, centered, score_thr):
@@ -78,7 +78,7 @@ def test_what_the_file_says_itself_wins(tmp_path):
         "CLASSES": ("a", "b"), "preprocessing": {"centered": True}}}})).dataset_meta  # fmt: skip
     assert found["score_thr"] == 0.005 and found["classes"] == ["a", "b"]
     assert found["preprocessing"]["centered"] is True and found["preprocessing"]["channel_order"] == "bgr"
-    own = read_checkpoint(save(tmp_path / "own.pth", {"state_dict": OWN}))
+    own = read_checkpoint(save(tmp_path / "own.pth", {"state_dict": NATIVE}))
     assert own.dataset_meta == {}
 
 
@@ -90,7 +90,7 @@ def test_legacy_weights(tmp_path):
 @pytest.mark.parametrize("name", ["w.pth", pytest.param("w.safetensors", marks=needs_safetensors)])
 def test_both_formats_give_back_what_was_written(tmp_path, name):
     meta = {"classes": ["a", "b"], "keypoint_id2name": {0: "nose", 1: "eye"}, "preprocessing": {"centered": False}}
-    weights = {**OWN, "backbone.half": torch.rand(3, 4, dtype=torch.float16).t(), "backbone.count": torch.tensor(3)}
+    weights = {**NATIVE, "backbone.half": torch.rand(3, 4, dtype=torch.float16).t(), "backbone.count": torch.tensor(3)}
     write_checkpoint(tmp_path / name, weights, {"dataset_meta": meta})
     found = read_checkpoint(tmp_path / name)
     assert found.dataset_meta == meta and found.weights.keys() == weights.keys()
@@ -101,9 +101,9 @@ def test_both_formats_give_back_what_was_written(tmp_path, name):
 @needs_safetensors
 def test_broken_safetensors(tmp_path):
     path = tmp_path / "w.safetensors"
-    write_checkpoint(path, OWN, {})
+    write_checkpoint(path, NATIVE, {})
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"w\.safetensors: not loaded, it is no whole safetensors file"):
+    with pytest.raises(DataError, match=r"w\.safetensors: not loaded, it is not a complete safetensors file"):
         read_checkpoint(path)
 
 
@@ -111,7 +111,7 @@ def test_without_the_safetensors_package(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
     monkeypatch.setitem(__import__("sys").modules, "safetensors.torch", None)
     with pytest.raises(UsageError, match=r"pip install 'yolox-pose\[safetensors\]'"):
-        write_checkpoint(tmp_path / "w.safetensors", OWN, {})
+        write_checkpoint(tmp_path / "w.safetensors", NATIVE, {})
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_without_the_safetensors_package(tmp_path, monkeypatch):
         ({"state_dict": {"a": 1}}, "holds no weights"),
         ({"state_dict": {}}, "holds no weights"),
         ([1, 2], "holds no weights"),
-        ({"state_dict": {"fc.weight": torch.ones(1)}}, "no YOLOX layout that is known, such as 'fc.weight'"),
+        ({"state_dict": {"fc.weight": torch.ones(1)}}, "such as 'fc.weight', match no known YOLOX layout"),
         ({"model": {"head.kpts_preds.0.weight": torch.ones(1)}}, "edgeai-yolox"),
-        ({"state_dict": OWN, "meta": datetime.date(2026, 1, 1)}, "it asks for 'datetime.date'"),
+        ({"state_dict": NATIVE, "meta": datetime.date(2026, 1, 1)}, "it asks for 'datetime.date'"),
     ],
 )
 def test_what_is_refused(tmp_path, content, message):
@@ -133,7 +133,7 @@ def test_what_is_refused(tmp_path, content, message):
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(UsageError, match="cannot be written"):
-        write_checkpoint(tmp_path / "none" / "w.pth", OWN, {})
+        write_checkpoint(tmp_path / "none" / "w.pth", NATIVE, {})
 
 
 def test_plain_values():

@@ -6,8 +6,8 @@ import torch
 from yolox_pose.checkpoints.matching import (  # noqa: E402
     check_complete,
     check_start,
-    fit_table,
     match_classes,
+    match_table,
     match_weights,
     part_of,
 )
@@ -74,8 +74,8 @@ def test_rows_of_the_class_output():
 def test_the_table_counts_every_tensor_once():
     detector, model = weights(80), weights(1, 17)
     detector[f"{HEAD}extra.weight"] = torch.zeros(1)
-    assert fit_table(match_weights(detector, model), model).splitlines() == [
-        "             taken     new dropped",
+    assert match_table(match_weights(detector, model), model).splitlines() == [
+        "           matched     new dropped",
         "backbone         1       0       0",
         "neck             1       0       0",
         "boxes            1       0       0",

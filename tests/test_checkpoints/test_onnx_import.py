@@ -8,7 +8,8 @@ import torch
 
 from tests.test_checkpoints.checkpoint_models import DETECTOR, build, pixels, shapes
 from yolox_pose.checkpoints.calibration import calibrate_norms  # noqa: E402
-from yolox_pose.checkpoints.conversion import convert, import_onnx  # noqa: E402
+from yolox_pose.checkpoints.conversion import convert  # noqa: E402
+from yolox_pose.checkpoints.onnx_detector import import_onnx  # noqa: E402
 from yolox_pose.checkpoints.onnx_import import (  # noqa: E402
     IMAGE,
     FoldedConv,
@@ -190,7 +191,10 @@ def test_a_graph_of_another_network(tmp_path):
     weight = numpy_helper.from_array(np.zeros((8, 3, 3, 3), np.float32), "w")
     bias = numpy_helper.from_array(np.zeros(8, np.float32), "b")
     sides = [1, 3, 32, 32]
-    for inputs, message in ((["x", "w", "b"], "not the graph of a YOLOX detector"), (["x", "w"], "have to be folded")):
+    for inputs, message in (
+        (["x", "w", "b"], "not the graph of a YOLOX detector"),
+        (["x", "w"], "fold the batch norms"),
+    ):
         graph = helper.make_graph(
             [helper.make_node("Conv", inputs, ["y"])], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, sides)],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], [weight, bias],

@@ -14,7 +14,7 @@ import torch
 
 from tests.crowds import data_options, make_crowd
 from tests.test_checkpoints.checkpoint_models import DETECTOR, POSE, build
-from yolox_pose.checkpoints import LAYOUTS, from_own, read_checkpoint  # noqa: E402
+from yolox_pose.checkpoints import LAYOUTS, export_name, read_checkpoint  # noqa: E402
 from yolox_pose.cli import run  # noqa: E402
 from yolox_pose.cli.convert import TARGETS, build_parser, main  # noqa: E402
 from yolox_pose.weights import BUNDLED  # noqa: E402
@@ -40,7 +40,7 @@ def detector():
 @pytest.fixture
 def folder(tmp_path, monkeypatch, detector):
     """Folder with ``yolox_nano.pth`` as Megvii has it; the working directory."""
-    weights = {from_own(key, LAYOUTS["megvii"]): value for key, value in detector.items()}
+    weights = {export_name(key, LAYOUTS["megvii"]): value for key, value in detector.items()}
     torch.save({"start_epoch": 300, "model": weights, "optimizer": {}}, tmp_path / "yolox_nano.pth")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -125,10 +125,10 @@ def test_a_small_file_of_a_mean_with_where_it_comes_from(folder, capsys):
 
 def test_between_a_fine_tuned_model_and_its_detector_norms_are_measured(folder, capsys):
     make_crowd(folder / "crowd", train=3, val=1)
-    arguments = ["bundled", "between.pth", "--toward", "yolox_nano.pth", "--share", "0.25", "--config", POSE_416]
+    arguments = ["bundled", "between.pth", "--interpolate", "yolox_nano.pth", "--weight", "0.25", "--config", POSE_416]
     assert run(main, [*arguments, "--calibrate", "crowd/train"]) == 0
     out = capsys.readouterr().out
-    assert "moved by 0.25 of the way to yolox_nano.pth" in out and "batch norms measured on 3 images" in out
+    assert "interpolated with yolox_nano.pth, weight 0.25" in out and "batch norms measured on 3 images" in out
     assert "mean of" not in out
     own, other = read_checkpoint(BUNDLED.path).weights, read_checkpoint("yolox_nano.pth").weights
     between = read_checkpoint("between.pth")
@@ -150,17 +150,25 @@ def test_between_a_fine_tuned_model_and_its_detector_norms_are_measured(folder, 
     [
         (["yolox_nano.pth", "x.pth", "--note", "AP"], 2, "--note: 'AP' is not of the form KEY=TEXT"),
         (["yolox_nano.pth", "x.pth", "--average", "none.pth"], 2, "checkpoint 'none.pth' does not exist"),
-        (["yolox_nano.pth", "x.pth", "--average", "half.pth"], 1, "half.pth is of another model than yolox_nano.pth"),
+        (["yolox_nano.pth", "x.pth", "--average", "half.pth"], 1, "half.pth holds another model than yolox_nano.pth"),
         (["none.pth", "x.pth"], 2, "checkpoint 'none.pth' does not exist"),
-        (["yolox_nano.pth", "x.pth", "--toward", "none.pth"], 2, "checkpoint 'none.pth' does not exist"),
-        (["yolox_nano.pth", "x.pth", "--toward", "yolox_nano.pth", "--share", "0"], 2, "--share must be above 0"),
-        (["yolox_nano.pth", "x.pth", "--share", "0.3"], 2, "add --toward W"),
-        (["bundled", "x.pth", "--toward", "half.pth"], 1, "half.pth does not fit the model"),
-        (["bundled", "x.pth", "--toward", "yolox_nano.pth", "--calibrate", "."], 2, "--calibrate needs --config"),
-        (["bundled", "x.pth", "--toward", "yolox_nano.pth", "--calibrate", ".", "--config", POSE_416], 2, "no image"),
+        (["yolox_nano.pth", "x.pth", "--interpolate", "none.pth"], 2, "checkpoint 'none.pth' does not exist"),
+        (
+            ["yolox_nano.pth", "x.pth", "--interpolate", "yolox_nano.pth", "--weight", "0"],
+            2,
+            "--weight must be above 0",
+        ),
+        (["yolox_nano.pth", "x.pth", "--weight", "0.3"], 2, "add --interpolate W"),
+        (["bundled", "x.pth", "--interpolate", "half.pth"], 1, "half.pth does not fit the model"),
+        (["bundled", "x.pth", "--interpolate", "yolox_nano.pth", "--calibrate", "."], 2, "--calibrate needs --config"),
+        (
+            ["bundled", "x.pth", "--interpolate", "yolox_nano.pth", "--calibrate", ".", "--config", POSE_416],
+            2,
+            "no image",
+        ),
         (["yolox_nano.pth", "yolox_nano.pth", "--overwrite"], 2, "is the source and is not written to"),
         (["yolox_nano.pth", "there.pth"], 2, "there.pth exists already; choose another name or add --overwrite"),
-        (["yolox_nano.pth", "x.npz"], 2, "ends in .pth, .pt or .safetensors"),
+        (["yolox_nano.pth", "x.npz"], 2, "must end in .pth, .pt or .safetensors"),
         (["yolox_nano.pth", "none/x.pth"], 2, "folder none does not exist"),
         (["yolox_nano.pth", "x.pth", "--calibrate", "."], 2, "--calibrate measures the batch norms of an ONNX file"),
         (["yolox_nano.pth", "x.pth", "--config", "yolox_s_8xb8-300e_coco"], 1, "it is of size nano, the model s"),
@@ -194,7 +202,7 @@ def test_overwrite(folder):
 
 def test_help_names_every_option():
     text = build_parser().format_help()
-    for option in ("--config", "--to", "--legacy", "--calibrate", "--toward", "--share", "--overwrite", *TARGETS):
+    for option in ("--config", "--to", "--legacy", "--calibrate", "--interpolate", "--weight", "--overwrite", *TARGETS):
         assert option in text
 
 

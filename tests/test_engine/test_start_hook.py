@@ -7,7 +7,7 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader  # noqa: E402
 
 from tests.test_checkpoints.checkpoint_models import DETECTOR, POSE, build
-from yolox_pose.checkpoints import LAYOUTS, from_own, write_checkpoint  # noqa: E402
+from yolox_pose.checkpoints import LAYOUTS, export_name, write_checkpoint  # noqa: E402
 from yolox_pose.checkpoints.preprocessing import LEGACY  # noqa: E402
 from yolox_pose.engine.hooks import StartWeightsHook  # noqa: E402
 from yolox_pose.errors import DataError  # noqa: E402
@@ -17,7 +17,7 @@ from yolox_pose.errors import DataError  # noqa: E402
 def megvii():
     """Weights of a detector of two classes, named as Megvii's."""
     weights = build(DETECTOR.format("nano"), num_classes=2).state_dict()
-    return {from_own(key, LAYOUTS["megvii"]): value for key, value in weights.items()}
+    return {export_name(key, LAYOUTS["megvii"]): value for key, value in weights.items()}
 
 
 def runner(size="nano", resume=False, classes=("person",)):

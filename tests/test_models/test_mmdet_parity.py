@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
 
 from tests.test_models.models_common import SIZES, build_model, make_batch
-from yolox_pose.checkpoints import LAYOUTS, to_own  # noqa: E402
+from yolox_pose.checkpoints import LAYOUTS, import_name  # noqa: E402
 from yolox_pose.config import load_config  # noqa: E402
 from yolox_pose.models.targets import collect_targets  # noqa: E402
 from yolox_pose.ops import decode_boxes  # noqa: E402
@@ -43,7 +43,7 @@ def test_names_and_shapes_are_those_of_mmdet(size):
     with torch.device("meta"):
         theirs = shapes(peer_model(size))
         ours = shapes(MODELS.build(load_config(f"yolox_{size}_8xb8-300e_coco").model))
-    assert ours == {to_own(key, LAYOUTS["mmdet"]): shape for key, shape in theirs.items()}
+    assert ours == {import_name(key, LAYOUTS["mmdet"]): shape for key, shape in theirs.items()}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def models():
         layer.bias.data += 2  # hundreds of detections, with scores far apart
         layer.weight.data *= 30
     peer = peer_model("tiny").eval().to(memory_format=torch.channels_last)
-    peer.load_state_dict({key: model.state_dict()[to_own(key, LAYOUTS["mmdet"])] for key in peer.state_dict()})
+    peer.load_state_dict({key: model.state_dict()[import_name(key, LAYOUTS["mmdet"])] for key in peer.state_dict()})
     return model, peer
 
 

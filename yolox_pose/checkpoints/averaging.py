@@ -1,6 +1,4 @@
-"""One small file out of several: the mean of a training's checkpoints, weights between those of a fine-tuned model and those of
-the detector that it comes from, in half precision, with where they come from.
-"""
+"""Combine weights: the mean of checkpoints, interpolation between two models, half precision, and their provenance."""
 
 from __future__ import annotations
 
@@ -19,75 +17,90 @@ from yolox_pose.checkpoints.preprocessing import plain
 from yolox_pose.errors import DataError
 
 HISTORY = ("epoch", "iter", "seed", "experiment_name", "time", "mmengine_version")
-"""What is kept of the ``meta`` that MMEngine writes. Not the config: it holds paths of the machine."""
+"""Entries of MMEngine's ``meta`` that are kept. The config is dropped: it contains paths of the machine."""
 ONNX_SUFFIX = ".onnx"
 NORMALIZATION = ("channel_order", "mean", "std")
-"""What models have to have in common of their preprocessing for weights between theirs to mean anything."""
+"""Entries of the preprocessing that must agree before weights are interpolated."""
 
 
 def average_weights(checkpoints: Sequence[Checkpoint]) -> dict[str, Tensor]:
-    """Mean of each tensor over checkpoints of one model, summed in float64; counters are those of the first.
+    """Compute the mean of each tensor over checkpoints of one model, in float64; counters are those of the first.
 
     Raises:
-        DataError: If they are not of one model: other names, shapes, classes or preprocessing.
+        DataError: If the checkpoints differ in names, shapes, classes or preprocessing.
     """
     first = checkpoints[0]
     shapes = {key: value.shape for key, value in first.weights.items()}
     for other in checkpoints[1:]:
         if {key: value.shape for key, value in other.weights.items()} != shapes:
-            raise DataError(f"{other.name} is of another model than {first.name}, there is no mean of them")
+            raise DataError(
+                f"{other.name} holds another model than {first.name}; only weights of one model can be averaged"
+            )
         for key in ("classes", "preprocessing"):
             if other.dataset_meta.get(key) != first.dataset_meta.get(key):
-                raise DataError(f"{other.name} and {first.name} differ in '{key}', there is no mean of them")
+                raise DataError(f"{other.name} and {first.name} differ in '{key}' and cannot be averaged")
     return {
-        key: torch.stack([one.weights[key].double() for one in checkpoints]).mean(0).to(value.dtype)
+        key: torch.stack([checkpoint.weights[key].double() for checkpoint in checkpoints]).mean(0).to(value.dtype)
         if value.is_floating_point()
         else value
         for key, value in first.weights.items()
     }
 
 
-def move_toward(checkpoint: Checkpoint, detector: Checkpoint, share: float) -> dict[str, Tensor]:
-    """Weights on the straight line from a model to the detector that it was fine-tuned from.
+def interpolate_weights(checkpoint: Checkpoint, detector: Checkpoint, weight: float) -> dict[str, Tensor]:
+    """Interpolate linearly between a fine-tuned model and the detector that it was fine-tuned from.
 
-    A model that was fine-tuned on few images is good at such images and has got worse at others; in between there are models
-    that are nearly as good at the ones and better at the others (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR
-    2022). What the detector does not have, the keypoint branch above all, stays the model's. Statistics of batch norms are
-    mixed like weights, which is not what the mixed network would measure: :func:`yolox_pose.checkpoints.calibration.measure_norms`.
+    A model that is fine-tuned on few images improves on similar images and loses accuracy on others. Interpolated weights
+    are nearly as good on the former and better on the latter (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR
+    2022). Tensors that the detector lacks, such as the keypoint branch, stay the model's. Batch-norm statistics are
+    interpolated like weights; :func:`yolox_pose.checkpoints.calibration.measure_norms` computes the exact ones.
 
     Args:
-        checkpoint: Of the fine-tuned model.
-        detector: Of the detector; rows of its class output are found by name.
-        share: 0 is the model, 1 the detector with the model's keypoint branch.
+        checkpoint: Checkpoint of the fine-tuned model.
+        detector: Checkpoint of the detector; rows of its class output are matched by class name.
+        weight: Weight of the detector from 0 to 1: 0 gives the model, 1 the detector with the model's keypoint branch.
 
     Raises:
-        DataError: If the detector does not fit the model, or takes images that are normalised otherwise.
+        DataError: If the detector does not fit the model, or expects images that are normalized differently.
     """
-    names = detector.dataset_meta.get("classes"), checkpoint.dataset_meta.get("classes")
-    own = {key: value.float() if value.is_floating_point() else value for key, value in checkpoint.weights.items()}
-    fit = match_weights(detector.weights, own, source_classes=names[0], target_classes=names[1])
-    check_start(fit, own, detector.weights, detector.name)
-    wants, has = (one.dataset_meta.get("preprocessing") or {} for one in (detector, checkpoint))
-    if any(wants[key] != has[key] for key in NORMALIZATION if key in wants and key in has):
-        raise DataError(f"{detector.name} and {checkpoint.name} want their images normalised differently")
+    model_state = {
+        key: value.float() if value.is_floating_point() else value for key, value in checkpoint.weights.items()
+    }
+
+    # Match the detector's tensors to the model's
+    match = match_weights(
+        detector.weights,
+        model_state,
+        source_classes=detector.dataset_meta.get("classes"),
+        target_classes=checkpoint.dataset_meta.get("classes"),
+    )
+    check_start(match, model_state, detector.weights, detector.name)
+
+    # Compare the preprocessing where both files state it
+    first, second = (file.dataset_meta.get("preprocessing") or {} for file in (detector, checkpoint))
+    if any(first[key] != second[key] for key in NORMALIZATION if key in first and key in second):
+        raise DataError(f"{detector.name} and {checkpoint.name} expect images that are normalized differently")
+
     return {
-        key: value.lerp(fit.weights[key].float(), share) if key in fit.weights and value.is_floating_point() else value
-        for key, value in own.items()
+        key: value.lerp(match.weights[key].float(), weight)
+        if key in match.weights and value.is_floating_point()
+        else value
+        for key, value in model_state.items()
     }
 
 
 def halve(weights: Mapping[str, Tensor], name: str = "weights") -> dict[str, Tensor]:
-    """Weights in float16, which take up half the space; a float32 model loads them exactly as they are here.
+    """Convert weights to float16, which takes half the space; a float32 model loads them as they are.
 
-    Tensors of one dimension (norms with their statistics, biases) stay float32: they are few, and variances near 0 or
-    large ones would leave float16's range.
+    Tensors with one dimension (biases, batch norms with their statistics) stay float32: they are few, and small or large
+    variances do not fit into float16.
 
     Args:
         weights: Tensors by name.
-        name: Where they come from, for messages.
+        name: Name of the file, for messages.
 
     Raises:
-        DataError: If a weight is beyond float16's range.
+        DataError: If a weight exceeds the range of float16.
     """
     result = {}
     for key, value in weights.items():
@@ -101,14 +114,14 @@ def halve(weights: Mapping[str, Tensor], name: str = "weights") -> dict[str, Ten
 
 
 def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Name and SHA-256 of a file of weights, and what it says of the training that it comes from."""
+    """Return name and SHA-256 digest of a file of weights, and the entries about its training."""
     file = Path(path)
-    history: dict[str, Any] = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    provenance: dict[str, Any] = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     if file.suffix == ONNX_SUFFIX:
-        return history
+        return provenance
     content = read_content(os.fspath(path))
     meta = content.get("meta") if isinstance(content, Mapping) else None
     if isinstance(meta, Mapping):
-        history |= {key: plain(meta[key]) for key in HISTORY if key in meta}
-        history |= {key: plain(meta[key]) for key in ("notes", "origin") if meta.get(key)}
-    return history
+        provenance |= {key: plain(meta[key]) for key in HISTORY if key in meta}
+        provenance |= {key: plain(meta[key]) for key in ("notes", "origin") if meta.get(key)}
+    return provenance

@@ -1,26 +1,39 @@
-"""Batch-norm statistics measured on images: of weights whose own were folded away, or do not go with them."""
+"""Measure batch-norm statistics on images, for weights that have none or whose statistics do not belong to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from yolox_pose.errors import DataError
+from yolox_pose.geometry.letterbox import Preprocessing, fit_image
+from yolox_pose.io.sources import Source
+from yolox_pose.utils.progress import track
+
+logger = logging.getLogger(__name__)
+
+Measurement = Callable[[nn.Module, Iterable[Tensor]], int]
+"""Measures the batch norms of a network on (B, 3, H, W) inputs and returns the number of images."""
+
 
 @torch.no_grad()
 def calibrate_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
-    """Measure mean and variance of what enters each batch norm, and set weight and bias so that nothing else changes.
+    """Measure mean and variance of the inputs of each batch norm, and set its weight and bias so that outputs stay.
 
-    In evaluation the norm computes ``(x - mean) / sqrt(var + eps) * weight + bias``, a scale and a shift of each channel.
-    These two stay, so outputs do; in training, batches that look like the images are normalised to the same values, so
-    training can go on from there.
+    In evaluation a batch norm computes ``(x - mean) / sqrt(var + eps) * weight + bias``, a scale and a shift of each channel.
+    Both stay the same. In training, batches of similar images are then normalized to the same values, so that training can
+    continue from these weights.
 
     Args:
-        model: In evaluation mode; its norms are changed.
-        batches: (B, 3, H, W) inputs of the network.
+        model: Model in evaluation mode; its batch norms are changed.
+        batches: Inputs of the network, each of shape (B, 3, H, W).
 
     Returns:
         Number of images.
@@ -33,9 +46,10 @@ def calibrate_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
 
     def collect(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].double()
-        total = torch.full_like(x[0, :, 0, 0], x.numel() / x.shape[1])
-        sums[norm] += torch.stack([total, x.sum((0, 2, 3)), x.square().sum((0, 2, 3))]).cpu()
+        count = torch.full_like(x[0, :, 0, 0], x.numel() / x.shape[1])
+        sums[norm] += torch.stack([count, x.sum((0, 2, 3)), x.square().sum((0, 2, 3))]).cpu()  # type: ignore[index]
 
+    # Sum values and squares over all images
     hooks = [norm.register_forward_pre_hook(collect) for norm in norms]
     images = 0
     try:
@@ -47,6 +61,8 @@ def calibrate_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
             hook.remove()
     if not images:
         raise ValueError("no images to measure on")
+
+    # Set the statistics of each norm that was reached
     for norm in norms:
         count, total, squares = sums[norm]
         if count.all():
@@ -54,15 +70,27 @@ def calibrate_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
     return images
 
 
-def measure_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
-    """Measure mean and variance of what enters each batch norm, as training on such batches would have them.
+def _set_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+    """Replace the statistics of a norm and keep its scale and shift of each channel."""
+    if norm.running_mean is None or norm.running_var is None:
+        return
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    shift = norm.bias.double() - norm.running_mean.double() * scale
+    norm.running_mean.copy_(mean.to(scale.device))
+    norm.running_var.copy_(variance.to(scale.device))
+    norm.weight.copy_(scale * (norm.running_var.double() + norm.eps).sqrt())
+    norm.bias.copy_(shift + norm.running_mean.double() * scale)
 
-    For weights that are a mean of others, whose statistics are not the mean of theirs (Izmailov et al., Averaging Weights
-    Leads to Wider Optima, UAI 2018, section 3.2). Each batch counts alike.
+
+def measure_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
+    """Measure mean and variance of the inputs of each batch norm, as training on these batches does.
+
+    Averaged or interpolated weights need this: their statistics are not the average of the models' statistics (Izmailov et
+    al., Averaging Weights Leads to Wider Optima, UAI 2018, section 3.2). Each batch has the same weight.
 
     Args:
-        model: Its norms are changed, and all of it is in evaluation mode afterwards.
-        batches: (B, 3, H, W) inputs of the network.
+        model: Model whose norms are changed. All its layers are in evaluation mode afterwards.
+        batches: Inputs of the network, each of shape (B, 3, H, W).
 
     Returns:
         Number of images.
@@ -85,7 +113,7 @@ def measure_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
 
 
 class _Unfrozen(nn.Module):
-    """A model in evaluation mode that goes into training as a whole, also layers that would stay as they are."""
+    """Model in evaluation mode whose layers all switch to training mode, frozen ones included."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -93,22 +121,62 @@ class _Unfrozen(nn.Module):
         self.eval()
 
     def forward(self, inputs: Tensor) -> Any:
-        """The model's output."""
+        """Return the model's output."""
         return self.model(inputs)
 
     def train(self, mode: bool = True) -> _Unfrozen:
-        """Switch all layers, past their own ``train``."""
+        """Switch the mode of all layers without calling their own ``train``."""
         for module in self.modules():
             module.training = mode
         return self
 
 
-def _set_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
-    """Exchange the statistics of a norm, keeping its scale and shift of each channel."""
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    shift = norm.bias.double() - norm.running_mean.double() * scale
-    mean, variance = mean.to(scale.device), variance.to(scale.device)
-    norm.running_mean.copy_(mean)
-    norm.running_var.copy_(variance)
-    norm.weight.copy_(scale * (norm.running_var.double() + norm.eps).sqrt())
-    norm.bias.copy_(shift + norm.running_mean.double() * scale)
+def calibrate_on_images(
+    measure: Measurement, model: Any, sources: Sequence[Source], preprocessing: Preprocessing, batch_size: int = 1
+) -> int:
+    """Measure the batch norms of an estimator on image files. Unreadable images are skipped with a warning.
+
+    Args:
+        measure: :func:`calibrate_norms` or :func:`measure_norms`.
+        model: A :class:`yolox_pose.models.YOLOXPoseEstimator`.
+        sources: Images.
+        preprocessing: Size and padding of the input.
+        batch_size: Images in a batch.
+
+    Returns:
+        Number of images.
+
+    Raises:
+        DataError: If no image can be read.
+    """
+    canvases = _canvases(sources, preprocessing)
+    batches = iter(lambda: list(islice(canvases, batch_size)), [])
+    inputs = (model.data_preprocessor({"inputs": batch})["inputs"] for batch in batches)
+    try:
+        return measure(_Network(model), inputs)
+    except ValueError:
+        raise DataError(f"none of the {len(sources)} images to calibrate on could be read") from None
+
+
+def _canvases(sources: Sequence[Source], preprocessing: Preprocessing) -> Iterator[Tensor]:
+    """Yield the letterboxed images, (3, H, W) uint8."""
+    for source in track(sources, "calibrate"):
+        try:
+            image = source.read()
+        except DataError as error:
+            logger.warning("skipped: %s", error)
+            continue
+        canvas = fit_image(image, preprocessing).canvas
+        yield torch.from_numpy(np.ascontiguousarray(canvas.transpose(2, 0, 1)))
+
+
+class _Network(nn.Module):
+    """Backbone, neck and head of an estimator, from inputs to raw outputs."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Any:
+        """Return the raw outputs of (B, 3, H, W) inputs."""
+        return self.model.head(self.model.extract_feat(inputs))

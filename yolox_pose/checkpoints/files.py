@@ -1,4 +1,4 @@
-"""Reading weights of any layout, and writing them: ``.pth`` and ``.safetensors``."""
+"""Read weights of any known layout and write them, as ``.pth`` or ``.safetensors``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from yolox_pose.checkpoints.layouts import Layout, find_layout, to_own
+from yolox_pose.checkpoints.layouts import Layout, find_layout, import_name
 from yolox_pose.checkpoints.preprocessing import describe_preprocessing
 from yolox_pose.compat.torch_load import load
 from yolox_pose.errors import DataError, UsageError
@@ -21,10 +21,10 @@ from yolox_pose.weights.table import LEGACY_PREPROCESSING, find_by_file
 
 SAFETENSORS = ".safetensors"
 METADATA_KEY = "yolox_pose.meta"
-"""Entry of a safetensors file's metadata, which is text alone, that holds our ``meta`` as JSON."""
+"""Entry of a safetensors file's metadata, which holds text only, for ``meta`` as JSON."""
 WEIGHT_KEYS = ("state_dict", "model")
-"""Where files keep the weights: OpenMMLab's, Megvii's. Both hold the averaged (EMA) weights there if there are two sets:
-MMEngine's hook exchanges them before it saves (``ema_state_dict`` then is the raw set), Megvii's trainer saves the average."""
+"""Keys of the weights in OpenMMLab's and Megvii's files. Both hold the EMA weights there if a run has them: MMEngine's hook
+swaps the two sets before it saves (``ema_state_dict`` is then the raw set), Megvii's trainer saves the EMA weights."""
 
 
 TRACKER_PREFIX = "detector."
@@ -32,14 +32,14 @@ TRACKER_PREFIX = "detector."
 
 
 class Checkpoint(NamedTuple):
-    """Weights under our names.
+    """Weights under the names of this package.
 
     Attributes:
-        name: The file, for messages.
-        weights: The tensors.
-        layout: How they were named in the file.
-        dataset_meta: Classes, skeleton, preprocessing (:mod:`yolox_pose.checkpoints.preprocessing`).
-        constants: Keys of the file that are no weights of the network and were left out.
+        name: Path of the file, for messages.
+        weights: Tensors by name.
+        layout: Layout of the file.
+        dataset_meta: Classes, skeleton and preprocessing (:mod:`yolox_pose.checkpoints.preprocessing`).
+        constants: Keys of the file that are not weights of the network and were left out.
         config: Text of the config that the training wrote into the file; empty if there is none.
     """
 
@@ -52,36 +52,36 @@ class Checkpoint(NamedTuple):
 
 
 def read_checkpoint(path: str | os.PathLike[str], *, legacy: bool = False) -> Checkpoint:
-    """Read a file of any known layout, as data: nothing in it runs.
+    """Read a file of any known layout. It is loaded as data: no code in it runs.
 
     Args:
-        path: A ``.safetensors`` file, or one that PyTorch reads.
+        path: A ``.safetensors`` file, or a file that PyTorch reads.
         legacy: Whether these are Megvii's weights before version 0.1.1.
 
     Raises:
         UsageError: If the safetensors package is missing.
-        DataError: If the file holds no weights, or those of something else.
+        DataError: If the file holds no weights, or weights of an unknown layout.
     """
     name = os.fspath(path)
     return parse_checkpoint(read_content(name), name, legacy=legacy)
 
 
 def read_content(name: str) -> Any:
-    """Content of a file of weights; a safetensors file becomes ``{'meta', 'state_dict'}``."""
+    """Return the content of a file of weights; a safetensors file becomes ``{'meta', 'state_dict'}``."""
     return _read_safetensors(name) if name.endswith(SAFETENSORS) else load(name)
 
 
 def parse_checkpoint(content: Any, name: str, *, legacy: bool = False, backbone_only: bool = False) -> Checkpoint:
-    """Find weights, layout and origin in the content of a file.
+    """Find weights, layout and metadata in the content of a file.
 
     Args:
         content: Content of the file.
-        name: Its path. Megvii's weights before version 0.1.1 are known by the name that ``yolox-pose weights`` gives them.
+        name: Path of the file. Megvii's weights before version 0.1.1 are recognized by their published file name.
         legacy: Whether these are Megvii's weights before version 0.1.1.
-        backbone_only: Whether only the backbone is used, so that weights of RTMO will do.
+        backbone_only: Whether only the backbone is used, so that weights of RTMO are accepted.
 
     Raises:
-        DataError: If the file holds no weights, or those of something else.
+        DataError: If the file holds no weights, or weights of an unknown layout.
     """
     tensors = _find_weights(content)
     if not tensors:
@@ -94,9 +94,9 @@ def parse_checkpoint(content: Any, name: str, *, legacy: bool = False, backbone_
         layout = find_layout(tensors, backbone_only=backbone_only)
     except DataError as error:
         raise DataError(f"checkpoint {name}: {error}") from None
-    names = {key: to_own(key, layout) for key in tensors}
-    weights = {own: tensors[key] for key, own in names.items() if own is not None}
-    constants = (*(key for key, own in names.items() if own is None), *others)
+    names = {key: import_name(key, layout) for key in tensors}
+    weights = {renamed: tensors[key] for key, renamed in names.items() if renamed is not None}
+    constants = (*(key for key, renamed in names.items() if renamed is None), *others)
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
     config = meta.get("cfg")
@@ -115,21 +115,21 @@ def _detector_of_tracker(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor],
 def _find_weights(content: Any) -> dict[str, Tensor] | None:
     if not isinstance(content, Mapping):
         return None
-    weights = next((content[key] for key in WEIGHT_KEYS if isinstance(content.get(key), Mapping)), content)
-    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
+    tensors = next((content[key] for key in WEIGHT_KEYS if isinstance(content.get(key), Mapping)), content)
+    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in tensors.items()):
         return None
-    return dict(weights)
+    return dict(tensors)
 
 
 def write_checkpoint(
     path: str | os.PathLike[str], weights: Mapping[str, Tensor], meta: Mapping[str, Any], key: str = "state_dict"
 ) -> None:
-    """Write weights and plain ``meta``, whole or not at all.
+    """Write weights and metadata atomically.
 
     Args:
-        path: The ending ``.safetensors`` chooses that format.
-        weights: The tensors, under whatever names.
-        meta: Dicts, lists, strings and numbers.
+        path: Path of the file; ``.safetensors`` chooses this format.
+        weights: Tensors by name.
+        meta: Metadata of dicts, lists, strings and numbers.
         key: Key of the weights in a ``.pth`` file.
 
     Raises:
@@ -150,7 +150,7 @@ def write_checkpoint(
 
 
 def write_atomically(target: Path, data: bytes) -> None:
-    """Write a temporary file, make sure that it is on the disk, and rename it, so that a kill leaves the old file whole."""
+    """Write a temporary file, flush it to disk and rename it, so that a killed process leaves the old file whole."""
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -174,11 +174,11 @@ def _read_safetensors(name: str) -> dict[str, Any]:
             _restore_integer_keys(meta.get("dataset_meta"))
         return {"meta": meta, "state_dict": library.load_file(name)}
     except (SafetensorError, ValueError) as error:
-        raise DataError(f"{name}: not loaded, it is no whole safetensors file ({error})") from None
+        raise DataError(f"{name}: not loaded, it is not a complete safetensors file ({error})") from None
 
 
 def _restore_integer_keys(dataset_meta: Any) -> None:
-    """Keypoint ids are numbers again, which JSON turns to text as keys of a dict."""
+    """Turn keypoint ids back into numbers: JSON makes the keys of a dict text."""
     names = dataset_meta.get("keypoint_id2name") if isinstance(dataset_meta, dict) else None
     if isinstance(names, dict):
         dataset_meta["keypoint_id2name"] = {int(key): value for key, value in names.items()}

@@ -1,7 +1,7 @@
-"""The layouts of published YOLOX weights: recognising one by its keys, and renaming keys in both directions.
+"""Recognize the layouts of published YOLOX weights by their keys, and rename keys in both directions.
 
-The parameters of all layouts correspond one to one, under other names. A layout is a list of pairs of name prefixes, ours
-and theirs, and, for Megvii's, of the names inside its blocks. Functions of strings alone; no tensor is touched here.
+The parameters of all layouts correspond one to one, under different names. A layout is a list of pairs of name prefixes (here,
+there). Megvii's layouts also have different names inside the blocks. All functions work on names, not on tensors.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ CONSTANTS = re.compile(
     r"(^data_preprocessor\.|^(bbox_)?head\.(loss_oks|loss_pose|assigner_oks_calculator|assigner\.oks_calculator)\.sigmas$"
     r"|^ema_|^sigmas$)"
 )
-"""Keys that hold no weights of the network: OKS constants, image statistics, and MMDetection 2's second copy of the weights
-(``ema_``), which is the one that is not averaged when the file is written."""
+"""Keys that are not weights of the network: OKS constants, image statistics, and MMDetection 2's second copy of the weights
+(``ema_``), which holds the weights without averaging when the file is written."""
 
 
 class Layout(NamedTuple):
-    """How weights are named.
+    """Naming scheme of weights.
 
     Attributes:
-        name: Its name on command lines.
-        title: What it is, for people.
-        prefixes: Pairs of (prefix here, prefix there), each a whole part of a dotted name; others stay as they are.
+        name: Name on command lines.
+        title: Name in messages.
+        prefixes: Pairs of (prefix here, prefix there), whole parts of dotted names; other names stay as they are.
         inner: Whether blocks have Megvii's names inside.
-        keypoints: Whether it has a keypoint branch.
-        key: Key of the file under which the weights are.
+        keypoints: Whether the layout has a keypoint branch.
+        key: Key of the weights in a file.
     """
 
     name: str
@@ -105,7 +105,7 @@ _DARKNET_BODY = (
 
 
 def _under(prefix: str, branches: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((own, prefix + there) for own, there in branches)
+    return tuple((here, prefix + there) for here, there in branches)
 
 
 LAYOUTS = {
@@ -130,14 +130,15 @@ LAYOUTS = {
         ),
     )
 }
-"""The layouts that are read and written, by name."""
+"""Layouts that are read and written, by name."""
 
-OWN = LAYOUTS["yolox-pose"]
+NATIVE = LAYOUTS["yolox-pose"]
+"""The layout of this package."""
 
 _CSP = re.compile(
     r"^((?:backbone\.stage[123]\.1|backbone\.stage4\.2|neck\.(?:top_down|bottom_up)_blocks\.[01])\.)(.*)$"
 )
-"""CSP blocks by our names, and what is inside of them."""
+"""Names of tensors inside CSP blocks: the block, and the rest of the name."""
 _RESIDUAL = re.compile(r"^(backbone\.conv_res_block\d\.res\d\.)(.*)$")
 _INSIDE_CSP = (("main_conv", "conv1"), ("short_conv", "conv2"), ("final_conv", "conv3"), ("blocks", "m"))
 _INSIDE_RESIDUAL = (("conv1", "layer1"), ("conv2", "layer2"))
@@ -145,14 +146,14 @@ _DEPTHWISE = ((".depthwise_conv.", ".dconv."), (".pointwise_conv.", ".pconv."))
 
 
 def find_layout(keys: Iterable[str], *, backbone_only: bool = False) -> Layout:
-    """Recognise the layout of weights by their keys.
+    """Recognize the layout of weights by their keys.
 
     Args:
         keys: Names of the tensors, without a leading ``module.``.
         backbone_only: Whether only the backbone is used. RTMO's has the names and the network of this package.
 
     Raises:
-        DataError: If no layout fits, or it is one that cannot be used; says why.
+        DataError: If the layout is unknown, or known and not supported; the message gives the reason.
     """
     keys = list(keys)
 
@@ -161,12 +162,12 @@ def find_layout(keys: Iterable[str], *, backbone_only: bool = False) -> Layout:
 
     if any_starts("head.kpts_preds.") or any_starts("head.kpts_convs."):
         raise DataError(
-            "these are weights of TI's edgeai-yolox, whose keypoint branch is another one: two convolutions instead of "
+            "these are weights of TI's edgeai-yolox, whose keypoint branch differs: two convolutions instead of "
             "four, x, y and confidence interleaved in one output, decoded as (2 * offset - 0.5 + grid) * stride"
         )
     if any_starts("head.dcc.") or any_starts("neck.fpn_blocks."):
         if backbone_only:
-            return OWN
+            return NATIVE
         raise DataError(
             "these are weights of RTMO, whose neck and head are not YOLOX's; its backbone is: 'yolox-pose train CONFIG "
             "--load-from W --only backbone' starts a training from it"
@@ -180,45 +181,45 @@ def find_layout(keys: Iterable[str], *, backbone_only: bool = False) -> Layout:
     if "head.loss_oks.sigmas" in keys:
         return LAYOUTS["mmpose"]
     if any_starts(HEAD) or any_starts("backbone.stage1.") or any_starts("backbone.conv_res_block1."):
-        return OWN
+        return NATIVE
     shown = ", ".join(f"'{key}'" for key in keys[:3])
-    raise DataError(f"the names of its {len(keys)} tensors are of no YOLOX layout that is known, such as {shown}")
+    raise DataError(f"the names of its {len(keys)} tensors, such as {shown}, match no known YOLOX layout")
 
 
-def to_own(key: str, layout: Layout) -> str | None:
-    """Our name of a tensor; None for one that is no weight of the network (see :data:`CONSTANTS`)."""
+def import_name(key: str, layout: Layout) -> str | None:
+    """Return this package's name of a layout's tensor; None for a constant (:data:`CONSTANTS`)."""
     if CONSTANTS.search(key):
         return None
-    key = _replace_prefix(key, [(there, own) for own, there in layout.prefixes])
+    key = _replace_prefix(key, [(there, here) for here, there in layout.prefixes])
     if not layout.inner:
         return key
-    for own, there in _DEPTHWISE:
-        key = key.replace(there, own)
+    for here, there in _DEPTHWISE:
+        key = key.replace(there, here)
     return _rename_inside(key, lambda pair: (pair[1], pair[0]))
 
 
-def from_own(key: str, layout: Layout) -> str | None:
-    """The layout's name of one of our tensors; None if it has none (the keypoint branch of a detector's layout)."""
+def export_name(key: str, layout: Layout) -> str | None:
+    """Return a layout's name of this package's tensor; None if it has none (the keypoint branch in a detector's layout)."""
     if not layout.keypoints and key.startswith(tuple(f"{HEAD}{name}." for name in KEYPOINT_LAYERS)):
         return None
     if layout.inner:
         key = _rename_inside(key, lambda pair: pair)
-        for own, there in _DEPTHWISE:
-            key = key.replace(own, there)
+        for here, there in _DEPTHWISE:
+            key = key.replace(here, there)
     return _replace_prefix(key, layout.prefixes)
 
 
 def _replace_prefix(key: str, pairs: Iterable[tuple[str, str]]) -> str:
-    """Replace the longest of the prefixes that the key starts with."""
-    fitting = [(old, new) for old, new in pairs if key.startswith(old + ".")]
-    if not fitting:
+    """Replace the longest prefix that the key starts with."""
+    matching = [(old, new) for old, new in pairs if key.startswith(old + ".")]
+    if not matching:
         return key
-    old, new = max(fitting, key=lambda pair: len(pair[0]))
+    old, new = max(matching, key=lambda pair: len(pair[0]))
     return new + key[len(old) :]
 
 
 def _rename_inside(key: str, direction: Callable[[tuple[str, str]], tuple[str, str]]) -> str:
-    """Rename the first part of what is inside a block, by our names of the blocks."""
+    """Rename the first part of a name inside a block; blocks have this package's names."""
     for blocks, names in ((_CSP, _INSIDE_CSP), (_RESIDUAL, _INSIDE_RESIDUAL)):
         match = blocks.match(key)
         if match:

@@ -15,11 +15,11 @@ from yolox_pose.compat.mmengine_infer import on_model_built
 def complete_config(cfg: Any, model: Any, device: str) -> None:
     """Complete the test pipeline and the data preprocessor, in place.
 
-    A config whose pipeline has no ``LetterboxResize`` stays as it is.
+    A config without ``LetterboxResize`` in its pipeline is not changed.
 
     Args:
         cfg: Config of the inferencer.
-        model: Model that was built from it, with the ``dataset_meta`` of its checkpoint if it has one.
+        model: Model built from the config, with the ``dataset_meta`` of its checkpoint if there is one.
         device: Device of the model.
     """
     if not any(preprocessing.letterboxes(cfg)):

@@ -1,4 +1,4 @@
-"""What a model's config and checkpoint say about its input, keypoints and classes. The checkpoint wins."""
+"""Find the input size, keypoints and classes of a model in its checkpoint, else in its config."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from yolox_pose.structures.constants import PAD_VALUE
 from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 
 INPUT_SIZE = (640, 640)
-"""The transform's own default."""
+"""Default of ``LetterboxResize``."""
 
 
 def find_preprocessing(cfg: Mapping[str, Any], dataset_meta: Mapping[str, Any]) -> Preprocessing:
-    """Find the letterbox of a config's test pipeline; what a checkpoint says of the padding wins, with a log line.
+    """Find the letterbox of a config's test pipeline. The padding of the checkpoint replaces it, with a log line.
 
     Raises:
-        UsageError: If the config has no test pipeline with such a transform.
+        UsageError: If the test pipeline has no ``LetterboxResize``.
     """
     dataset = _test_dataset(cfg)
     transform = next((dict(t) for t in dataset.get("pipeline", ()) if is_letterbox(t)), None)
     if transform is None:
         raise UsageError(
             f"the config has no {LETTERBOX_TRANSFORM} in the pipeline of its test_dataloader, so the "
-            "size of the network's input is not known"
+            "input size of the network is unknown"
         )
     adopt_letterbox(transform, stored_preprocessing(dataset_meta))
     width, height = transform.get("input_size") or dataset.get("input_size") or INPUT_SIZE
@@ -45,29 +45,32 @@ def find_preprocessing(cfg: Mapping[str, Any], dataset_meta: Mapping[str, Any]) 
 
 
 def find_skeleton(model: Any) -> Skeleton | None:
-    """Skeleton of a model from :func:`yolox_pose.models.loading.load_model`: that of its checkpoint, else of its head; None for plain detection.
+    """Find the skeleton of a model: the checkpoint's, else the head's; None for plain detection.
+
+    Args:
+        model: A model from :func:`yolox_pose.models.loading.load_model`.
 
     Raises:
-        DataError: If the checkpoint's cannot be used or does not have as many keypoints as the model.
+        DataError: If the checkpoint's skeleton cannot be used, or its number of keypoints differs from the model's.
     """
-    own = model.head.skeleton
-    if own is None:
+    skeleton = model.head.skeleton
+    if skeleton is None:
         return None
     try:
         stored = skeleton_from_metainfo(model.dataset_meta)
     except (LookupError, TypeError, ValueError) as error:
         raise DataError(f"the skeleton stored in the checkpoint cannot be used: {error}") from None
     if stored is None:
-        return own
-    if stored.num_keypoints != own.num_keypoints:
+        return skeleton
+    if stored.num_keypoints != skeleton.num_keypoints:
         raise DataError(
-            f"the checkpoint's skeleton has {stored.num_keypoints} keypoints, the model {own.num_keypoints}"
+            f"the checkpoint's skeleton has {stored.num_keypoints} keypoints, the model {skeleton.num_keypoints}"
         )
     return stored
 
 
 def skeleton_from_metainfo(metainfo: Mapping[str, Any]) -> Skeleton | None:
-    """Skeleton from a data set's metainfo in MMPose's fields, or from its field ``skeleton``; None if it has neither.
+    """Build the skeleton from a data set's metainfo: its field ``skeleton``, else MMPose's fields; None without both.
 
     Raises:
         LookupError: If a keypoint has no name.
@@ -79,11 +82,11 @@ def skeleton_from_metainfo(metainfo: Mapping[str, Any]) -> Skeleton | None:
     if not names:
         return None
     by_id = {int(i): str(name) for i, name in names.items()}
-    mirrored = [int(i) for i in metainfo.get("flip_indices", ())]
+    flip_indices = [int(i) for i in metainfo.get("flip_indices", ())]
     skeleton = Skeleton(
         names=tuple(by_id[i] for i in range(len(by_id))),
         links=tuple((int(a), int(b)) for a, b in metainfo.get("skeleton_links", ())),
-        flip_pairs=tuple((i, other) for i, other in enumerate(mirrored) if i < other),
+        flip_pairs=tuple((i, other) for i, other in enumerate(flip_indices) if i < other),
         sigmas=tuple(float(sigma) for sigma in metainfo.get("sigmas", ())),
     )
     points, limbs = (_bgr(metainfo.get(key)) for key in ("keypoint_colors", "skeleton_link_colors"))
@@ -97,12 +100,12 @@ def skeleton_from_metainfo(metainfo: Mapping[str, Any]) -> Skeleton | None:
 
 
 def _bgr(colors: Any) -> tuple[tuple[int, int, int], ...]:
-    """MMPose's RGB colours, a list or an array, as BGR tuples; empty where there are none."""
+    """Convert MMPose's RGB colors, a list or an array, to BGR tuples; empty for None."""
     return () if colors is None else tuple((int(b), int(g), int(r)) for r, g, b in colors)
 
 
 def find_classes(model: Any) -> tuple[str, ...]:
-    """Class names of a model: those of its checkpoint, else of its config's data set, else made up."""
+    """Find the class names of a model in its checkpoint, else in its config's data set, else number them."""
     num_classes = model.head.num_classes
     loader = model.cfg.get("test_dataloader") or model.cfg.get("train_dataloader") or {}
     dataset = loader.get("dataset", {})
@@ -119,7 +122,7 @@ def find_classes(model: Any) -> tuple[str, ...]:
 
 
 def _test_dataset(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Settings of the test data set that has the pipeline, through data sets that wrap others; else the bare pipeline."""
+    """Return the settings of the test data set that has a pipeline, inside of wrappers; else the config's ``test_pipeline``."""
     for name in ("test_dataloader", "val_dataloader"):
         dataset = (cfg.get(name) or {}).get("dataset")
         while dataset:

@@ -1,7 +1,7 @@
-"""Weights out of an ONNX file of a YOLOX detector, whose batch norms were folded into the convolutions.
+"""Read the weights of a YOLOX detector from an ONNX file whose batch norms were folded into the convolutions.
 
-A file names its weights by numbers. They are told apart by the graph instead: a convolution is known by its shape and by the
-convolutions that feed it, which is how the network is described here. Needs the ``onnx`` package alone.
+An ONNX file names its weights by numbers. The graph identifies them instead: a convolution is identified by its shape and by
+the convolutions that feed it. This module needs only the ``onnx`` package.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from yolox_pose.checkpoints.layouts import HEAD
 from yolox_pose.errors import DataError, UsageError
 
 IMAGE = "image"
-"""What feeds the first convolution."""
+"""Source of the first convolution."""
 _LEVELS = 3
 
 
 class FoldedConv(NamedTuple):
-    """A convolution of an ONNX graph.
+    """Convolution of an ONNX graph.
 
     Attributes:
-        weight: (out, in / groups, kh, kw).
-        bias: (out,).
+        weight: Weight of shape (out, in / groups, kh, kw).
+        bias: Bias of shape (out,).
         sources: Output names of the convolutions that feed it directly, or :data:`IMAGE`.
     """
 
@@ -37,7 +37,12 @@ class FoldedConv(NamedTuple):
 
 
 class OnnxModel(NamedTuple):
-    """What is needed of an ONNX file: its convolutions by their outputs, in graph order, and its input's (W, H)."""
+    """Content of an ONNX file.
+
+    Attributes:
+        convs: Convolutions by the names of their outputs, in graph order.
+        size: (W, H) of the input in pixels.
+    """
 
     convs: dict[str, FoldedConv]
     size: tuple[int, int]
@@ -48,7 +53,7 @@ def read_onnx(path: str | os.PathLike[str]) -> OnnxModel:
 
     Raises:
         UsageError: If the onnx package is missing.
-        DataError: If the file is not ONNX, or its convolutions have no bias (batch norms that are not folded).
+        DataError: If the file is not ONNX, or a convolution has no bias (batch norms are not folded).
     """
     name = os.fspath(path)
     try:
@@ -60,7 +65,7 @@ def read_onnx(path: str | os.PathLike[str]) -> OnnxModel:
         graph = onnx.load(name).graph
         values = {tensor.name: to_array(tensor) for tensor in graph.initializer}
     except Exception as error:  # protobuf raises its own kinds
-        raise DataError(f"{name}: not loaded, it is no whole ONNX file ({str(error).splitlines()[0]})") from None
+        raise DataError(f"{name}: not loaded, it is not a complete ONNX file ({str(error).splitlines()[0]})") from None
     values |= {node.output[0]: to_array(node.attribute[0].t) for node in graph.node if node.op_type == "Constant"}
     convs = _collect_convs(graph.node, values, graph.input, name)
     shape = next((i.type.tensor_type.shape.dim for i in graph.input if i.name not in values), ())
@@ -71,7 +76,7 @@ def read_onnx(path: str | os.PathLike[str]) -> OnnxModel:
 def _collect_convs(
     nodes: Iterable[Any], values: Mapping[str, np.ndarray], inputs: Iterable[Any], name: str
 ) -> dict[str, FoldedConv]:
-    """Follow the graph in its order; every tensor is known by the convolutions that it comes from directly."""
+    """Collect the convolutions in graph order, with the convolutions that each tensor comes from directly."""
     convs: dict[str, FoldedConv] = {}
     origins = {value.name: frozenset({IMAGE}) for value in inputs if value.name not in values}
     for node in nodes:
@@ -80,7 +85,7 @@ def _collect_convs(
             weight, bias = (values.get(source) for source in (*node.input[1:], "")[:2])
             if weight is None or bias is None:
                 raise DataError(
-                    f"{name}: convolution {node.output[0]} has no weight and bias of its own; batch norms have to be folded"
+                    f"{name}: convolution {node.output[0]} has no constant weight and bias; fold the batch norms first"
                 )
             convs[node.output[0]] = FoldedConv(weight, bias, feeding)
             feeding = frozenset({node.output[0]})
@@ -89,14 +94,14 @@ def _collect_convs(
 
 
 def expected_convs(keys: Iterable[str], levels: int = _LEVELS) -> dict[str, frozenset[str]]:
-    """The convolutions of a YOLOX detector with the PAFPN neck, each with those that feed it.
+    """Return the convolutions of a YOLOX detector with the PAFPN neck, each with its sources.
 
     Args:
-        keys: Names of the model's tensors; depth and depthwise convolutions are read from them.
-        levels: Feature maps.
+        keys: Names of the model's tensors, which give depth and depthwise convolutions.
+        levels: Number of feature maps.
 
     Returns:
-        Name of a convolution with its norm (or, in the outputs, alone) to the names of its sources, in order of execution.
+        Name of each convolution to the names of its sources, in order of execution.
     """
     graph = _Graph(keys)
     path = graph.conv("backbone.stem.conv", frozenset({IMAGE}))
@@ -130,14 +135,14 @@ class _Graph:
         self.convs: dict[str, frozenset[str]] = {}
 
     def conv(self, name: str, sources: frozenset[str]) -> frozenset[str]:
-        """A convolution with its norm, or a depthwise and a pointwise one."""
+        """Add a convolution, or a depthwise and a pointwise one."""
         if f"{name}.depthwise_conv.conv.weight" in self.keys:
             return self.conv(f"{name}.pointwise_conv", self.conv(f"{name}.depthwise_conv", sources))
         self.convs[name] = sources
         return frozenset({name})
 
     def csp(self, name: str, sources: frozenset[str], shortcut: bool = False) -> frozenset[str]:
-        """A CSP block, with as many bottlenecks as the model has."""
+        """Add a CSP block with all bottlenecks of the model."""
         main = self.conv(f"{name}.main_conv", sources)
         short = self.conv(f"{name}.short_conv", sources)
         index = 0
@@ -148,7 +153,7 @@ class _Graph:
         return self.conv(f"{name}.final_conv", main | short)
 
     def head(self, level: int, sources: frozenset[str]) -> None:
-        """The class and box branches of a level."""
+        """Add the class and box branches of a level."""
         for branch, outputs in (("conv_cls", ("out_cls",)), ("conv_reg", ("out_bbox", "out_obj"))):
             path, index = sources, 0
             while any(key.startswith(f"{HEAD}{branch}.{level}.{index}.") for key in self.keys):
@@ -158,33 +163,36 @@ class _Graph:
 
 
 def match_convs(
-    expected: Mapping[str, frozenset[str]], shapes: Mapping[str, Sequence[int]], found: Mapping[str, FoldedConv]
+    expected: Mapping[str, frozenset[str]], shapes: Mapping[str, Sequence[int]], convs: Mapping[str, FoldedConv]
 ) -> dict[str, str] | None:
-    """Find the convolution of a graph for each one of a model.
+    """Find the graph's convolution for each convolution of a model by depth-first search.
 
     Args:
-        expected: From :func:`expected_convs`.
-        shapes: Shape of the weight of each.
-        found: From :func:`read_onnx`.
+        expected: Sources of the model's convolutions, from :func:`expected_convs`.
+        shapes: Shapes of their weights.
+        convs: Convolutions of the graph, from :func:`read_onnx`.
 
     Returns:
-        Name in the model to output name in the graph; None if the graph is of another network.
+        Name in the model to output name in the graph; None if the graph holds another network.
     """
-    if len(expected) != len(found):
+    if len(expected) != len(convs):
         return None
     names, chosen = list(expected), {IMAGE: IMAGE}
     candidates: list[list[str]] = []
-    while len(candidates) < len(names):  # depth first: of two equal twins the wrong one is found out by what it feeds
+    while len(candidates) < len(names):
+        # Collect the unused convolutions with the same sources and shape
         name = names[len(candidates)]
         sources = frozenset(chosen[source] for source in expected[name])
-        taken = set(chosen.values())
+        used = set(chosen.values())
         candidates.append(
             [
                 output
-                for output, conv in reversed(list(found.items()))
-                if conv.sources == sources and conv.weight.shape == tuple(shapes[name]) and output not in taken
+                for output, conv in reversed(list(convs.items()))
+                if conv.sources == sources and conv.weight.shape == tuple(shapes[name]) and output not in used
             ]
         )
+
+        # Go back to the last choice without candidates left: of two equal convolutions the wrong one was chosen
         while not candidates[-1]:
             candidates.pop()
             if not candidates:
@@ -195,34 +203,34 @@ def match_convs(
     return chosen
 
 
-def unfold(own: Mapping[str, Tensor], model: OnnxModel, name: str, eps: float = 1e-3) -> dict[str, Tensor]:
-    """Weights of our detector that compute what the graph computes.
+def unfold(model_state: Mapping[str, Tensor], graph: OnnxModel, name: str, eps: float = 1e-3) -> dict[str, Tensor]:
+    """Return the weights of a detector that computes the same as a graph.
 
-    Folded biases go into batch norms that do nothing else: mean 0, variance 1 - eps, weight 1. Their statistics are not
-    those of any data; :func:`yolox_pose.checkpoints.calibration.calibrate_norms` mends that.
+    Folded biases become the biases of batch norms that only add them: mean 0, variance 1 - eps, weight 1. Their statistics
+    do not come from data; :func:`yolox_pose.checkpoints.calibration.calibrate_norms` measures them.
 
     Args:
-        own: Tensors of a detector of the file's size.
-        model: From :func:`read_onnx`.
-        name: The file, for messages.
-        eps: Of the batch norms.
+        model_state: Tensors of a detector of the same size.
+        graph: Graph from :func:`read_onnx`.
+        name: Name of the file, for messages.
+        eps: Epsilon of the batch norms.
 
     Raises:
-        DataError: If the graph is of another network.
+        DataError: If the graph holds another network.
     """
-    expected = expected_convs(own)
-    shapes = {conv: own[_weight_key(conv, own)].shape for conv in expected}
-    matched = match_convs(expected, shapes, model.convs)
+    expected = expected_convs(model_state)
+    shapes = {conv: model_state[_weight_key(conv, model_state)].shape for conv in expected}
+    matched = match_convs(expected, shapes, graph.convs)
     if matched is None:
         raise DataError(
-            f"{name}: its {len(model.convs)} convolutions are not those of a YOLOX detector of this size ({len(expected)})"
+            f"{name}: its {len(graph.convs)} convolutions are not those of a YOLOX detector of this size ({len(expected)})"
         )
-    weights = {key: value.clone() for key, value in own.items()}
+    weights = {key: value.clone() for key, value in model_state.items()}
     for conv, output in matched.items():
-        key, folded = _weight_key(conv, own), model.convs[output]
+        key, folded = _weight_key(conv, model_state), graph.convs[output]
         weights[key] = torch.from_numpy(folded.weight.copy())
         bias = torch.from_numpy(folded.bias.copy())
-        if f"{conv}.bn.bias" not in own:
+        if f"{conv}.bn.bias" not in model_state:
             weights[f"{conv}.bias"] = bias
             continue
         weights[f"{conv}.bn.weight"], weights[f"{conv}.bn.bias"] = torch.ones_like(bias), bias
@@ -231,22 +239,22 @@ def unfold(own: Mapping[str, Tensor], model: OnnxModel, name: str, eps: float = 
     return weights
 
 
-def _weight_key(conv: str, own: Mapping[str, Tensor]) -> str:
+def _weight_key(conv: str, model_state: Mapping[str, Tensor]) -> str:
     key = f"{conv}.conv.weight"
-    return key if key in own else f"{conv}.weight"
+    return key if key in model_state else f"{conv}.weight"
 
 
-def graph_size(model: OnnxModel) -> tuple[int, bool, int | None]:
-    """Channels of the stem, whether convolutions are depthwise, and the number of classes."""
-    convs = list(model.convs.values())
+def graph_size(graph: OnnxModel) -> tuple[int, bool, int | None]:
+    """Return the channels of the stem, whether the graph has depthwise convolutions, and the number of classes."""
+    convs = list(graph.convs.values())
     depthwise = any(conv.weight.shape[1] == 1 and conv.weight.shape[2] == 3 for conv in convs)
     used = frozenset().union(*(conv.sources for conv in convs))
-    outputs = sorted((conv.weight.shape[0] for name, conv in model.convs.items() if name not in used), reverse=True)
+    outputs = sorted((conv.weight.shape[0] for name, conv in graph.convs.items() if name not in used), reverse=True)
     classes = None
     if len(outputs) == 3 * _LEVELS:  # class, box and objectness outputs of each level
-        left = list(outputs)
-        for known in (4, 1) * _LEVELS:
-            if known in left:
-                left.remove(known)
-        classes = left[0] if len(set(left)) == 1 and len(left) == _LEVELS else None
+        remaining = list(outputs)
+        for channels in (4, 1) * _LEVELS:
+            if channels in remaining:
+                remaining.remove(channels)
+        classes = remaining[0] if len(set(remaining)) == 1 and len(remaining) == _LEVELS else None
     return len(convs[0].weight) if convs else 0, depthwise, classes

@@ -9,24 +9,24 @@ from yolox_pose.cli.model_options import add_weights_option
 from yolox_pose.errors import UsageError
 
 TARGETS = ("yolox-pose", "mmpose", "mmdet", "mmyolo", "megvii")
-"""What ``--to`` takes; keys of :data:`yolox_pose.checkpoints.layouts.LAYOUTS`."""
+"""Choices of ``--to``: keys of :data:`yolox_pose.checkpoints.layouts.LAYOUTS`."""
 
 EXAMPLES = """examples:
   python tools/convert.py yolox_s.pth s.pth
   python tools/convert.py yolox_s.pth start.pth --config configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py
   python tools/convert.py work_dirs/s/epoch_300.pth s_mmpose.pth --to mmpose
   python tools/convert.py epoch_28.pth small.pth --average epoch_29.pth epoch_30.pth --half --note commit=1a2b3c AP=0.25
-  python tools/convert.py epoch_30.pth between.pth --toward yolox_nano.pth --share 0.3 --config CONFIG --calibrate images/
+  python tools/convert.py epoch_30.pth between.pth --interpolate yolox_nano.pth --weight 0.3 --config CONFIG --calibrate images/
   python tools/convert.py yolox_nano.onnx nano.safetensors --calibrate images/
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Options of the command."""
+    """Build the parser of the command."""
     parser = argparse.ArgumentParser(
-        prog="convert",
+        prog="yolox-pose convert",
         description="Convert weights of MMPose, MMDetection, MMYOLO, Megvii's YOLOX or an ONNX file to this package's "
-        "layout, or from it, and show what is taken. The layout of SRC is recognised.",
+        "layout, or from it, and show the matched tensors. The layout of SRC is recognized.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_weights_option(parser)
     parser.add_argument("target", metavar="DST", help="file to write: .pth, .pt or .safetensors")
-    parser.add_argument("--config", help="write what this config's model takes, its classes found by name")
+    parser.add_argument("--config", help="config whose model selects the tensors; its classes are matched by name")
     parser.add_argument(
         "--to",
         choices=TARGETS,
@@ -46,41 +46,43 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"{', '.join(TARGETS)} (default: {TARGETS[0]})",
     )
     parser.add_argument(
-        "--legacy", action="store_true", help="Megvii's weights before 0.1.1: RGB images with ImageNet's normalisation"
+        "--legacy", action="store_true", help="Megvii's weights before 0.1.1: RGB images with ImageNet's normalization"
     )
     parser.add_argument(
         "--calibrate",
         metavar="DIR",
-        help="images that batch-norm statistics are measured on: of an .onnx, or, with --config, of what --average or --toward "
-        "mix",
+        help="folder of images to measure batch-norm statistics on: for an .onnx file, or with --config for --average and "
+        "--interpolate",
     )
     parser.add_argument(
         "--average",
         nargs="+",
         default=[],
         metavar="SRC",
-        help="write the mean of SRC and these, checkpoints of one model",
+        help="average SRC with these checkpoints of the same model",
     )
     parser.add_argument(
-        "--toward",
+        "--interpolate",
         metavar="W",
-        help="write weights between those of SRC and W, the detector that SRC was fine-tuned from: less is forgotten of it",
+        help="interpolate SRC with W, the detector that it was fine-tuned from, to recover accuracy that fine-tuning lost",
     )
-    parser.add_argument("--share", type=float, metavar="S", help="how far toward W, from 0 to 1 (default: 0.5)")
-    parser.add_argument("--half", action="store_true", help="write float16; norms and biases stay float32")
+    parser.add_argument("--weight", type=float, metavar="S", help="weight of W, from 0 to 1 (default: 0.5)")
+    parser.add_argument(
+        "--half", action="store_true", help="write weights as float16; batch norms and biases stay float32"
+    )
     parser.add_argument(
         "--note",
         nargs="+",
         default=[],
         metavar="KEY=TEXT",
-        help="what else is to be known of the weights, kept in the file beside where they come from",
+        help="further entries about the weights to store in the file",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     args = build_parser().parse_args(argv)
     notes = dict(note.partition("=")[::2] for note in args.note)
     bad = [note for note in args.note if not note.partition("=")[0] or "=" not in note]
@@ -88,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError(f"--note: {bad[0]!r} is not of the form KEY=TEXT")
     from yolox_pose.checkpoints.conversion import convert
 
-    done = convert(
+    conversion = convert(
         args.source,
         args.target,
         config=args.config,
@@ -96,12 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         legacy=args.legacy,
         images=args.calibrate,
         average=args.average,
-        toward=args.toward,
-        share=args.share,
+        interpolate=args.interpolate,
+        weight=args.weight,
         half=args.half,
         notes=notes,
         overwrite=args.overwrite,
     )
-    print(done.report())
-    print(f"written: {args.target} ({done.layout.title})")
+    print(conversion.report())
+    print(f"written: {args.target} ({conversion.layout.title})")
     return 0

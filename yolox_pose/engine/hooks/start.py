@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from yolox_pose.checkpoints.files import SAFETENSORS, parse_checkpoint, read_content
-from yolox_pose.checkpoints.matching import COUNTER, WeightMatch, check_start, log_fit, match_weights, part_of
+from yolox_pose.checkpoints.matching import COUNTER, WeightMatch, check_start, log_match, match_weights, part_of
 from yolox_pose.checkpoints.preprocessing import adopt_normalization, stored_preprocessing
 from yolox_pose.engine.run import classes_of, model_of
 from yolox_pose.errors import UsageError
@@ -60,7 +60,7 @@ class StartWeightsHook(Hook):
         names = found.dataset_meta.get("classes")
         fit = match_weights(found.weights, own, source_classes=names, target_classes=classes_of(runner))
         check_start(fit, own, found.weights, name)
-        log_fit(fit, own, f"{name} ({found.layout.title})")
+        log_match(fit, own, f"{name} ({found.layout.title})")
         _warn_of_rate(runner, fit, own)
         self._adopt(runner, found.dataset_meta)
         initial = {key: value.detach().cpu().clone() for key, value in own.items()}
