@@ -142,7 +142,7 @@ class TorchNetwork:
         """Postprocess a batch. On a GPU this happens beside the computation of the next batch."""
         head = self.model.head
         with torch.cuda.stream(self._detect_stream):  # does nothing for None
-            if self._detect_stream is not None:
+            if self._detect_stream is not None and raw.finished is not None:
                 self._detect_stream.wait_event(raw.finished)
             images = detect(raw.predictions, raw.priors, settings, head.has_keypoints, head.sigmas)
         return [letterbox.inverse_detections(_to_numpy(image)) for image, letterbox in zip(images, letterboxes)]
