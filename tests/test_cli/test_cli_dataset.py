@@ -144,11 +144,11 @@ def test_all_faults_of_a_file_are_listed(crowd, capsys):
     save()
     (crowd / "train" / content["images"][0]["file_name"]).unlink()
     assert check(crowd, "--json") == 1
-    found = json.loads(capsys.readouterr().out)
-    assert {annotation["id"] for annotation in people[: len(FAULTS)]} <= {problem["ann_id"] for problem in found}
-    assert people[11]["id"] in {problem["ann_id"] for problem in found}
-    assert {"missing_file", "id", "box", "keypoints", "category", "area", "crowd"} <= {p["kind"] for p in found}
-    assert all(problem["file"].endswith("train.json") for problem in found)
+    problems = json.loads(capsys.readouterr().out)
+    assert {annotation["id"] for annotation in people[: len(FAULTS)]} <= {problem["ann_id"] for problem in problems}
+    assert people[11]["id"] in {problem["ann_id"] for problem in problems}
+    assert {"missing_file", "id", "box", "keypoints", "category", "area", "crowd"} <= {p["kind"] for p in problems}
+    assert all(problem["file"].endswith("train.json") for problem in problems)
 
 
 def test_damaged_images_are_found_when_decoded(crowd, capsys):
@@ -200,16 +200,18 @@ def test_stats_count_what_the_file_holds(crowd, capsys):
     people[0].update(keypoints=[0] * 51, num_keypoints=0)
     save()
     assert call("stats", crowd / "annotations" / "train.json", "--json") == 0
-    figures = json.loads(capsys.readouterr().out)
+    statistics = json.loads(capsys.readouterr().out)
     codes = np.array([a["keypoints"][2::3] for a in people if a["num_keypoints"]])
-    assert figures["images"] == 6 and figures["instances"] == len(people)
-    assert figures["instances_without_keypoints"] == sum(a["num_keypoints"] == 0 for a in people) >= 1
-    assert figures["crowd_regions"] == len(content["annotations"]) - len(people)
+    assert statistics["images"] == 6 and statistics["instances"] == len(people)
+    assert statistics["instances_without_keypoints"] == sum(a["num_keypoints"] == 0 for a in people) >= 1
+    assert statistics["crowd_regions"] == len(content["annotations"]) - len(people)
     for k, name in enumerate(COCO_PERSON.names):
         expected = {"visible": 2, "hidden": 1, "unlabeled": 0}
-        assert figures["keypoints"][name] == {key: int((codes[:, k] == code).sum()) for key, code in expected.items()}
-    assert figures["labeled_keypoints_per_instance"]["mean"] == pytest.approx((codes > 0).sum(1).mean(), abs=1e-3)
-    assert sum(figures["sizes"].values()) == len(people)
+        assert statistics["keypoints"][name] == {
+            key: int((codes[:, k] == code).sum()) for key, code in expected.items()
+        }
+    assert statistics["labeled_keypoints_per_instance"]["mean"] == pytest.approx((codes > 0).sum(1).mean(), abs=1e-3)
+    assert sum(statistics["sizes"].values()) == len(people)
     assert call("stats", crowd / "annotations" / "train.json") == 0
     table = capsys.readouterr().out
     assert "left_wrist" in table and "note" not in table

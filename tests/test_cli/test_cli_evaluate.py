@@ -1,4 +1,4 @@
-"""``yolox-pose evaluate``: figures of a predictions file, without torch."""
+"""``yolox-pose evaluate``: metrics of a predictions file, without torch."""
 
 import json
 import subprocess

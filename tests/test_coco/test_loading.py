@@ -59,7 +59,7 @@ def test_select_keeps_rows_with_their_images(coco_folder):
     assert [records.file_name(i) for i in range(3)] == ["4.png", "1.png", "2.png"]
 
 
-def test_unlabelled_people_keep_their_box(coco_folder):
+def test_unlabeled_people_keep_their_box(coco_folder):
     folder = coco_folder()
     folder.content["annotations"][0]["keypoints"] = [0] * 51
     del folder.content["annotations"][1]["keypoints"]
@@ -77,7 +77,7 @@ def test_box_slightly_beyond_the_image_is_clipped_and_counted(coco_folder):
     assert records.counts["boxes clipped"] == 1
 
 
-def test_keypoint_outside_is_unlabelled_and_counted(coco_folder):
+def test_keypoint_outside_is_unlabeled_and_counted(coco_folder):
     folder = coco_folder()
     folder.content["annotations"][0]["keypoints"][0] = 65.0
     folder.content["annotations"][0]["keypoints"][3] = 64.0

@@ -24,7 +24,7 @@ class TwoFiles:
         categories = [{"id": 18, "name": "dog"}, {"id": 1, "name": "person"}]
         people = [folder.person(11 + i, 1, BOXES[i]) for i in range(3)]
         for i, person in enumerate(people):
-            person["keypoints"][2::3] = [i % 2 + 1] * 17  # told apart by their visibility codes and places
+            person["keypoints"][2::3] = [i % 2 + 1] * 17  # identified by their visibility codes and positions
         annotations = [{k: v for k, v in person.items() if k != "keypoints"} for person in people]
         annotations.insert(1, {**annotations[0], "id": 7, "category_id": 18})
         self.instances = {"images": images, "annotations": annotations, "categories": categories}
@@ -133,7 +133,7 @@ def test_regions_of_crowds_come_from_the_instances_and_of_any_class(files):
     assert records.crowd_mask(0)[5, 45] == 1 and records.crowd_mask(0)[42, 2] == 0
 
 
-def test_an_image_that_is_not_in_the_keypoint_file_has_unlabelled_people(files):
+def test_an_image_that_is_not_in_the_keypoint_file_has_unlabeled_people(files):
     files.instances["annotations"].append({**files.instances["annotations"][0], "id": 30, "image_id": 3})
     files.people["images"] = files.people["images"][:1]
     records = files.load()

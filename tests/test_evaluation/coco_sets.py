@@ -1,4 +1,4 @@
-"""Random COCO-style sets and the original evaluators' figures for them, shared by the tests of this folder."""
+"""Random COCO-style sets and the original evaluators' metrics for them, shared by the tests of this folder."""
 
 import contextlib
 import copy
@@ -10,7 +10,7 @@ KEYPOINT_METRICS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", 
 
 
 def random_set(seed, images=12, num_keypoints=17, categories=(1,), max_people=6, first_id=0, step=1):
-    """Annotations with crowds, unlabelled people, hidden keypoints and images without people, of mixed sizes."""
+    """Annotations with crowds, unlabeled people, hidden keypoints and images without people, of mixed sizes."""
     rng = np.random.default_rng(seed)
     image_ids = [first_id + step * i for i in range(images)]
     annotations = []
@@ -43,16 +43,16 @@ def random_set(seed, images=12, num_keypoints=17, categories=(1,), max_people=6,
 
 
 def noisy_predictions(truth, seed, noise=0.04, extra=1.5, ties=True):
-    """Detections around the annotated people, doubles and false alarms, some of equal score, some all-zero."""
+    """Detections around the annotated people, duplicates and false alarms, some of equal score, some all-zero."""
     rng = np.random.default_rng(seed)
     records = []
     for ann in truth["annotations"]:
         for _ in range(rng.poisson(extra)):
             points = np.asarray(ann["keypoints"], float).reshape(-1, 3)
             x, y, w, h = ann["bbox"]
-            unlabelled = points[:, 2] == 0
-            points[unlabelled, 0] = rng.uniform(x, x + w, unlabelled.sum())
-            points[unlabelled, 1] = rng.uniform(y, y + h, unlabelled.sum())
+            unlabeled = points[:, 2] == 0
+            points[unlabeled, 0] = rng.uniform(x, x + w, unlabeled.sum())
+            points[unlabeled, 1] = rng.uniform(y, y + h, unlabeled.sum())
             points[:, :2] += rng.normal(0, noise * np.sqrt(w * h), (len(points), 2))
             records.append(_record(rng, ann["image_id"], ann["category_id"], points, ties, (x, y, w, h)))
     if records:
@@ -78,7 +78,7 @@ def without_boxes(records):
 
 
 def exact_predictions(truth):
-    """The labelled people themselves as detections."""
+    """The labeled people themselves as detections."""
     return [
         {"image_id": a["image_id"], "category_id": a["category_id"], "keypoints": a["keypoints"], "score": 0.9}
         for a in truth["annotations"]
@@ -87,7 +87,7 @@ def exact_predictions(truth):
 
 
 def original_keypoints(coco_class, eval_class, truth, records, sigmas=None):
-    """The ten figures of xtcocotools or pycocotools."""
+    """The ten metrics of xtcocotools or pycocotools."""
     with contextlib.redirect_stdout(io.StringIO()):
         coco, results = _loaded(coco_class, truth, without_boxes(records))
         if eval_class.__module__.startswith("xtcocotools"):
@@ -101,7 +101,7 @@ def original_keypoints(coco_class, eval_class, truth, records, sigmas=None):
 
 
 def noisy_boxes(truth, seed, noise=0.15, extra=1.5):
-    """Box detections around the annotated objects: doubles, wrong classes and false alarms in other images."""
+    """Box detections around the annotated objects: duplicates, wrong classes and false alarms in other images."""
     rng = np.random.default_rng(seed)
     categories = [category["id"] for category in truth["categories"]]
     image_ids = [image["id"] for image in truth["images"]]

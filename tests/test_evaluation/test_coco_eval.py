@@ -1,4 +1,4 @@
-"""Figures that can be worked out by hand, filled-in annotations, and what is said about unusable input."""
+"""Metrics of small cases by hand, filled-in annotations, and messages about unusable input."""
 
 import json
 import math
@@ -14,7 +14,17 @@ from tests.test_evaluation.coco_sets import exact_predictions, noisy_predictions
 from yolox_pose.coco.ground_truth import GroundTruth
 from yolox_pose.coco.results import Predictions, box_records, keypoint_records
 from yolox_pose.errors import DataError, YOLOXPoseError
-from yolox_pose.evaluation.coco_eval import BOX_METRICS, KEYPOINT_METRICS, evaluate_boxes, evaluate_keypoints
+from yolox_pose.evaluation.coco_eval import (
+    BOX_METRICS,
+    KEYPOINT_METRICS,
+    best_per_image,
+    evaluate_boxes,
+    evaluate_keypoints,
+    keypoint_sigmas,
+)
+from yolox_pose.evaluation.matching import match_boxes
+from yolox_pose.evaluation.summary import precision_and_recall
+from yolox_pose.structures.skeleton import COCO_PERSON
 
 AREA = 64.0**2  # medium
 
@@ -53,9 +63,9 @@ def shift_for_oks(oks, sigma=0.1):
 
 
 def test_perfect_detection():
-    figures = evaluate(tiny_set(), [detection()])
-    assert tuple(figures) == KEYPOINT_METRICS
-    assert {k: round(v, 9) for k, v in figures.items()} == {
+    metrics = evaluate(tiny_set(), [detection()])
+    assert tuple(metrics) == KEYPOINT_METRICS
+    assert {k: round(v, 9) for k, v in metrics.items()} == {
         **dict.fromkeys(KEYPOINT_METRICS, 1),
         "AP_L": -1,
         "AR_L": -1,
@@ -63,13 +73,13 @@ def test_perfect_detection():
 
 
 @pytest.mark.parametrize("oks, passed", [(0.499, 0), (0.501, 1), (0.749, 5), (0.751, 6), (0.951, 10)])
-def test_figures_follow_from_the_oks(oks, passed):
-    figures = evaluate(tiny_set(), [detection(shift_for_oks(oks))])
-    assert figures["AP"] == pytest.approx(passed / 10)
-    assert figures["AR"] == pytest.approx(passed / 10)
-    assert figures["AP50"] == pytest.approx(float(oks > 0.5))
-    assert figures["AP75"] == pytest.approx(float(oks > 0.75))
-    assert figures["AR75"] == pytest.approx(float(oks > 0.75))
+def test_metrics_follow_from_the_oks(oks, passed):
+    metrics = evaluate(tiny_set(), [detection(shift_for_oks(oks))])
+    assert metrics["AP"] == pytest.approx(passed / 10)
+    assert metrics["AR"] == pytest.approx(passed / 10)
+    assert metrics["AP50"] == pytest.approx(float(oks > 0.5))
+    assert metrics["AP75"] == pytest.approx(float(oks > 0.75))
+    assert metrics["AR75"] == pytest.approx(float(oks > 0.75))
 
 
 def test_precision_and_recall_at_scores_by_hand():
@@ -78,15 +88,15 @@ def test_precision_and_recall_at_scores_by_hand():
         detection(0, 0.5),
         detection(1, 0.45),
         detection(100, 0.4),
-    ]  # a false alarm, a double
-    figures = evaluate(tiny_set(2), records, at=[0.95, 0.5, 0.4])
-    assert tuple(figures) == (
+    ]  # a false alarm, a duplicate
+    metrics = evaluate(tiny_set(2), records, at=[0.95, 0.5, 0.4])
+    assert tuple(metrics) == (
         *KEYPOINT_METRICS,
         *(f"{n}@{s}" for s in (0.95, 0.5, 0.4) for n in ("precision", "recall")),
     )
-    assert (figures["precision@0.95"], figures["recall@0.95"]) == (-1, 0)
-    assert (figures["precision@0.5"], figures["recall@0.5"]) == (0.5, 0.5)
-    assert (figures["precision@0.4"], figures["recall@0.4"]) == (0.5, 1)
+    assert (metrics["precision@0.95"], metrics["recall@0.95"]) == (-1, 0)
+    assert (metrics["precision@0.5"], metrics["recall@0.5"]) == (0.5, 0.5)
+    assert (metrics["precision@0.4"], metrics["recall@0.4"]) == (0.5, 1)
     nobody = evaluate(tiny_set(0), records, at=[0.5])
     assert (nobody["precision@0.5"], nobody["recall@0.5"]) == (-1, -1)
     nothing = evaluate(tiny_set(2), records, at=[2])
@@ -95,7 +105,7 @@ def test_precision_and_recall_at_scores_by_hand():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_score_is_a_threshold_that_detections_are_cut_at(seed):
-    """Cutting the file at the score first gives the same figures; without a cut, recall is AR50, at an IoU it is counted."""
+    """Cutting the file at the score first gives the same metrics; without a cut, recall is AR50, at an IoU it is counted."""
     truth = random_set(seed)
     records = noisy_predictions(truth, seed)
     poses = without_boxes(records)
@@ -122,9 +132,9 @@ def test_boxes_at_scores_over_categories_and_crowds_by_hand():
     }
     boxes = [(1, 0, 0.9), (1, 20, 0.8), (2, 0, 0.7), (2, 40, 0.2)]  # found, in the crowd, a dog that is none, a dog
     records = [{"image_id": 5, "category_id": c, "bbox": [x, 0, 10, 10], "score": s} for c, x, s in boxes]
-    figures = evaluate_boxes(truth, records, at=[0.75, 0.5, 0.1])
-    assert [figures[f"precision@{s}"] for s in (0.75, 0.5, 0.1)] == pytest.approx([1, 1 / 2, 2 / 3])
-    assert [figures[f"recall@{s}"] for s in (0.75, 0.5, 0.1)] == pytest.approx([1 / 2, 1 / 2, 1])
+    metrics = evaluate_boxes(truth, records, at=[0.75, 0.5, 0.1])
+    assert [metrics[f"precision@{s}"] for s in (0.75, 0.5, 0.1)] == pytest.approx([1, 1 / 2, 2 / 3])
+    assert [metrics[f"recall@{s}"] for s in (0.75, 0.5, 0.1)] == pytest.approx([1 / 2, 1 / 2, 1])
 
 
 def test_precision_and_recall_of_two_people():
@@ -136,9 +146,9 @@ def test_precision_and_recall_of_two_people():
     assert false_alarm_first["AP"] == pytest.approx(2 / 3)  # precision 1/2, then 2/3, never rising
 
 
-def test_double_detection_is_a_false_alarm():
-    figures = evaluate(tiny_set(2), [detection(0, 0.9), detection(0, 0.8), detection(100, 0.7)])
-    assert figures["AP"] == pytest.approx((51 + 50 * 2 / 3) / 101)
+def test_duplicate_detection_is_a_false_alarm():
+    metrics = evaluate(tiny_set(2), [detection(0, 0.9), detection(0, 0.8), detection(100, 0.7)])
+    assert metrics["AP"] == pytest.approx((51 + 50 * 2 / 3) / 101)
 
 
 @pytest.mark.parametrize("ignored", [{"iscrowd": 1}, {"keypoints": [0] * 6}, {"keypoints": []}, {"keypoints": None}])
@@ -171,7 +181,7 @@ def test_absent_area_is_that_of_the_box_times_053():
     assert evaluate_keypoints(truth, records) == evaluate_keypoints(explicit, records)
 
 
-def test_absent_box_of_a_labelled_person():
+def test_absent_box_of_a_labeled_person():
     truth = tiny_set()
     del truth["annotations"][0]["bbox"]
     assert evaluate(truth, [detection()])["AP"] == pytest.approx(1)
@@ -191,10 +201,10 @@ def test_boxes_of_predictions_change_nothing():
 def test_order_of_images_and_annotations_does_not_matter():
     truth = random_set(4)
     records = noisy_predictions(truth, 4, ties=False)
-    figures = evaluate_keypoints(truth, records)
+    metrics = evaluate_keypoints(truth, records)
     for part in ("images", "annotations"):
         truth[part] = truth[part][::-1]
-    assert evaluate_keypoints(truth, records[::-1]) == pytest.approx(figures, abs=1e-12)
+    assert evaluate_keypoints(truth, records[::-1]) == pytest.approx(metrics, abs=1e-12)
 
 
 def test_only_some_images_and_categories():
@@ -206,11 +216,49 @@ def test_only_some_images_and_categories():
         "categories": truth["categories"][:1],
         "annotations": [a for a in truth["annotations"] if a["image_id"] in images and a["category_id"] == 2],
     }
-    own = [r for r in records if r["image_id"] in images and r["category_id"] == 2]
+    selected = [r for r in records if r["image_id"] in images and r["category_id"] == 2]
     for evaluation in (evaluate_keypoints, evaluate_boxes):
-        figures = evaluation(truth, records, image_ids=images * 2, category_ids=[2])
-        assert figures == evaluation(part, own)
-        assert figures != evaluation(truth, records)
+        metrics = evaluation(truth, records, image_ids=images * 2, category_ids=[2])
+        assert metrics == evaluation(part, selected)
+        assert metrics != evaluation(truth, records)
+
+
+def test_the_best_detections_of_each_image_and_category_are_kept_in_their_order():
+    images, categories = [1, 1, 1, 2, 1, 1, 2], [1, 1, 1, 1, 2, 1, 1]
+    scores = [0.5, 0.9, 0.5, 0.1, 0.2, 0.4, 0.3]
+    predictions = Predictions(np.array(images), np.array(categories), np.array(scores))
+    kept = {
+        limit: best_per_image(predictions._replace(boxes=np.arange(28.0).reshape(7, 4)), limit).boxes[:, 0] / 4
+        for limit in (1, 2, 3, 7)
+    }
+    assert kept[1].tolist() == [1, 4, 6]
+    assert kept[2].tolist() == [0, 1, 3, 4, 6], "of equal scores the earlier one"
+    assert kept[3].tolist() == [0, 1, 2, 3, 4, 6] and kept[7].tolist() == list(range(7))
+
+
+def test_detections_elsewhere_are_not_matched():
+    """A better one on an image, or of a category, that is not evaluated."""
+    truth = tiny_set()
+    truth["images"].append({"id": 6})
+    truth["categories"].append({"id": 2, "name": "robot"})
+    records = [detection(50, 0.9, image_id=6), detection(50, 0.9, category_id=2), detection()]
+    assert evaluate(truth, records, image_ids=[5], category_ids=[1])["AP"] == pytest.approx(1)
+    boxes = [{**record, "bbox": [0, 0, 64, 64]} for record in records]
+    assert evaluate_boxes(truth, boxes, image_ids=[5], category_ids=[1], at=[0])["precision@0"] == 1
+
+
+def test_recall_without_annotations_is_undefined():
+    truth = GroundTruth.load(tiny_set(iscrowd=1))
+    predictions = Predictions.load([{**detection(), "bbox": [0, 0, 64, 64]}])
+    evaluation = match_boxes(truth, predictions, [5], [1])
+    assert precision_and_recall(evaluation, [0]) == {"precision@0": -1, "recall@0": -1}
+    assert precision_and_recall(evaluation, []) == {}
+
+
+def test_warnings_name_the_caller():
+    with pytest.warns(UserWarning) as caught:
+        evaluate_boxes(dict(tiny_set(), annotations=[]), [])
+    assert caught[0].filename == __file__
 
 
 def test_category_without_keypoints_does_not_count():
@@ -243,14 +291,14 @@ def test_no_annotation_gives_minus_one_for_boxes():
 
 def test_nan_detections_are_left_out_with_a_warning():
     with pytest.warns(UserWarning, match="2 detections left out: they hold NaN"):
-        figures = evaluate(tiny_set(), [detection(math.nan, 0.9), detection(50, math.nan), detection()])
-    assert figures["AP"] == pytest.approx(1)
+        metrics = evaluate(tiny_set(), [detection(math.nan, 0.9), detection(50, math.nan), detection()])
+    assert metrics["AP"] == pytest.approx(1)
 
 
 def test_detections_of_an_unknown_category_are_left_out_with_a_warning():
     with pytest.warns(UserWarning, match="1 detections left out: their category is not in .*, such as 3"):
-        figures = evaluate(tiny_set(), [detection(50, 0.9, category_id=3), detection()])
-    assert figures["AP"] == pytest.approx(1)
+        metrics = evaluate(tiny_set(), [detection(50, 0.9, category_id=3), detection()])
+    assert metrics["AP"] == pytest.approx(1)
 
 
 def test_packed_predictions_equal_records():
@@ -272,8 +320,8 @@ def test_files_and_a_ground_truth_read_once(tmp_path):
     ann, pred = tmp_path / "ann.json", tmp_path / "pred.json"
     ann.write_text(json.dumps(truth))
     pred.write_text(json.dumps(records))
-    figures = evaluate_keypoints(truth, records)
-    assert evaluate_keypoints(ann, pred) == evaluate_keypoints(GroundTruth.load(str(ann)), str(pred)) == figures
+    metrics = evaluate_keypoints(truth, records)
+    assert evaluate_keypoints(ann, pred) == evaluate_keypoints(GroundTruth.load(str(ann)), str(pred)) == metrics
 
 
 def test_unlisted_images_are_not_evaluated():
@@ -285,6 +333,8 @@ def test_unlisted_images_are_not_evaluated():
 def test_default_sigmas_without_17_keypoints_are_one_over_k():
     truth = tiny_set()
     assert evaluate_keypoints(truth, [detection(20)]) == evaluate_keypoints(truth, [detection(20)], sigmas=[0.5, 0.5])
+    assert keypoint_sigmas(GroundTruth.load(tiny_set(keypoints=[0] * 15))) == [0.2] * 5
+    assert keypoint_sigmas(GroundTruth.load(tiny_set(keypoints=None))) == list(COCO_PERSON.sigmas)
 
 
 BAD_ANNOTATIONS = [

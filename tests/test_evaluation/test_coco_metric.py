@@ -1,4 +1,4 @@
-"""The registered metric: samples in, figures and files out, the same from one process or two."""
+"""The registered metric: samples in, metrics and files out, the same from one process or two."""
 
 import json
 import logging
@@ -74,11 +74,11 @@ def to_float_tensor(value):
 
 
 @pytest.mark.parametrize("convert", [np.asarray, torch.as_tensor], ids=["numpy", "tensors"])
-def test_figures_are_those_of_the_functions(truth, ann_file, convert):
+def test_metrics_are_those_of_the_functions(truth, ann_file, convert):
     records = noisy_predictions(truth, 1)
-    figures = evaluate(CocoPoseMetric(ann_file), samples(truth, records, convert))
-    assert list(figures) == [f"coco/{name}" for name in KEYPOINT_METRICS]
-    assert figures == pytest.approx(expected(truth, records), abs=1e-6)
+    metrics = evaluate(CocoPoseMetric(ann_file), samples(truth, records, convert))
+    assert list(metrics) == [f"coco/{name}" for name in KEYPOINT_METRICS]
+    assert metrics == pytest.approx(expected(truth, records), abs=1e-6)
 
 
 def test_built_from_a_config_and_fed_with_data_samples(truth, ann_file):
@@ -92,11 +92,11 @@ def test_built_from_a_config_and_fed_with_data_samples(truth, ann_file):
         elements.append(element)
     evaluator = Evaluator(METRICS.build({"type": "CocoPoseMetric", "ann_file": ann_file}))
     evaluator.process(elements, {})
-    figures = evaluator.evaluate(len(elements))
-    assert figures == pytest.approx(expected(truth, records), abs=1e-6)
+    metrics = evaluator.evaluate(len(elements))
+    assert metrics == pytest.approx(expected(truth, records), abs=1e-6)
     metric = CocoPoseMetric(ann_file)
     metric.process({}, elements)
-    assert metric.evaluate(len(elements)) == figures
+    assert metric.evaluate(len(elements)) == metrics
 
 
 def test_a_metric_can_be_used_again(truth, ann_file):
@@ -107,7 +107,7 @@ def test_a_metric_can_be_used_again(truth, ann_file):
     assert evaluate(metric, samples(truth, records)) == first
 
 
-def test_labels_are_told_by_name(truth, ann_file):
+def test_labels_are_matched_by_name(truth, ann_file):
     records = noisy_predictions(truth, 1)
     swapped = samples({**truth, "categories": truth["categories"][::-1]}, records)
     by_argument = CocoPoseMetric(ann_file, classes=["class2", "class5"])
@@ -141,16 +141,16 @@ def test_of_a_repeated_image_the_first_result_counts(truth, ann_file):
     assert set(evaluate(CocoPoseMetric(ann_file), [*nothing, *items], len(items)).values()) == {0.0}
 
 
-def test_written_predictions_give_the_same_figures(truth, ann_file, tmp_path):
+def test_written_predictions_give_the_same_metrics(truth, ann_file, tmp_path):
     records = noisy_predictions(truth, 1, ties=False)
     prefix = str(tmp_path / "out" / "predictions")
     metric = CocoPoseMetric(ann_file, outfile_prefix=prefix, metric=("keypoints", "bbox"))
-    figures = evaluate(metric, samples(truth, records, to_float_tensor))
+    metrics = evaluate(metric, samples(truth, records, to_float_tensor))
     written, boxes = (read(f"{prefix}{end}.json") for end in ("", "_bbox"))
     assert len(written) == len(boxes) == len(records)
     assert set(written[0]) == {"image_id", "category_id", "score", "keypoints"}
     again = {**evaluate_keypoints(truth, written), **evaluate_boxes(truth, boxes)}
-    assert {name.removeprefix("coco/"): value for name, value in figures.items()} == again
+    assert {name.removeprefix("coco/"): value for name, value in metrics.items()} == again
     np.testing.assert_allclose(written[0]["keypoints"][:2], records[0]["keypoints"][:2], atol=PIXELS)
     assert list(tmp_path.glob("out/.*")) == []
 
@@ -160,9 +160,9 @@ def test_boxes_alone(truth, ann_file):
     items = samples(truth, records)
     for item in items:
         del item["pred_instances"]["keypoints"], item["pred_instances"]["keypoint_scores"]
-    figures = evaluate(CocoPoseMetric(ann_file, metric="bbox"), items)
-    assert figures == pytest.approx({f"coco/{k}": v for k, v in evaluate_boxes(truth, records).items()}, abs=1e-6)
-    assert tuple(figures) == tuple(f"coco/{name}" for name in BOX_METRICS)
+    metrics = evaluate(CocoPoseMetric(ann_file, metric="bbox"), items)
+    assert metrics == pytest.approx({f"coco/{k}": v for k, v in evaluate_boxes(truth, records).items()}, abs=1e-6)
+    assert tuple(metrics) == tuple(f"coco/{name}" for name in BOX_METRICS)
 
 
 def test_format_only_needs_no_annotations(truth, tmp_path):
@@ -201,30 +201,30 @@ def log_lines(monkeypatch):
     return lines
 
 
-def test_no_detections_are_zero_and_said(truth, ann_file, log_lines):
-    figures = evaluate(CocoPoseMetric(ann_file), samples(truth, []))
-    assert set(figures.values()) == {0.0}
+def test_no_detections_are_zero_and_logged(truth, ann_file, log_lines):
+    metrics = evaluate(CocoPoseMetric(ann_file), samples(truth, []))
+    assert set(metrics.values()) == {0.0}
     assert [message for level, message in log_lines if level == logging.WARNING] == [
         f"no detections to evaluate against {ann_file}"
     ]
 
 
-def test_part_of_the_images_is_evaluated_and_said(truth, ann_file, log_lines):
+def test_part_of_the_images_is_evaluated_and_logged(truth, ann_file, log_lines):
     records = noisy_predictions(truth, 1)
     items = samples(truth, records)[:5]
-    figures = evaluate(CocoPoseMetric(ann_file), items)
+    metrics = evaluate(CocoPoseMetric(ann_file), items)
     images = [item["img_id"] for item in items]
-    own = [r for r in records if r["image_id"] in images]
-    reference = evaluate_keypoints(truth, own, image_ids=images)
-    assert figures == pytest.approx({f"coco/{k}": v for k, v in reference.items()}, abs=1e-6)
+    selected = [r for r in records if r["image_id"] in images]
+    reference = evaluate_keypoints(truth, selected, image_ids=images)
+    assert metrics == pytest.approx({f"coco/{k}": v for k, v in reference.items()}, abs=1e-6)
     assert any("5 of the 16 images" in message for _, message in log_lines)
 
 
-def test_empty_ground_truth_is_minus_one_and_said(truth, tmp_path, log_lines):
+def test_empty_ground_truth_is_minus_one_and_logged(truth, tmp_path, log_lines):
     path = tmp_path / "empty.json"
     path.write_text(json.dumps({**truth, "annotations": []}))
-    figures = evaluate(CocoPoseMetric(str(path)), samples(truth, noisy_predictions(truth, 1)))
-    assert set(figures.values()) == {-1.0}
+    metrics = evaluate(CocoPoseMetric(str(path)), samples(truth, noisy_predictions(truth, 1)))
+    assert set(metrics.values()) == {-1.0}
     assert any("no person with labeled keypoints on the 16 images" in message for _, message in log_lines)
 
 
@@ -272,18 +272,18 @@ rank = int(os.environ["RANK"])
 dist.init_process_group("gloo")
 truth = json.load(open({ann!r}))
 items = samples(truth, noisy_predictions(truth, 1))
-own = items[:11] if rank == 0 else items[9:]  # unequal parts that overlap
+selected = items[:11] if rank == 0 else items[9:]  # unequal parts that overlap
 metric = CocoPoseMetric({ann!r})
-metric.process({{}}, own)
-figures = metric.evaluate(len(items))
+metric.process({{}}, selected)
+metrics = metric.evaluate(len(items))
 metric = CocoPoseMetric({ann!r}, classes=["dog"])
-metric.process({{}}, own)
+metric.process({{}}, selected)
 try:
     metric.evaluate(len(items))
 except DataError as error:
-    figures["error"] = str(error)
+    metrics["error"] = str(error)
 with open({out!r} + f"/{{rank}}.json", "w") as file:
-    json.dump(figures, file)
+    json.dump(metrics, file)
 leave_processes()
 """
 
@@ -305,10 +305,10 @@ def test_two_processes_agree_with_one(truth, ann_file, tmp_path, repo_root):
     ]
     errors = [worker.communicate(timeout=300)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], errors
-    for rank in range(2):  # both have the figures of a single process, and both hear of an error in the first
-        figures = json.loads((tmp_path / f"{rank}.json").read_text())
-        assert "no category 'dog'" in figures.pop("error")
-        assert figures == single
+    for rank in range(2):  # both have the metrics of a single process, and both hear of an error in the first
+        metrics = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert "no category 'dog'" in metrics.pop("error")
+        assert metrics == single
 
 
 @pytest.mark.slow
@@ -316,6 +316,6 @@ def test_real_people(shared_data):
     path = shared_data / "coco_persons" / "annotations" / "val.json"
     truth = json.loads(path.read_text())
     records = noisy_predictions(truth, 3, noise=0.02)
-    figures = evaluate(CocoPoseMetric(str(path), metric=("keypoints", "bbox")), samples(truth, records))
+    metrics = evaluate(CocoPoseMetric(str(path), metric=("keypoints", "bbox")), samples(truth, records))
     reference = {**evaluate_keypoints(truth, without_boxes(records)), **evaluate_boxes(truth, records)}
-    assert figures == pytest.approx({f"coco/{k}": v for k, v in reference.items()}, abs=1e-5)
+    assert metrics == pytest.approx({f"coco/{k}": v for k, v in reference.items()}, abs=1e-5)

@@ -1,4 +1,4 @@
-"""Figures equal those of pycocotools and, where it is installed, of the real xtcocotools."""
+"""Metrics equal those of pycocotools and, where it is installed, of the real xtcocotools."""
 
 import json
 
@@ -56,7 +56,7 @@ def _comparable(records, original):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_noisy_predictions_with_crowds_and_unlabelled_people(original, seed):
+def test_noisy_predictions_with_crowds_and_unlabeled_people(original, seed):
     truth = random_set(seed, images=30)
     records = noisy_predictions(truth, seed)
     theirs = original_keypoints(*original, truth, _comparable(records, original))
@@ -123,9 +123,9 @@ def test_coordinates_of_detections_are_not_read_from_their_boxes(original):
 def test_any_small_set(original, seed, images, people, noise, extra):
     truth = random_set(seed, images=images, max_people=people)
     records = noisy_predictions(truth, seed, noise=noise, extra=extra)
-    labelled = any(a["num_keypoints"] and not a["iscrowd"] for a in truth["annotations"])
+    labeled = any(a["num_keypoints"] and not a["iscrowd"] for a in truth["annotations"])
     comparable = _comparable(records, original)
-    if not labelled or not comparable:
+    if not labeled or not comparable:
         return
     _assert_equal(evaluate_keypoints(truth, records), original_keypoints(*original, truth, comparable))
 

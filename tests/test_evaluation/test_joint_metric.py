@@ -37,13 +37,13 @@ def feed(metric, truth, records):
     """Give the metric what a joint model finds: keypoint scores of 0 for the other classes."""
     ids = [int(name.removeprefix("class")) for name in CLASSES]
     for image in truth["images"]:
-        own = [r for r in records if r["image_id"] == image["id"]]
-        xywh = np.reshape([r["bbox"] for r in own], (-1, 4))
-        points = np.reshape([r["keypoints"] for r in own], (len(own), 17, 3))
-        labels = np.asarray([ids.index(r["category_id"]) for r in own], int)
+        selected = [r for r in records if r["image_id"] == image["id"]]
+        xywh = np.reshape([r["bbox"] for r in selected], (-1, 4))
+        points = np.reshape([r["keypoints"] for r in selected], (len(selected), 17, 3))
+        labels = np.asarray([ids.index(r["category_id"]) for r in selected], int)
         instances = {
             "bboxes": np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1),
-            "scores": np.asarray([r["score"] for r in own], float),
+            "scores": np.asarray([r["score"] for r in selected], float),
             "labels": labels,
             "keypoints": points[..., :2],
             "keypoint_scores": points[..., 2] * (labels == 1)[:, None],
@@ -59,7 +59,7 @@ def expected(instances, people, records):
 
 
 @pytest.mark.parametrize("told_by", ["file", "argument", "data set"])
-def test_both_figures_in_one_pass(sets, tmp_path, told_by):
+def test_both_metrics_in_one_pass(sets, tmp_path, told_by):
     both, instances, people, paths = sets
     records = noisy_predictions(both, 1)
     prefix = tmp_path / "out" / "predictions"
@@ -69,15 +69,15 @@ def test_both_figures_in_one_pass(sets, tmp_path, told_by):
         outfile_prefix=str(prefix), **settings,
     )  # fmt: skip
     metric.dataset_meta = {"keypoint_classes": ["class2"]} if told_by == "data set" else {}
-    figures = feed(metric, both, records)
-    assert list(figures) == [f"coco/{name}" for name in KEYPOINT_METRICS + BOX_METRICS]
-    assert figures == pytest.approx(expected(instances, people, records), abs=1e-6)
-    assert figures["coco/AP"] > 0.02 and figures["coco/bbox_mAP"] > 0.02
+    metrics = feed(metric, both, records)
+    assert list(metrics) == [f"coco/{name}" for name in KEYPOINT_METRICS + BOX_METRICS]
+    assert metrics == pytest.approx(expected(instances, people, records), abs=1e-6)
+    assert metrics["coco/AP"] > 0.02 and metrics["coco/bbox_mAP"] > 0.02
 
     poses, boxes = (json.loads(prefix.with_name(f"predictions{end}.json").read_text()) for end in ("", "_bbox"))
     assert len(boxes) == len(records) and {r["category_id"] for r in boxes} == {2, 5, 9}
     assert len(poses) == sum(r["category_id"] == 2 for r in records) and {r["category_id"] for r in poses} == {1}
-    assert figures == {
+    assert metrics == {
         f"coco/{k}": v for k, v in {**evaluate_keypoints(people, poses), **evaluate_boxes(instances, boxes)}.items()
     }
 
@@ -111,8 +111,8 @@ def test_a_results_file_in_which_some_records_have_keypoints(sets):
     assert Predictions.load(mixed).keypoints[0].tolist() == [[0, 0, 0]] * 17
     ordered = sorted(records, key=lambda r: r["category_id"] == 2)
     assert evaluate_boxes(instances, mixed) == evaluate_boxes(instances, ordered)
-    found = evaluate_keypoints(both, mixed, category_ids=[2])
-    assert found == evaluate_keypoints(both, ordered, category_ids=[2])
+    metrics = evaluate_keypoints(both, mixed, category_ids=[2])
+    assert metrics == evaluate_keypoints(both, ordered, category_ids=[2])
     without_anything = [{k: v for k, v in r.items() if k not in ("keypoints", "bbox")} for r in mixed[:1]]
     with pytest.raises(DataError, match="record 0 has 0 numbers as keypoints, expected 51"):
         Predictions.load([*without_anything, *mixed[-1:]])

@@ -1,4 +1,4 @@
-"""``tools/dataset.py``: make, check, count, draw and convert data sets."""
+"""Make, check, count, draw and convert data sets: ``tools/dataset.py``."""
 
 from __future__ import annotations
 
@@ -47,87 +47,100 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(
     commands: argparse._SubParsersAction, run: Callable[[argparse.Namespace], int], text: str
 ) -> argparse.ArgumentParser:
-    """Add the command that ``run`` carries out and is named by."""
+    """Add the command that ``run`` carries out; its name is the function's."""
     parser = commands.add_parser(run.__name__, help=text, description=f"{text[0].upper()}{text[1:]}.")
     parser.set_defaults(run=run)
     return parser
 
 
 def _add_synthesize(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, synthesize, "make pictures of synthetic crowds with exact COCO keypoint annotations")
-    parser.add_argument("out", type=Path, help="folder to make; one that holds something else is never touched")
-    parser.add_argument("--train", type=int, default=800, help="number of training pictures (default: %(default)s)")
-    parser.add_argument("--val", type=int, default=100, help="number of validation pictures (default: %(default)s)")
+    parser = _command(commands, synthesize, "make images of synthetic crowds with exact COCO keypoint annotations")
+    parser.add_argument("out", type=Path, help="folder to make; a folder with other content is never touched")
+    parser.add_argument("--train", type=int, default=800, help="number of training images (default: %(default)s)")
+    parser.add_argument("--val", type=int, default=100, help="number of validation images (default: %(default)s)")
     parser.add_argument(
         "--size", type=int, nargs=2, default=(192, 192), metavar=("W", "H"), help="size in pixels (default: 192 192)"
     )
     parser.add_argument(
-        "--people", type=int, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="people a picture (default: 2 8)"
+        "--people", type=int, nargs=2, default=(2, 8), metavar=("MIN", "MAX"), help="people per image (default: 2 8)"
     )
     parser.add_argument(
         "--frames",
         type=int,
         default=0,
         metavar="N",
-        help="make sequences of N pictures in which people move; --train and --val then count sequences",
+        help="make sequences of N images in which people move; --train and --val then count sequences",
     )
     parser.add_argument(
-        "--fps", type=float, default=DEFAULT_FPS, help="pictures a second of a sequence (default: %(default)g)"
+        "--fps", type=float, default=DEFAULT_FPS, help="frame rate of the sequences (default: %(default)g)"
     )
-    group = parser.add_argument_group("what pictures are like (defaults: CrowdOptions in yolox_pose.synthetic.options)")
+    group = parser.add_argument_group("content of the images (defaults: CrowdOptions in yolox_pose.synthetic.options)")
     group.add_argument(
-        "--heights", type=float, nargs=2, metavar=("MIN", "MAX"), help="people's heights, as shares of the picture's"
+        "--heights",
+        type=float,
+        nargs=2,
+        metavar=("MIN", "MAX"),
+        help="heights of people, as shares of the image height",
     )
     for name, text in (
-        ("occlusion", "0: people keep apart where there is room .. 1: they stand anywhere, and behind objects"),
-        ("person-free", "share of pictures without anybody"),
-        ("crowd-regions", "share of pictures with an iscrowd region"),
+        ("occlusion", "0: people stand apart where there is room; 1: they stand anywhere, also behind objects"),
+        ("person-free", "share of images without people"),
+        ("crowd-regions", "share of images with an iscrowd region"),
         ("unlabelled", "share of people with a box but without keypoints"),
-        ("least-shown", "people of whom a smaller share is seen are left out"),
-        ("clutter", "mean number of things behind the people"),
-        ("variety", "share of people in any pose and facing any way; the others stand facing the viewer"),
+        ("least-shown", "people with a smaller visible share are left out"),
+        ("clutter", "mean number of objects behind the people"),
+        ("variety", "share of people in any pose and direction; the others stand facing the camera"),
     ):
         group.add_argument(f"--{name}", type=float, metavar="X", help=text)
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same pictures (default: 0)")
-    parser.add_argument("--workers", type=int, default=1, help="processes; they do not change the result (default: 1)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed; the same seed gives the same images (default: 0)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, help="number of processes; the result does not depend on it (default: 1)"
+    )
 
 
 def _add_source(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """Add the annotation file and the options that say which part of it is read."""
     parser.add_argument("annotations", type=Path, nargs="?" if optional else None, help="COCO-format annotation file")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="folder that the file names in it are relative to")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images")
     parser.add_argument(
         "--keypoints",
         type=int,
         metavar="K",
-        help="keypoints an instance; 0 for boxes alone (default: what the file says)",
+        help="number of keypoints per instance; 0 for boxes alone (default: as the file states)",
     )
     parser.add_argument(
-        "--classes", nargs="+", metavar="NAME", help="classes in label order, others are ignored (default: all)"
+        "--classes",
+        nargs="+",
+        metavar="NAME",
+        help="classes in label order; annotations of others are ignored (default: all)",
     )
     parser.add_argument(
         "--keypoint-file",
         type=Path,
         metavar="FILE",
-        help="second file of the same images, whose keypoints belong to instances of the first",
+        help="second annotation file of the same images, which holds the keypoints of the instances",
     )
     parser.add_argument(
         "--keypoint-classes",
         nargs="+",
         metavar="NAME",
-        help="classes that have keypoints (default: all of the file that has the keypoints)",
+        help="classes that have keypoints (default: all classes of the file with the keypoints)",
     )
 
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
-    parser = _command(
-        commands, check, "list everything that is wrong in an annotation file; exit code 1 if anything is"
-    )
+    parser = _command(commands, check, "list all problems of an annotation file; exit with code 1 if there are any")
     _add_source(parser)
     parser.add_argument(
-        "--decode", action="store_true", help="also decode every image and compare its size (needs --images)"
+        "--decode",
+        action="store_true",
+        help="also decode every image and compare its size with the file (needs --images)",
     )
-    parser.add_argument("--workers", type=int, default=4, help="threads that decode images (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=int, default=4, help="number of threads that decode images (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the problems as JSON")
 
 
@@ -138,22 +151,22 @@ def _add_stats(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_browse(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, browse, "write pictures with the annotations, or what training sees, drawn into them")
+    parser = _command(commands, browse, "draw annotations, or augmented training samples, into images")
     _add_source(parser, optional=True)
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for the pictures; must be empty or new"
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the drawn images; must be empty or new"
     )
-    parser.add_argument("--number", type=int, default=20, help="how many pictures (default: %(default)s)")
-    parser.add_argument("--ids", type=int, nargs="+", metavar="ID", help="these image ids instead of a random choice")
+    parser.add_argument("--number", type=int, default=20, help="number of images (default: %(default)s)")
+    parser.add_argument("--ids", type=int, nargs="+", metavar="ID", help="image ids to draw instead of a random choice")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random choice (default: 0)")
-    parser.add_argument("--zoom", type=float, default=2.0, help="enlarge the pictures (default: %(default)s)")
-    group = parser.add_argument_group("what training sees")
+    parser.add_argument("--zoom", type=float, default=2.0, help="enlargement (default: %(default)s)")
+    group = parser.add_argument_group("augmented training samples")
     group.add_argument(
         "--augmented",
         metavar="CONFIG",
-        help="draw what the training pipeline of this config makes of its training data",
+        help="draw the training data of this config as its training pipeline augments them",
     )
-    group.add_argument("--final", action="store_true", help="with --augmented: the pipeline of the last epochs")
+    group.add_argument("--final", action="store_true", help="with --augmented: use the pipeline of the last epochs")
     add_cfg_options(group)
 
 
@@ -162,22 +175,27 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "source",
         type=Path,
-        help="COCO file (.json), folder of YOLO labels, or list of labels with image ids (.txt, .txt.gz)",
+        help="COCO file (.json), folder of YOLO labels, or list file of labels with image ids (.txt, .txt.gz)",
+    )
+    parser.add_argument("out", type=Path, help="output: a .json file from labels, or a new folder of labels from COCO")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="folder of the images, from which labels get the image sizes"
     )
     parser.add_argument(
-        "out", type=Path, help="what to make: a .json file from labels, a new folder of labels from COCO"
+        "--size", type=int, nargs=2, metavar=("W", "H"), help="size of all images of a list file without images"
     )
     parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="folder of the images; labels need it for their sizes"
+        "--keypoints",
+        type=int,
+        default=None,
+        metavar="K",
+        help="number of keypoints per person (default: 17, or as the file states)",
     )
     parser.add_argument(
-        "--size", type=int, nargs=2, metavar=("W", "H"), help="size of all images of a list without images"
-    )
-    parser.add_argument(
-        "--keypoints", type=int, default=None, metavar="K", help="keypoints a person (default: 17, or the file's)"
-    )
-    parser.add_argument(
-        "--classes", nargs="+", metavar="NAME", help="class names in label order (default: person, or the file's)"
+        "--classes",
+        nargs="+",
+        metavar="NAME",
+        help="class names in label order (default: person, or as the file states)",
     )
     parser.set_defaults(keypoint_file=None, keypoint_classes=None)
 
@@ -188,7 +206,9 @@ def synthesize(args: argparse.Namespace) -> int:
     from yolox_pose.synthetic.options import CrowdOptions
 
     values = {field.name: getattr(args, field.name) for field in fields(CrowdOptions)}
-    changed = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
+    changed: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None
+    }
     made = synthesize_crowd(
         args.out,
         CrowdOptions(**changed),
@@ -199,7 +219,7 @@ def synthesize(args: argparse.Namespace) -> int:
         frames=args.frames,
         fps=args.fps,
     )
-    print(f"{made.out_dir}: {'these data were there already; kept' if made.kept else 'written'}")
+    print(f"{made.out_dir}: {'kept, these data were there already' if made.kept else 'written'}")
     for split, statistics in made.statistics.items():
         print(f"{split}:")
         for name, value in statistics.items():
@@ -207,7 +227,7 @@ def synthesize(args: argparse.Namespace) -> int:
     return 0
 
 
-def _inspect(args: argparse.Namespace, **options: Any) -> Inspection:
+def _inspect(args: argparse.Namespace, *, require_annotations: bool = False, decode_workers: int = 0) -> Inspection:
     """Read the annotation file that the options name.
 
     Raises:
@@ -227,7 +247,8 @@ def _inspect(args: argparse.Namespace, **options: Any) -> Inspection:
         image_root=args.images,
         keypoint_file=args.keypoint_file,
         keypoint_classes=args.keypoint_classes,
-        **options,
+        require_annotations=require_annotations,
+        decode_workers=decode_workers,
     )
 
 
@@ -292,7 +313,7 @@ def _annotated_images(args: argparse.Namespace) -> _ImagesToDraw:
     from yolox_pose.visualization.browse import annotated_image, choose_images
 
     if args.images is None:
-        raise UsageError("browse: --images is needed, the folder of the images")
+        raise UsageError("browse: an annotation file needs --images, the folder of the images")
     inspection = _inspect(args)
     records = inspection.require_records()
     chosen = choose_images(records.image_ids, args.ids, args.number, args.seed)

@@ -175,7 +175,7 @@ def _from_file(file: CocoFile) -> GroundTruth:
     rank[order] = np.arange(len(order))
     names = [images.entries[i].get("file_name") for i in order.tolist()]
 
-    # Collect what the categories and annotations say of keypoints
+    # Collect the keypoints of categories and annotations
     stated = {i: entry.get("keypoints") for i, entry in zip(file.categories.ids.tolist(), file.categories.entries)}
     lists = [entry.get("keypoints") for entry in annotations.entries]
     return GroundTruth(

@@ -1,4 +1,4 @@
-"""Inspect an annotation file for the data commands: which keypoints it has, and everything that is wrong in it."""
+"""Inspect an annotation file for the data commands: find its skeleton, its usable annotations and all problems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Inspection(NamedTuple):
     Attributes:
         name: The file.
         records: Its usable annotations; None where there are none to build.
-        problems: Everything that is wrong in it.
+        problems: All problems of the file.
         skeleton: Its keypoints; None for boxes alone.
         crowd_regions: Number of ``iscrowd`` annotations.
     """
@@ -68,7 +68,7 @@ def inspect_file(
 
     Args:
         ann_file: Path of the JSON file.
-        num_keypoints: K, the number of keypoints; None takes what the file states.
+        num_keypoints: K, the number of keypoints; None for the number that the file states.
         classes: Names of the classes to read; None for all.
         image_root: Folder of the images; their existence is checked unless None.
         keypoint_file: Second file of the same images, which holds the keypoints.

@@ -24,7 +24,7 @@ def load_records(ann_file: str | Path, options: ReadOptions = ReadOptions(), *, 
 
     Args:
         ann_file: Path of the JSON file.
-        options: What is read of it and which checks are made.
+        options: Part of the file that is read, and the checks that are made.
         on_error: ``'raise'`` stops at the first problem. ``'skip'`` leaves out the images that have a problem (a wrong
             label next to right ones would train as background), counts them in ``counts`` and logs the sums.
 
@@ -53,7 +53,7 @@ def find_problems(
 
     Args:
         ann_file: Path of the JSON file.
-        options: What is read of it and which checks are made.
+        options: Part of the file that is read, and the checks that are made.
         decode_images: Whether every image is decoded too, to find those that are damaged or of another size.
 
     Returns:
@@ -77,8 +77,8 @@ def parse_records(ann_file: str | Path, options: ReadOptions) -> tuple[PoseRecor
     """Read an annotation file, and merge the keypoints of ``options.keypoint_file`` into it if there is one.
 
     Returns:
-        The records of what is right (None where the problems leave nothing to build them from) and the problems, each of
-        which names the file that it is in.
+        The records without the wrong annotations (None where images or categories cannot be used) and the problems, each
+        of which names its file.
 
     Raises:
         DataError: If a file is missing, is no JSON, or is not a COCO-format dict of lists.

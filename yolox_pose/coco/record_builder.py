@@ -1,7 +1,6 @@
 """Build training records from a COCO-format file, with the checks that training needs.
 
-Each ``_check_*`` function looks at one field of all images or annotations at once, notes what is wrong and returns the
-values. Rows with a problem hold zeros and are left out of the records. Shape letters: N images, M instances, R rows
+Each ``_check_*`` function looks at one field of all images or annotations at once, notes the problems and returns the values. Rows with a problem hold zeros and are left out of the records. Shape letters: N images, M instances, R rows
 (positions of annotations), K keypoints.
 """
 
@@ -28,16 +27,16 @@ OTHER_CATEGORY = -1
 
 
 def build_records(file: CocoFile, options: ReadOptions) -> PoseRecords | None:
-    """Build records from the annotations that are right, and note all others in ``file.problems``.
+    """Build records from the valid annotations, and note the problems of the others in ``file.problems``.
 
     Args:
         file: The file as it was read.
-        options: What is read of it and which checks are made.
+        options: Part of the file that is read, and the checks that are made.
 
     Returns:
         The records; None where images or categories cannot be used at all.
     """
-    # Check what concerns the whole file
+    # Check the whole file
     if not len(file.annotations) and options.require_annotations:
         file.problems.append(Problem(file.name, "file", "the annotation list is empty"))
     if not file.images.entries and file.images.complete:
@@ -135,7 +134,7 @@ def _check_categories(file: CocoFile, options: ReadOptions) -> tuple[np.ndarray 
     def report(message: str) -> None:
         file.problems.append(Problem(file.name, "category", message))
 
-    # Check that the names can be told apart
+    # Check that the names are different
     names = file.categories.names
     before = len(file.problems)
     if not names and file.categories.complete:
@@ -159,7 +158,7 @@ def _check_categories(file: CocoFile, options: ReadOptions) -> tuple[np.ndarray 
         report(f"class {unknown[0]!r} of keypoint_classes is not among {show(classes, 80)}")
         return None, classes
 
-    # Check what the categories hold
+    # Check the annotations and keypoints of the categories
     labels = np.array([classes.index(name) if name in classes else OTHER_CATEGORY for name in names], dtype=np.int64)
     _check_other_categories(file, labels, classes, options)
     _check_category_keypoints(file, labels, options)

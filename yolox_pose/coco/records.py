@@ -134,7 +134,7 @@ class PoseRecords:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What is read of an annotation file and which checks are made.
+    """Part of an annotation file that is read, and the checks that are made.
 
     Args:
         num_keypoints: K, the number of keypoints of the skeleton; 0 for boxes alone.

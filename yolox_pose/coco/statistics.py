@@ -1,4 +1,4 @@
-"""Count what an annotation file holds.
+"""Count the images, instances and keypoints of an annotation file.
 
 Shape letters: N images, M instances, K keypoints.
 """

@@ -78,7 +78,7 @@ def evaluate_keypoints(
                 f"the detections have {keypoints.shape[1]} keypoints, the annotations ({truth.name}) {len(sigmas)}"
             )
         detections = detections.select(np.any(keypoints[..., 2] > 0, axis=1))
-        detections = _best_per_image(detections, MAX_KEYPOINT_DETECTIONS)
+        detections = best_per_image(detections, MAX_KEYPOINT_DETECTIONS)
 
     # Match and average
     evaluation = match_keypoints(annotations, detections, sigmas, images, categories)
@@ -123,7 +123,7 @@ def evaluate_boxes(
         return dict.fromkeys([*BOX_METRICS, *names_at_scores(at)], -1.0)
 
     # Match and average
-    detections = _best_per_image(_usable(detections, "boxes", truth, images, categories), MAX_BOX_DETECTIONS)
+    detections = best_per_image(_usable(detections, "boxes", truth, images, categories), MAX_BOX_DETECTIONS)
     evaluation = match_boxes(truth, detections, images, categories)
     return dict(zip(BOX_METRICS, average_precisions(evaluation))) | precision_and_recall(evaluation, at)
 
@@ -185,7 +185,7 @@ def _usable(
     on_image = np.isin(detections.image_ids, images)
     detections = detections.select(on_image & np.isin(detections.category_ids, categories))
 
-    # Leave out what is not finite
+    # Leave out NaN and infinity
     values = getattr(detections, column)
     if len(detections.scores) and values is None:
         raise DataError(f"the detections have no {column}")
@@ -199,10 +199,14 @@ def _usable(
     return detections.select(finite)
 
 
-def _best_per_image(detections: Predictions, limit: int) -> Predictions:
+def best_per_image(detections: Predictions, limit: int) -> Predictions:
     """Return the ``limit`` best detections of each image and category, in their order; COCO evaluation counts no others.
 
     Of equal scores the earlier detections are kept, as by the stable sort of COCO's tools.
+
+    Args:
+        detections: Detections of any images.
+        limit: Number of detections per image and category.
     """
     if len(detections.scores) <= limit:
         return detections

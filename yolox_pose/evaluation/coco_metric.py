@@ -157,7 +157,7 @@ class CocoPoseMetric(BaseMetric):
             DataError: If the detections do not fit the annotations; it is raised in every process.
         """
         gathered = all_gather_object(self.results)
-        self.results = []  # not cleared in place: a single process gets its own list back
+        self.results = []  # not cleared in place: a single process gathers this very list
         outcome: list[Any] = [None]
         if is_main_process():
             try:

@@ -1,7 +1,7 @@
 """Match detections with annotations in hotcoco, with the rules of xtcocotools and pycocotools.
 
-hotcoco does the matching. What xtcocotools does besides is done here: visible keypoints are counted instead of trusting
-``num_keypoints``, absent boxes and areas are filled in, and ids are renumbered, so that they may have any size.
+hotcoco does the matching. This module adds the rules of xtcocotools: visible keypoints are counted instead of trusting
+``num_keypoints``, and absent boxes and areas are filled in. Ids are renumbered, so that they may have any size.
 
 Shape letters: N detections, R rows (positions of annotations), K keypoints.
 """

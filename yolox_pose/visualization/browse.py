@@ -1,4 +1,4 @@
-"""Draw annotations, and what the training pipeline makes of them."""
+"""Draw annotations and augmented training samples into images."""
 
 from __future__ import annotations
 
