@@ -283,7 +283,7 @@ def _after_the_network(network: Any, peer: Any, picture: np.ndarray) -> dict[str
     """Return the calls after the network of both sides: decoding, NMS and mapping to the picture."""
     from yolox_pose.geometry.boxes import grid_priors
     from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
-    from yolox_pose.inference.exported.decoding import detections
+    from yolox_pose.inference.exported.decoding import detect
 
     letterbox = fit_letterbox(picture.shape[1::-1], (416, 416), centered=False)
     outputs = network.backend(letterbox_image(picture, letterbox).transpose(2, 0, 1)[None].astype(np.float32))
@@ -293,7 +293,7 @@ def _after_the_network(network: Any, peer: Any, picture: np.ndarray) -> dict[str
     priors = grid_priors((416, 416), (8, 16, 32))
 
     def ours() -> Any:
-        found = detections(outputs, 0, priors, network.description, thresholds)
+        found = detect(outputs, 0, priors, network.description, thresholds)
         return letterbox.inverse_boxes(found.boxes, clip=True)
 
     return {"ours": ours, "peer": lambda: peer.postprocess(theirs.copy(), ratio)}  # it decodes in place

@@ -28,6 +28,9 @@ def load(
     nms_thr: float | None = None,
     max_per_img: int | None = None,
     nms_type: str | None = None,
+    oks_thr: float | None = None,
+    soft_nms: str | None = None,
+    soft_sigma: float | None = None,
     batch_size: int = 8,
     classes: Sequence[str | int] | None = None,
     keep_images: bool = False,
@@ -42,7 +45,10 @@ def load(
         score_thr: Lowest score of a person.
         nms_thr: IoU above which two boxes are duplicates. None uses the model's.
         max_per_img: Maximum number of persons per image. None uses the model's.
-        nms_type: What NMS compares. Exported models support ``'box'`` only; other types need the PyTorch model.
+        nms_type: What NMS compares: ``'box'``, ``'oks'`` or ``'box_oks'``. None uses the model's, as do the three below.
+        oks_thr: OKS above which two poses are duplicates.
+        soft_nms: ``'none'``, ``'linear'`` or ``'gaussian'``.
+        soft_sigma: Sigma of ``'gaussian'`` soft-NMS.
         batch_size: Number of images in a batch.
         classes: Names or labels of the classes to detect. None detects all.
         keep_images: Whether results of image files hold the decoded image.
@@ -66,6 +72,9 @@ def load(
         nms_thr=nms_thr,
         max_per_img=max_per_img,
         nms_type=nms_type,
+        oks_thr=oks_thr,
+        soft_nms=soft_nms,
+        soft_sigma=soft_sigma,
         batch_size=batch_size,
         classes=classes,
         keep_images=keep_images,

@@ -77,8 +77,8 @@ def test_models_that_predict_cannot_use(tmp_path, capsys):
     description.unlink()
     assert "has no model.json beside it" in line(model)
     description.write_text(json.dumps({**content, "files": {"model.onnx": "0" * 64}}))
-    assert "is of another model than" in line(model)
+    assert "describes another model than" in line(model)
     description.write_text(json.dumps({key: value for key, value in content.items() if key != "size"}))
     assert line(model).endswith("model.json has no 'size'")
     description.write_text(json.dumps({**content, "size": [32, 32]}))  # the model takes 64x96 px
-    assert "takes images of shape (1, 3, 64, 96), its description says (1, 3, 32, 32)" in line(model)
+    assert "takes images of shape (1, 3, 64, 96), but its description says (1, 3, 32, 32)" in line(model)

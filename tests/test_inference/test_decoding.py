@@ -6,7 +6,7 @@ import torch
 
 from yolox_pose import ops
 from yolox_pose.geometry.boxes import grid_priors
-from yolox_pose.inference.exported.decoding import detections
+from yolox_pose.inference.exported.decoding import detect as detect_exported
 from yolox_pose.inference.exported.description import ModelDescription
 from yolox_pose.models.postprocess import detect
 from yolox_pose.structures.settings import PostprocessSettings as Settings
@@ -43,9 +43,14 @@ def test_priors_are_those_of_the_tensors():
         (4, 0, (), Settings(nms_pre=30)),
         (2, 0, (), Settings(nms_thr=1.0)),
         (1, 2, (0,), Settings(score_thr=0.99999)),
+        (1, 5, (0,), Settings(score_thr=0.2, nms_type="oks", nms_thr=1.0)),
+        (3, 5, (1,), Settings(score_thr=0.2, nms_type="box_oks", nms_thr=0.3, oks_thr=0.3)),
+        (3, 5, (0, 2), Settings(score_thr=0.2, nms_type="oks", soft_nms="linear", max_per_img=20)),
+        (2, 0, (), Settings(score_thr=0.2, soft_nms="gaussian", nms_thr=0.5)),
     ],
 )
 def test_detections_are_those_of_the_model(layout, classes, keypoints, keypoint_classes, settings):
+    torch.manual_seed(1)
     priors = grid_priors(SIZE, (8, 16, 32))
     n, tensor_priors = len(priors), torch.from_numpy(priors)
     raw = ops.HeadOutputs(
@@ -65,10 +70,11 @@ def test_detections_are_those_of_the_model(layout, classes, keypoints, keypoint_
             outputs["keypoint_scores"] = raw.visibility.sigmoid()
     outputs = {name: values.numpy() for name, values in outputs.items()}
     posed = torch.tensor([label in keypoint_classes for label in range(classes)])
-    wanted = detect(raw, tensor_priors, settings, posed)
+    sigmas = torch.full((keypoints,), 1 / max(keypoints, 1))
+    wanted = detect(raw, tensor_priors, settings, posed, sigmas)
     for image, one in enumerate(wanted):
         description = describe(layout, classes, keypoints, keypoint_classes)
-        found = detections(outputs, image, priors, description, settings)
+        found = detect_exported(outputs, image, priors, description, settings)
         np.testing.assert_allclose(found.scores, one.scores, atol=1e-6)
         np.testing.assert_array_equal(found.labels, one.labels)
         np.testing.assert_allclose(found.boxes, one.boxes, atol=1e-4)
@@ -87,7 +93,7 @@ def test_extreme_logits_give_no_warning():
         "boxes": np.zeros((1, 2, 4), np.float32),
     }
     with np.errstate(all="raise", under="ignore"):
-        found = detections(
+        found = detect_exported(
             outputs,
             0,
             grid_priors((32, 32), (32,)).repeat(2, 0),

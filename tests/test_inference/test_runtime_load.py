@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from yolox_pose.geometry.letterbox import Fitted
 from yolox_pose.inference.exported.description import FILE_NAME, parse_description, read_description
 from yolox_pose.inference.exported.network import ExportedNetwork
 from yolox_pose.runtime import load
+from yolox_pose.structures.settings import PostprocessSettings
 from yolox_pose.tracking.assignment import load_solver
 from yolox_pose.utils.dependencies import MissingDependencyError
 
@@ -75,9 +77,9 @@ def test_wrong_calls(model_file, tmp_path):
     for path, options, words in (
         (tmp_path / "nowhere.onnx", {}, "does not exist"),
         (tmp_path / "model.pt", {}, r"end in \.onnx, \.xml, \.param"),
-        (model_file, {"backend": "abacus"}, "unknown backend 'abacus'; there are: onnxruntime, openvino"),
+        (model_file, {"backend": "abacus"}, "unknown backend 'abacus'; known: onnxruntime, openvino"),
         (model_file, {"backend": "ncnn"}, r"ncnn reads \.param files"),
-        (model_file, {"input_size": (128, 128)}, "takes 64x96 px .* alone"),
+        (model_file, {"input_size": (128, 128)}, "takes images of 64x96 px .* only"),
         (model_file, {"score_thr": 2}, "score_thr"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -88,6 +90,22 @@ def test_wrong_shape_at_run_time(model_file):
     model = load(model_file)
     with pytest.raises(UsageError, match=r"takes images of shape \(64, 96, 3\), not \(65, 96, 3\)"):
         model.network.begin([Fitted(np.zeros((65, 96, 3), np.uint8), None)])
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"nms_type": "box"}, 2),
+        ({"nms_type": "oks"}, 2),
+        ({"nms_type": "oks", "oks_thr": 1.0}, 3),
+        ({"nms_type": "box_oks", "oks_thr": 1.0}, 3),
+        ({"soft_nms": "gaussian", "soft_sigma": 100}, 3),
+    ],
+)
+def test_nms_by_poses_and_soft_nms(model_file, settings, expected):
+    """The first two boxes and poses are 1 px apart."""
+    (result,) = load(model_file, **settings, score_thr=0.1)(bright())
+    assert len(result) == expected
 
 
 def test_description_is_missing_or_of_another_model(model_file, tmp_path):
@@ -101,13 +119,16 @@ def test_description_is_missing_or_of_another_model(model_file, tmp_path):
     renamed = alone.rename(tmp_path / "people.onnx")
     assert read_description(renamed).size == (64, 96), "the name does not matter, the content does"
     renamed.write_bytes(model_file.read_bytes() + b"\0")
-    with pytest.raises(DataError, match=r"model\.json is of another model than .*people\.onnx"):
+    with pytest.raises(DataError, match=r"model\.json describes another model than .*people\.onnx"):
         load(renamed)
 
 
 def test_description_round_trip(model_file):
     description = describe(model_file, outputs=("boxes",))
     assert parse_description(json.loads(json.dumps(description.to_json())), "x") == description
+    settings = PostprocessSettings(score_thr=0.2, nms_type="box_oks", oks_thr=0.7, soft_nms="linear")
+    other = replace(description, postprocess=settings)
+    assert parse_description(json.loads(json.dumps(other.to_json())), "x") == other
     skeleton = description.to_json()["skeleton"]
     assert len(skeleton["keypoint_colors"]) == 2 and len(skeleton["link_colors"]) == 1 and skeleton["sigmas"]
 
@@ -115,12 +136,12 @@ def test_description_round_trip(model_file):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": 9}, "format 1, found 9"),
+        ({"format": 9}, "format 1, .*\\(it has 9\\)"),
         ({"layout": "cooked"}, "layout 'cooked' is not one of raw, decode, nms"),
-        ({"size": [1]}, "'size' cannot be used"),
-        ({"size": None}, "'size' cannot be used"),
+        ({"size": [1]}, "'size' is invalid"),
+        ({"size": None}, "'size' is invalid"),
         ({"score_thr": "high"}, "score_thr must be between 0 and 1, not 'high'"),
-        ({"skeleton": {"names": ["a"], "links": [[0, 5]]}}, "'skeleton' cannot be used"),
+        ({"skeleton": {"names": ["a"], "links": [[0, 5]]}}, "'skeleton' is invalid"),
     ],
 )
 def test_descriptions_that_cannot_be_used(model_file, change, words):
@@ -155,7 +176,7 @@ def test_a_description_of_another_input(backend, tmp_path):
     content = json.loads(path.with_name(FILE_NAME).read_text())
     for change in ({"size": [32, 32]}, {"batch": 4}):
         path.with_name(FILE_NAME).write_text(json.dumps({**content, **change}))
-        with pytest.raises(DataError, match=r"takes images of shape \(1, 3, 64, 96\), its description says"):
+        with pytest.raises(DataError, match=r"takes images of shape \(1, 3, 64, 96\), but its description says"):
             load(path, backend=backend)
 
 
@@ -163,8 +184,10 @@ def test_opencv_refuses_what_it_cannot_run(tmp_path):
     path = write_handmade(tmp_path, layout="nms")
     with pytest.raises(UsageError, match="OpenCV cannot run; export it with --decode or --raw"):
         load(path, backend="opencv")
-    with pytest.raises(UsageError, match="the smallest score inside this model is 0.01"):
+    with pytest.raises(UsageError, match="the lowest score_thr of this model is 0.01"):
         load(path, score_thr=0.001)
+    with pytest.raises(UsageError, match="NMS with nms_type box is part of this model; to use oks, export it with"):
+        load(path, nms_type="oks")
     with pytest.raises(UsageError, match="export it with --decode"):
         load(path, nms_thr=0.5)
 

@@ -24,7 +24,6 @@ from yolox_pose.geometry.letterbox import Preprocessing, fit_image
 from yolox_pose.inference.exported.backends import choose_backend, open_backend
 from yolox_pose.inference.exported.description import (
     FILE_NAME,
-    POSTPROCESS_FIELDS,
     ModelDescription,
     file_digest,
     write_description,
@@ -34,7 +33,6 @@ from yolox_pose.inference.torch_network import TorchNetwork
 from yolox_pose.io.sources import list_sources
 from yolox_pose.models.head import as_postprocess_settings
 from yolox_pose.structures.constants import SIZE_DIVISOR
-from yolox_pose.structures.settings import PostprocessSettings
 from yolox_pose.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -123,6 +121,11 @@ def describe(reference: TorchNetwork, options: ExportOptions) -> ModelDescriptio
             f"the config's input of {size[0]}x{size[1]} px (height x width) is no multiple of {SIZE_DIVISOR}; give --size H W"
         )
     head, settings = model.head, as_postprocess_settings(reference.test_cfg)
+    if options.layout == "nms" and (settings.nms_type, settings.soft_nms) != ("box", "none"):
+        raise UsageError(
+            f"the graph can hold NMS by boxes only, not nms_type '{settings.nms_type}' with soft_nms "
+            f"'{settings.soft_nms}' of the config; export it with --decode or --raw"
+        )
     return ModelDescription(
         target="onnx" if options.format == "tensorrt" else options.format,
         layout=str(options.layout),
@@ -137,7 +140,7 @@ def describe(reference: TorchNetwork, options: ExportOptions) -> ModelDescriptio
         pad_value=found.pad_value,
         keypoint_classes=head.keypoint_classes,
         skeleton=reference.skeleton,
-        postprocess=PostprocessSettings()._replace(**{name: getattr(settings, name) for name in POSTPROCESS_FIELDS}),
+        postprocess=settings._replace(classes=None),
         versions={"yolox_pose": __version__, **_versions()},
     )
 

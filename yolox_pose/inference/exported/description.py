@@ -1,6 +1,6 @@
-"""``model.json``: what the runtime must know of an exported model, so that it needs neither config nor checkpoint.
+"""``model.json``, which replaces config and checkpoint for the runtime of an exported model.
 
-It is plain JSON. It holds the SHA-256 of the model's files, so that a description of another model is noticed.
+It is plain JSON and holds the SHA-256 of the model's files, so that a description of another model is noticed.
 """
 
 from __future__ import annotations
@@ -18,40 +18,39 @@ from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 from yolox_pose.utils.json_files import read_json, write_json
 
 FORMAT = 1
-"""Version of the file; a higher one is refused."""
+"""Version of the file format. Other versions are refused."""
 
 FILE_NAME = "model.json"
 LAYOUTS = ("raw", "decode", "nms")
-"""What the outputs are: those of the network, boxes and keypoints in pixels of its input, or final detections."""
+"""Outputs of the model: raw outputs of the head, boxes and keypoints in pixels of the input, or final detections."""
 
-POSTPROCESS_FIELDS = ("score_thr", "nms_thr", "nms_pre", "max_per_img")
-"""Fields of :class:`PostprocessSettings` that the file holds: exported models suppress boxes alone."""
+POSTPROCESS_FIELDS = tuple(name for name in PostprocessSettings._fields if name != "classes")
+"""Fields of :class:`PostprocessSettings` that the file holds."""
 
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """An exported model.
+    """Description of an exported model.
 
     Attributes:
         target: Format, such as ``onnx``.
         layout: One of :data:`LAYOUTS`.
-        size: (H, W) of the network's input in pixels; where the size is dynamic, the one that is used unless another is
-            asked for.
-        batch: Images that the model takes at a time; None for any number.
+        size: Height and width of the network's input in pixels; the default if the size is dynamic.
+        outputs: Names of the outputs, in order.
+        classes: Class names in label order.
+        batch: Number of images that the model takes at a time; None for any number.
         dynamic: Whether height and width may be any multiples of 32.
         precision: ``fp32``, ``fp16`` or ``int8``.
-        outputs: Names of the outputs, in order.
         strides: Pixels per cell of each level.
         centered: Whether images are padded on both sides.
-        pad_value: Grey level of the padding.
-        classes: Names in label order.
-        keypoint_classes: Labels of the classes that have keypoints.
-        skeleton: Of the keypoints; None for plain detection.
-        postprocess: Settings that choose detections; part of the graph for the ``nms`` layout. The file holds the
-            :data:`POSTPROCESS_FIELDS` of them.
-        files: Name of each file of the model and its SHA-256.
-        versions: Of the packages that made it.
-        check: What was measured against torch when it was exported.
+        pad_value: Gray level of the padding.
+        keypoint_classes: Labels of the classes with keypoints.
+        skeleton: Skeleton of the keypoints; None for plain detection.
+        postprocess: Settings that choose detections, part of the graph in the ``nms`` layout. The file holds their
+            :data:`POSTPROCESS_FIELDS`.
+        files: SHA-256 of each file of the model, by name.
+        versions: Versions of the packages that exported it.
+        check: Differences from torch measured at export.
     """
 
     target: str
@@ -74,11 +73,11 @@ class ModelDescription:
 
     @property
     def num_keypoints(self) -> int:
-        """K; 0 for plain detection."""
+        """Number of keypoints, K; 0 for plain detection."""
         return self.skeleton.num_keypoints if self.skeleton is not None else 0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, with the colours of the skeleton for programs that draw without this package."""
+        """Convert to JSON values, with the colors of the skeleton for programs that draw without this package."""
         values = asdict(self)
         settings = values.pop("postprocess")
         values |= {name: getattr(settings, name) for name in POSTPROCESS_FIELDS}
@@ -90,25 +89,25 @@ class ModelDescription:
 
 
 def write_description(folder: Path, description: ModelDescription) -> Path:
-    """Write ``model.json`` into the folder of the model."""
+    """Write ``model.json`` into the folder of the model and return its path."""
     return write_json(folder / FILE_NAME, description.to_json(), indent=2)
 
 
 def read_description(model: Path) -> ModelDescription:
-    """Read the description that lies beside a model: a ``.json`` of the same name, else ``model.json``.
+    """Read the description beside a model: a ``.json`` file of the same name, else ``model.json``.
 
     Args:
-        model: The model's file.
+        model: Model file.
 
     Raises:
-        DataError: If there is none, it cannot be used, or it is of another model.
+        DataError: If the description is missing, invalid, or belongs to another model.
     """
     path = model.with_suffix(".json")
     if not path.is_file():
         path = model.with_name(FILE_NAME)
     if not path.is_file():
         raise DataError(
-            f"{model} has no {FILE_NAME} beside it, which tools/export.py writes; copy it along with the model"
+            f"{model} has no {FILE_NAME} beside it; copy the one that tools/export.py wrote along with the model"
         )
     description = parse_description(read_json(path, "model description"), str(path))
     check_files(description, model, path)
@@ -116,14 +115,22 @@ def read_description(model: Path) -> ModelDescription:
 
 
 def parse_description(content: Any, name: str) -> ModelDescription:
-    """Turn the content of a ``model.json`` into a description.
+    """Convert the content of a ``model.json`` to a description.
+
+    Args:
+        content: Content of the file.
+        name: Name of the file in error messages.
 
     Raises:
-        DataError: If something is missing or of another kind; one line that names the file and the key.
+        DataError: If a key is missing or its value is invalid.
     """
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-        found = content.get("format") if isinstance(content, Mapping) else None
-        raise DataError(f"{name} is not a model description that this version reads (format {FORMAT}, found {found})")
+        version = content.get("format") if isinstance(content, Mapping) else None
+        raise DataError(
+            f"{name} is not a model description of format {FORMAT}, which this version reads (it has {version})"
+        )
+
+    # Take the known keys
     known = set(ModelDescription.__dataclass_fields__) - {"postprocess"}
     values = {key: value for key, value in content.items() if key in known}
     for key in ("target", "layout", "size", "outputs", "classes"):
@@ -131,12 +138,14 @@ def parse_description(content: Any, name: str) -> ModelDescription:
             raise DataError(f"{name} has no '{key}'")
     if values["layout"] not in LAYOUTS:
         raise DataError(f"{name}: layout '{values['layout']}' is not one of {', '.join(LAYOUTS)}")
+
+    # Convert the values
     key = ""
     try:
         for key, value in values.items():
             values[key] = _convert(key, value)
     except (TypeError, ValueError, LookupError) as error:
-        raise DataError(f"{name}: '{key}' cannot be used: {error}") from None
+        raise DataError(f"{name}: '{key}' is invalid: {error}") from None
     try:
         settings = {key: content[key] for key in POSTPROCESS_FIELDS if key in content}
         return ModelDescription(**values, postprocess=PostprocessSettings.from_dict(settings))
@@ -145,7 +154,7 @@ def parse_description(content: Any, name: str) -> ModelDescription:
 
 
 def _convert(key: str, value: Any) -> Any:
-    """The value of one field from what JSON has for it."""
+    """Convert the JSON value of one field."""
     if key in ("size", "strides", "keypoint_classes"):
         numbers = tuple(int(number) for number in value)
         if key == "size" and (len(numbers) != 2 or min(numbers) < 1):
@@ -163,20 +172,23 @@ def _convert(key: str, value: Any) -> Any:
 
 
 def check_files(description: ModelDescription, model: Path, path: Path) -> None:
-    """Check that a description belongs to a model file, by hash, whatever the file is called.
+    """Check by its hash that a description belongs to a model file. The file may have been renamed.
+
+    Args:
+        description: Description of the model.
+        model: Model file.
+        path: File of the description, for the message.
 
     Raises:
-        DataError: If it does not.
+        DataError: If the description belongs to another model.
     """
-    digests = description.files
-    expected = digests.get(model.name)
-    found = file_digest(model)
-    if found != expected and (expected is not None or found not in digests.values()):
-        raise DataError(f"{path} is of another model than {model} (their SHA-256 differ); export the model again")
+    expected, digest = description.files.get(model.name), file_digest(model)
+    if digest != expected and (expected is not None or digest not in description.files.values()):
+        raise DataError(f"{path} describes another model than {model} (the SHA-256 differs); export the model again")
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
+    """Compute the SHA-256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -1,4 +1,4 @@
-"""An exported network behind the same interface as the one in PyTorch."""
+"""Exported networks behind the interface of :class:`yolox_pose.inference.torch_network.TorchNetwork`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yolox_pose.errors import UsageError
 from yolox_pose.geometry.boxes import grid_priors
 from yolox_pose.geometry.letterbox import Fitted, Preprocessing
 from yolox_pose.inference.exported.backends import Backend, choose_backend, open_backend
-from yolox_pose.inference.exported.decoding import detections
+from yolox_pose.inference.exported.decoding import detect
 from yolox_pose.inference.exported.description import ModelDescription, read_description
 from yolox_pose.structures.constants import SIZE_DIVISOR
 from yolox_pose.structures.detections import Detections
@@ -22,22 +22,22 @@ from yolox_pose.structures.settings import PostprocessSettings
 
 
 class ExportedNetwork:
-    """Detections of letterboxed images by an exported model.
+    """Network that detects people in letterboxed images with an exported model.
 
     Args:
-        description: Of the model.
+        description: Description of the model.
         backend: The loaded model.
-        size: (H, W) of its input.
+        size: Height and width of its input; None takes those of the description.
 
     Attributes:
-        preprocessing: How images become its input.
-        skeleton: Of the keypoints; None for plain detection.
+        preprocessing: Preprocessing of the images.
+        skeleton: Skeleton of the keypoints; None for plain detection.
         classes: Class names in label order.
-        keypoint_classes: Labels of the classes that have keypoints.
+        keypoint_classes: Labels of the classes with keypoints.
     """
 
     ahead = 0
-    """Nothing is gained by beginning early: the runtimes compute while they are waited for."""
+    """Number of batches to begin early: none, since the runtimes compute only while they are waited for."""
 
     def __init__(
         self,
@@ -61,17 +61,17 @@ class ExportedNetwork:
         size: tuple[int, int] | None = None,
         threads: int | None = None,
     ) -> ExportedNetwork:
-        """Load a model that ``tools/export.py`` wrote; nothing in its files is executed.
+        """Load a model written by ``tools/export.py``. No code in its files is executed.
 
         Args:
-            path: ``.onnx``, ``.xml`` or ``.param``, with ``model.json`` beside it.
-            backend: A key of :data:`yolox_pose.inference.exported.backends.BACKENDS`; None chooses by the ending.
-            size: (H, W) of the input of a model with a dynamic size.
-            threads: Threads of a call; None leaves it to the runtime.
+            path: Model file, ``.onnx``, ``.xml`` or ``.param``, with ``model.json`` beside it.
+            backend: Key of :data:`yolox_pose.inference.exported.backends.BACKENDS`; None chooses by the file ending.
+            size: Height and width of the input, for models with a dynamic size.
+            threads: Number of threads; None leaves it to the runtime.
 
         Raises:
-            UsageError: If the file is not there or an option does not fit the model.
-            DataError: If the description is missing or of another model, or the file cannot be loaded.
+            UsageError: If the file does not exist or an option does not fit the model.
+            DataError: If the description is missing or belongs to another model, or the file cannot be loaded.
             MissingDependencyError: If the runtime is not installed.
         """
         file = Path(path)
@@ -79,21 +79,23 @@ class ExportedNetwork:
             raise UsageError(f"model {file} does not exist" if not file.exists() else f"model {file} is not a file")
         name = choose_backend(file, backend)
         description = read_description(file)
-        chosen = _checked_size(size, description)
-        return cls(description, open_backend(name, file, description, chosen, threads), chosen)
+        input_size = check_size(size, description)
+        return cls(description, open_backend(name, file, description, input_size, threads), input_size)
 
     def begin(
         self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None
     ) -> Callable[[], list[Detections]]:
-        """Check a batch; what is returned computes its detections in pixels of the source images, boxes cut to them.
+        """Check a batch and return a function that computes its detections.
 
         Args:
-            batch: Images in canvases of the size of the model's input.
-            settings: Fields of :class:`PostprocessSettings` that differ from the description's; what else PyTorch's networks take
-                is refused where it would change the result.
+            batch: Letterboxed images of the size of the model's input.
+            settings: Fields of :class:`PostprocessSettings` that override the description's.
+
+        Returns:
+            Function that returns the detections of each image in pixels of the source image.
 
         Raises:
-            UsageError: If a canvas has another size, or a setting does not go with a graph that holds NMS.
+            UsageError: If an image has another size, or a setting does not fit the model.
         """
         expected = (*self.preprocessing.size[::-1], 3)
         wrong = [image.canvas.shape for image in batch if image.canvas.shape != expected]
@@ -102,15 +104,16 @@ class ExportedNetwork:
         return partial(self._detect, batch, self.postprocess_settings(settings or {}))
 
     def _detect(self, batch: Sequence[Fitted], settings: PostprocessSettings) -> list[Detections]:
-        found: list[Detections] = []
+        """Run the network on parts of the batch size that it takes, and postprocess each image."""
+        results: list[Detections] = []
         step = self.description.batch or len(batch)
         for start in range(0, len(batch), step):
             part = batch[start : start + step]
             outputs = self.backend(_stack([image.canvas for image in part], step))
             for row, image in enumerate(part):
-                one = detections(outputs, row, self._priors, self.description, settings)
-                found.append(image.letterbox.inverse_detections(one))
-        return found
+                detections = detect(outputs, row, self._priors, self.description, settings)
+                results.append(image.letterbox.inverse_detections(detections))
+        return results
 
     def postprocess_settings(self, overrides: Mapping[str, Any]) -> PostprocessSettings:
         """Return the settings of the description with overrides.
@@ -119,49 +122,48 @@ class ExportedNetwork:
             overrides: Fields of :class:`PostprocessSettings`.
 
         Raises:
-            UsageError: If a value is out of range, or the exported graph does not support it.
+            UsageError: If a value is out of range, or NMS is part of the model's graph and cannot be changed like that.
         """
         default = self.description.postprocess
-        for name, supported in (("nms_type", "box"), ("soft_nms", "none")):
-            if overrides.get(name, supported) != supported:
-                raise UsageError(
-                    f"exported models suppress by boxes alone: {name} '{overrides[name]}' needs the config"
-                )
         settings = default.override(overrides)
         if self.description.layout != "nms":
             return settings
-        if settings.nms_thr != default.nms_thr:
-            raise UsageError(
-                f"NMS with threshold {default.nms_thr} is inside this model; for others export it with --decode"
-            )
+        for name in ("nms_type", "soft_nms", "nms_thr"):
+            if getattr(settings, name) != getattr(default, name):
+                raise UsageError(
+                    f"NMS with {name} {getattr(default, name)} is part of this model; "
+                    f"to use {getattr(settings, name)}, export it with --decode"
+                )
         if settings.score_thr < default.score_thr:
-            raise UsageError(f"the smallest score inside this model is {default.score_thr}, not {settings.score_thr}")
+            raise UsageError(f"the lowest score_thr of this model is {default.score_thr}, not {settings.score_thr}")
         if settings.max_per_img > default.max_per_img:
-            raise UsageError(f"this model finds at most {default.max_per_img} an image, not {settings.max_per_img}")
+            raise UsageError(
+                f"the highest max_per_img of this model is {default.max_per_img}, not {settings.max_per_img}"
+            )
         return settings
 
 
 def _stack(canvases: Sequence[np.ndarray], count: int) -> np.ndarray:
-    """(count, 3, H, W) float32 batch; missing images are black."""
+    """Stack images to a batch of shape (count, 3, H, W), float32; missing images are black."""
     batch = np.zeros((count, 3, *canvases[0].shape[:2]), np.float32)
     for row, canvas in zip(batch, canvases):
         row[...] = canvas.transpose(2, 0, 1)
     return batch
 
 
-def _checked_size(size: tuple[int, int] | None, description: ModelDescription) -> tuple[int, int]:
-    """The (H, W) that is used.
+def check_size(size: tuple[int, int] | None, description: ModelDescription) -> tuple[int, int]:
+    """Return the height and width of the input, the description's if ``size`` is None.
 
     Raises:
-        UsageError: If the model does not take it.
+        UsageError: If the model does not take that size.
     """
     if size is None or tuple(size) == description.size:
         return description.size
     height, width = size
     if not description.dynamic:
-        own = "x".join(map(str, description.size))
+        fixed = "x".join(map(str, description.size))
         raise UsageError(
-            f"this model takes {own} px (height x width) alone; export it with --dynamic for {height}x{width}"
+            f"this model takes images of {fixed} px (height x width) only; export it with --dynamic for {height}x{width}"
         )
     if height < SIZE_DIVISOR or width < SIZE_DIVISOR or height % SIZE_DIVISOR or width % SIZE_DIVISOR:
         raise UsageError(f"height and width must be multiples of {SIZE_DIVISOR}, not {height}x{width}")

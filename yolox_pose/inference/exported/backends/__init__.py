@@ -1,4 +1,4 @@
-"""What runs an exported network: one module a runtime, each imported when a model is loaded with it."""
+"""Runtimes of exported networks, one module each, imported when a model is loaded with it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,19 @@ class Backend(Protocol):
     """A loaded network."""
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name, for a (B, 3, H, W) float32 batch of a size that the model takes."""
+        """Compute the outputs by name for images (B, 3, H, W), float32, BGR from 0 to 255."""
 
 
 class _Entry(NamedTuple):
-    """A backend: module and class, the package that it imports, the extra that brings it, the files it reads."""
+    """A backend.
+
+    Attributes:
+        module: Name of its module in this package.
+        loader: Name of its class.
+        package: Package that it imports.
+        extra: Extra of this package that installs it.
+        suffixes: Endings of the files that it reads.
+    """
 
     module: str
     loader: str
@@ -37,24 +45,28 @@ BACKENDS = {
     "ncnn": _Entry("ncnn", "NcnnBackend", "ncnn", "ncnn", (".param",)),
     "opencv": _Entry("opencv", "OpenCVBackend", "cv2", "runtime", (".onnx",)),
 }
-"""By the name that ``load(..., backend=)`` takes; the first that reads a file is its default."""
+"""Backends by name; the first that reads a file is the default."""
 
 MODEL_SUFFIXES = tuple(dict.fromkeys(suffix for entry in BACKENDS.values() for suffix in entry.suffixes))
-"""Endings of the files that the runtime reads."""
+"""Endings of the files that the backends read."""
 
 
 def choose_backend(path: Path, name: str | None = None) -> str:
-    """The backend of a model's file.
+    """Return the name of the backend for a model file.
+
+    Args:
+        path: Model file.
+        name: Key of :data:`BACKENDS`; None chooses by the file ending.
 
     Raises:
-        UsageError: If there is no such backend, or it does not read this kind of file.
+        UsageError: If the backend is unknown or does not read the file.
     """
     if name is None:
-        name = next((known for known, entry in BACKENDS.items() if path.suffix in entry.suffixes), None)
+        name = next((key for key, entry in BACKENDS.items() if path.suffix in entry.suffixes), None)
         if name is None:
             raise UsageError(f"{path}: exported models end in {', '.join(MODEL_SUFFIXES)}, not '{path.suffix}'")
     if name not in BACKENDS:
-        raise UsageError(f"unknown backend '{name}'; there are: {', '.join(BACKENDS)}")
+        raise UsageError(f"unknown backend '{name}'; known: {', '.join(BACKENDS)}")
     suffixes = BACKENDS[name].suffixes
     if path.suffix not in suffixes:
         raise UsageError(f"{name} reads {', '.join(suffixes)} files, not {path}")
@@ -62,21 +74,21 @@ def choose_backend(path: Path, name: str | None = None) -> str:
 
 
 def check_input(path: Path, shape: Sequence[object], batch: int | None, size: tuple[int, int]) -> None:
-    """Check that a network takes what its description says.
+    """Check the input shape of a network against its description.
 
     Args:
-        path: The model's file, for the message.
-        shape: Of its input; what is no whole number may be anything.
-        batch: Images at a time; None for any number.
-        size: (H, W) of the images that it will be given.
+        path: Model file, for the message.
+        shape: Shape of the input; entries that are not integers match any size.
+        batch: Number of images at a time; None for any number.
+        size: Height and width of the images.
 
     Raises:
-        DataError: If it does not.
+        DataError: If the shapes differ.
     """
     expected = (batch, 3, *size)
-    differs = (isinstance(own, int) and own != wanted for own, wanted in zip(shape, expected))
+    differs = (isinstance(side, int) and side != expected_side for side, expected_side in zip(shape, expected))
     if len(shape) != len(expected) or any(differs):
-        raise DataError(f"{path} takes images of shape {tuple(shape)}, its description says {expected}")
+        raise DataError(f"{path} takes images of shape {tuple(shape)}, but its description says {expected}")
 
 
 def open_backend(
@@ -85,14 +97,14 @@ def open_backend(
     """Load a network.
 
     Args:
-        name: A key of :data:`BACKENDS`.
-        path: The model's file.
-        description: Of the model.
-        size: (H, W) of the images that it will be given.
-        threads: Threads of a call; None leaves it to the runtime.
+        name: Key of :data:`BACKENDS`.
+        path: Model file.
+        description: Description of the model.
+        size: Height and width of the images.
+        threads: Number of threads; None leaves it to the runtime.
 
     Raises:
-        MissingDependencyError: If the runtime is not installed; says which command installs it.
+        MissingDependencyError: If the runtime is not installed.
         DataError: If the runtime cannot load the file.
     """
     entry = BACKENDS[name]
@@ -102,7 +114,7 @@ def open_backend(
         if error.name is None or error.name.partition(".")[0] != entry.package:
             raise
         raise MissingDependencyError(
-            f"{name} is missing, which runs {path.name}; install it with: pip install yolox-pose[{entry.extra}]"
+            f"{path.name} needs {name}, which is missing; install it with: pip install yolox-pose[{entry.extra}]"
         ) from None
     backend: Backend = getattr(module, entry.loader)(path, description, size, threads)
     return backend

@@ -13,7 +13,7 @@ from yolox_pose.inference.exported.description import ModelDescription
 
 
 class OnnxRuntimeBackend:
-    """A session; see :class:`yolox_pose.inference.exported.backends.Backend`. A GPU is used where onnxruntime-gpu finds one."""
+    """Backend that runs an ONNX model in onnxruntime, on the GPU if onnxruntime-gpu finds one."""
 
     def __init__(
         self, path: Path, description: ModelDescription, size: tuple[int, int], threads: int | None = None
@@ -28,13 +28,13 @@ class OnnxRuntimeBackend:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's own classes share no public base
             raise DataError(f"onnxruntime cannot load {path}: {str(error).strip().splitlines()[0]}") from None
-        found = tuple(output.name for output in self._session.get_outputs())
-        if found != description.outputs:
-            raise DataError(f"{path} has the outputs {found}, its description {description.outputs}")
+        outputs = tuple(output.name for output in self._session.get_outputs())
+        if outputs != description.outputs:
+            raise DataError(f"{path} has the outputs {outputs}, but its description says {description.outputs}")
         images = self._session.get_inputs()[0]
         check_input(path, images.shape, description.batch, size)
-        self._input, self._outputs = images.name, found
+        self._input, self._outputs = images.name, outputs
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name."""
+        """Compute the outputs by name."""
         return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: images})))

@@ -1,4 +1,4 @@
-"""ONNX models with OpenCV's own network runtime: nothing but OpenCV is needed. Takes the layouts ``raw`` and ``decode``."""
+"""ONNX models in ``cv2.dnn``, which needs no other package. It runs the layouts ``raw`` and ``decode``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yolox_pose.inference.exported.description import ModelDescription
 
 
 class OpenCVBackend:
-    """A ``cv2.dnn`` network; see :class:`yolox_pose.inference.exported.backends.Backend`."""
+    """Backend that runs an ONNX model in ``cv2.dnn``."""
 
     def __init__(
         self, path: Path, description: ModelDescription, size: tuple[int, int], threads: int | None = None
@@ -30,6 +30,6 @@ class OpenCVBackend:
         self._names = description.outputs
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name."""
+        """Compute the outputs by name."""
         self._network.setInput(images)
         return dict(zip(self._names, self._network.forward(self._names)))

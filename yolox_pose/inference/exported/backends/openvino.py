@@ -1,4 +1,4 @@
-"""OpenVINO's IR, or ONNX, with OpenVINO."""
+"""OpenVINO's IR and ONNX models in OpenVINO."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from yolox_pose.inference.exported.description import ModelDescription
 
 
 class OpenVINOBackend:
-    """A compiled model; see :class:`yolox_pose.inference.exported.backends.Backend`.
+    """Backend that runs a model in OpenVINO on the CPU.
 
-    Computes in float32 on CPU: by itself OpenVINO takes bfloat16 where the processor has it, whose boxes are off by pixels.
+    It computes in float32. OpenVINO's default, bfloat16 where the processor has it, moves boxes by pixels.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class OpenVINOBackend:
             raise DataError(f"OpenVINO cannot load {path}: {str(error).strip().splitlines()[-1]}") from None
         if len(self._model.outputs) != len(description.outputs):
             raise DataError(
-                f"{path} has {len(self._model.outputs)} outputs, its description {len(description.outputs)}"
+                f"{path} has {len(self._model.outputs)} outputs, but its description has {len(description.outputs)}"
             )
         lengths = [axis.get_length() if axis.is_static else None for axis in self._model.input(0).partial_shape]
         check_input(path, lengths, description.batch, size)
         self._names = description.outputs
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs by name."""
+        """Compute the outputs by name."""
         return dict(zip(self._names, self._model([images]).values()))
