@@ -1,4 +1,4 @@
-"""Find poses in images and draw them (see --help)."""
+"""Detect poses in images and draw them (see --help)."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``demo/demo.py`` as users run it: in a process of its own, with a tiny model."""
+"""``demo/demo.py`` as a user runs it, with a tiny model."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ from yolox_pose.io.sources import Source
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Options that name a tiny model."""
+    """Return the options that name a tiny model."""
     folder = tmp_path_factory.mktemp("model")
     config = write_config(folder)
     return [
@@ -38,7 +38,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Folder with two images, one of them named like COCO's, and a damaged one."""
+    """Return a folder with two images, one of them named like COCO's, and a damaged one."""
     folder = tmp_path / "photos"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -86,7 +86,7 @@ def test_help_is_fast_and_imports_no_torch(repo_root, tmp_path):
 
 
 def failed(capsys, *args) -> str:
-    """Run the command in this process, expect one line of error, return it with the exit code before it."""
+    """Run the command in this process, expect one error line, and return the exit code and the line."""
     code = run(main, [str(arg) for arg in args])
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
@@ -195,7 +195,7 @@ def test_folder_that_cannot_be_made(photos, model, tmp_path):
 
 
 def film(path, frames=12):
-    """A video of clouds that move."""
+    """Write a video of moving clouds."""
     rng = np.random.default_rng(0)
     clouds = cv2.resize(rng.integers(0, 255, (6, 12, 3), dtype=np.uint8), (240, 90), interpolation=cv2.INTER_CUBIC)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (120, 90))
@@ -228,7 +228,7 @@ def test_video_with_tracks_to_video_tables_and_crops(repo_root, tmp_path, model)
 
 
 def test_pictures_that_processes_draw_are_the_same(tmp_path, model, photos, monkeypatch):
-    """As on a machine with many cores, for a video and for images."""
+    """Processes draw as on a machine with many cores, for a video and for images."""
     (photos / "damaged.jpg").unlink()
     arguments = [
         str(film(tmp_path / "film.avi")),

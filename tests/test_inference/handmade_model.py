@@ -1,4 +1,4 @@
-"""A model of a few ONNX nodes: the runtime is tested without exporting anything."""
+"""Model of a few ONNX nodes, to test the runtime without an export."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from yolox_pose.structures.skeleton import Skeleton
 
 SIZE = (64, 96)
 BOXES = np.array([[10, 8, 30, 40], [11, 8, 31, 40], [50, 20, 90, 60]], np.float32)
-"""In pixels of the input; the first two overlap."""
+"""Boxes in pixels of the input; the first two overlap."""
 
 
 def write_handmade(folder: Path, batch: int | str = 1, layout: str = "decode") -> Path:
-    """A model whose scores are (0.9, 0.8, 0.6) times the brightness of the image; keypoints are the corners of the boxes."""
+    """Write a model whose scores are (0.9, 0.8, 0.6) times the brightness of the image; keypoints are the corners of the boxes."""
     from onnx import TensorProto, checker, helper, numpy_helper, save
 
     def constant(name, values, kind=np.float32):
@@ -58,7 +58,7 @@ def write_handmade(folder: Path, batch: int | str = 1, layout: str = "decode") -
 def describe(
     path: Path, batch: int | str = 1, layout: str = "decode", outputs: tuple[str, ...] = ()
 ) -> ModelDescription:
-    """What ``model.json`` says of it."""
+    """Return the description that ``model.json`` holds."""
     return ModelDescription(
         target="onnx",
         layout=layout,

@@ -1,4 +1,4 @@
-"""The inferencer with a tiny model: order, batches, sizes, thresholds, and errors that say what is wrong."""
+"""The inferencer with a tiny model: order, batches, sizes, thresholds and clear errors."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ from yolox_pose.utils.dependencies import MissingDependencyError
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """(config, checkpoint) of a tiny pose model with a canvas of 128x96 px."""
+    """Return config and checkpoint of a tiny pose model with a canvas of 128x96 px."""
     folder = tmp_path_factory.mktemp("model")
     config = write_config(folder)
     return config, write_checkpoint(config, folder / "tiny.pth")
@@ -34,7 +34,7 @@ def pose(files):
 
 
 def picture(seed=0, height=90, width=120):
-    """Smooth random image."""
+    """Return a smooth random image."""
     rng = np.random.default_rng(seed)
     return cv2.resize(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
 
@@ -59,7 +59,7 @@ def test_arrays_types_and_shapes(pose):
 
 @pytest.fixture(scope="module")
 def precise(files):
-    """The same in float64: in float32 sums that run in another order move this model's far keypoints by a thousandth."""
+    """Return the same model in float64: in float32 another order of sums moves its far keypoints by a thousandth."""
     pose = PoseInferencer(*files, device="cpu", score_thr=0.05)
     pose.network.model.double()
     pose.network.dtype = torch.float64
@@ -77,7 +77,7 @@ def test_batches_do_not_change_the_results_or_their_order(precise):
 
 
 def test_beginning_a_batch_ahead_changes_nothing(precise, monkeypatch, tmp_path):
-    """What a GPU does, with the next batch begun before the results of this one are asked for."""
+    """Batches begin as on a GPU: the next one before the results of the current one are requested."""
     paths = [tmp_path / f"{seed}.png" for seed in range(5)]
     for seed, path in enumerate(paths):
         cv2.imwrite(str(path), picture(seed))
@@ -104,7 +104,7 @@ def test_beginning_a_batch_ahead_changes_nothing(precise, monkeypatch, tmp_path)
 
 @pytest.mark.parametrize("shape", [(90, 120), (300, 77), (33, 500), (1, 1), (20_000, 3)])
 def test_results_are_in_pixels_of_the_source(pose, shape):
-    """What is found in an image is what is found in its canvas, taken back through the letterbox."""
+    """Results of an image equal those of its canvas, mapped back through the letterbox."""
     img = picture(3, *shape)
     letterbox = fit_letterbox(shape[::-1], (128, 96))
     (found,), (in_canvas,) = pose(img), pose(letterbox_image(img, letterbox))

@@ -14,7 +14,7 @@ from yolox_pose.structures.skeleton import COCO_PERSON
 
 
 def result(seed=0, **fields):
-    """Two people in a random picture."""
+    """Return a result with two people in a random picture."""
     rng = np.random.default_rng(seed)
     keypoints = rng.uniform(10, 80, (2, 17, 2)).astype(np.float32)
     image = rng.integers(0, 255, (90, 110 + seed, 3), dtype=np.uint8)
@@ -39,7 +39,7 @@ def test_pictures_are_those_of_plot(processes):
 
 
 def test_a_picture_may_be_any_slice():
-    """A process is given the pixels alone, whatever lies between them here."""
+    """A process gets contiguous pixels, also of a strided image."""
     one = result()
     wide = np.zeros((90, 220, 3), np.uint8)
     wide[:, ::2] = one.held_image

@@ -1,4 +1,4 @@
-"""Results: drawn, as COCO entries, and written without harming the source."""
+"""Results: drawn, as COCO entries, and written without overwriting the source."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ PAIR = Skeleton(names=("left_hand", "right_hand"), links=((0, 1),))
 
 
 def make(n=2, num_keypoints=2, **changes):
-    """Result with n persons."""
+    """Return a result with n persons."""
     rng = np.random.default_rng(0)
     corner = rng.uniform(0, 40, (n, 2))
     fields = {
@@ -113,7 +113,7 @@ def test_save_refuses_unknown_formats(tmp_path):
 
 
 def make_joint(**changes):
-    """A person, with keypoints, between two objects without."""
+    """Return a person with keypoints between two objects without."""
     return make(
         3, labels=np.array([2, 1, 0]), classes=("dog", "person", "cup"), keypoint_classes=(1,),
         keypoint_scores=np.array([[0, 0], [0.5, 0.75], [0, 0]], np.float32), **changes,

@@ -11,7 +11,7 @@ from yolox_pose.tracking import SmootherSettings, TrackerSettings
 
 
 def result(x, frame=None, name="a.mp4", scores=(0.9, 0.8), noise=0.0):
-    """Two persons who stand beside each other."""
+    """Return a result with two persons beside each other."""
     boxes = np.array([[x, 0, x + 40, 100], [x + 200, 0, x + 240, 100]], np.float32)[: len(scores)]
     keypoints = np.repeat(boxes[:, None, :2], 17, axis=1) + np.float32(noise)
     return PoseResult(
@@ -46,7 +46,7 @@ def test_images_are_one_sequence():
 
 
 def test_who_fills_the_picture_is_followed_once():
-    """The size of the results tells the tracker who is close: the second box draws the first person's half."""
+    """The tracker recognizes close-ups by the size of the image: the second box shows half of the first person."""
     whole, half = [0.0, 0, 200, 200], [0.0, 0, 110, 200]
     boxes = np.array([whole, half], np.float32)
     frames = [replace(result(0, i), boxes=boxes, keypoints=np.zeros((2, 17, 2), np.float32)) for i in range(3)]

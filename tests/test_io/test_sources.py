@@ -89,7 +89,7 @@ def test_bad_files_and_arrays_fail_when_read(folder):
 
 @pytest.fixture
 def server():
-    """Address of a web server on this machine: ``/a.png`` is an image, ``/big`` has no end, ``/slow`` takes its time."""
+    """Return the address of a local web server: ``/a.png`` is an image, ``/big`` is endless, ``/slow`` is slow."""
     picture = cv2.imencode(".png", np.full((4, 6, 3), 7, np.uint8))[1].tobytes()
 
     class Handler(BaseHTTPRequestHandler):

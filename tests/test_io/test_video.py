@@ -17,7 +17,7 @@ from yolox_pose.structures.constants import DEFAULT_FPS
 
 
 def write(path, frames=10, size=(64, 48), fps=20):
-    """A video in which frame i is gray of level 20 i."""
+    """Write a video in which frame i is gray of level 20 i."""
     writer = VideoWriter(path, fps)
     for i in range(frames):
         writer.write(np.full((size[1], size[0], 3), 20 * i, np.uint8))
@@ -53,7 +53,7 @@ def test_the_fallback_says_what_is_missing(tmp_path, caplog, monkeypatch):
 
 
 def program(path, *encoders):
-    """A stand-in for ffmpeg that lists encoders."""
+    """Write a stand-in for ffmpeg that lists encoders."""
     path.write_text("#!/bin/sh\necho " + " ".join(encoders) + "\n")
     path.chmod(0o755)
     return path
@@ -118,7 +118,7 @@ def test_files_that_are_no_videos(tmp_path):
 
 
 class Camera:
-    """Stands for cv2.VideoCapture: 30 frames, as fast as they are taken, then the cable is pulled."""
+    """Stand-in for cv2.VideoCapture: 30 frames, as fast as they are read, then the connection is lost."""
 
     def __init__(self, location):
         self.count = 0

@@ -1,4 +1,4 @@
-"""A headless Chromium that is spoken to through two pipes (``--remote-debugging-pipe``): no package and no port needed."""
+"""Control a headless Chromium through two pipes (``--remote-debugging-pipe``), without a package or a port."""
 
 import base64
 import json
@@ -77,7 +77,7 @@ class Browser:
         return json.loads(message)
 
     def run(self, script):
-        """Value of a script; promises are awaited."""
+        """Return the value of a script. Promises are awaited."""
         found = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in found:
             raise RuntimeError(found["exceptionDetails"])
@@ -104,7 +104,7 @@ class Browser:
         )
 
     def problems(self):
-        """Script errors and what the page's policy blocked."""
+        """Return script errors and violations of the security policy."""
         self.run("0")
         found = []
         for event in self.events:

@@ -1,4 +1,4 @@
-"""A film that this package wrote, played by a real browser."""
+"""A video that this package wrote, played by a real browser."""
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ def page(tmp_path):
 
 
 def shown(page):
-    """Mean level of what is seen of the film."""
+    """Return the mean gray level of the visible video."""
     return cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)[20:220, 20:300].mean()
 
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: an image is dropped, poses appear, sliders choose what is drawn."""
+"""The page in a real browser: an image is dropped, poses appear, sliders select what is drawn."""
 
 import os
 import threading
@@ -19,11 +19,11 @@ pytestmark = [
 ]
 SKELETON = get_skeleton("coco")
 SCREENSHOTS = "YOLOX_POSE_SCREENSHOTS"
-"""Folder that keeps the screenshot, for looking at it."""
+"""Environment variable: folder for a screenshot."""
 
 
 def two_people(img):
-    """Stick figures of scores 0.9 and 0.4; the keypoints of the right one score lower."""
+    """Return stick figures of scores 0.9 and 0.4; the keypoints of the right one score lower."""
     height, width = img.shape[:2]
     figure = np.array([(0, -9), (1, -10), (-1, -10), (2, -9), (-2, -9), (4, -6), (-4, -6), (6, -2), (-6, -2), (7, 2),
                        (-7, 2), (3, 2), (-3, 2), (3, 7), (-3, 7), (3, 12), (-3, 12)], np.float32)  # fmt: skip
@@ -56,7 +56,7 @@ def status(page):
 
 
 def drawn(page):
-    """(H, W, 3) RGB content of the canvas."""
+    """Return the content of the canvas, (H, W, 3) RGB."""
     flat = page.run("Array.from(pen.getImageData(0, 0, canvas.width, canvas.height).data)")
     width, height = page.run("[canvas.width, canvas.height]")
     return np.array(flat, np.uint8).reshape(height, width, 4)[..., :3].astype(int)

@@ -18,7 +18,7 @@ SKELETON = get_skeleton("coco")
 
 
 def predict(img):
-    """One person whose keypoints are all at the brightest pixel."""
+    """Return a person whose keypoints are all at the brightest pixel."""
     y, x = np.unravel_index(img.sum(-1).argmax(), img.shape[:2])
     if img.max() == 0:
         raise RuntimeError("a model that fails")
@@ -40,7 +40,7 @@ def server():
 
 
 def ask(server, method="GET", path="/", body=None, **headers):
-    """Status, headers and body of an answer."""
+    """Return status, headers and body of a response."""
     connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body, names)

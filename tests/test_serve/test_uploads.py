@@ -1,4 +1,4 @@
-"""The size of an image from its header, against what cv2 decodes; lies and ruins are refused."""
+"""The size of an image from its header, against the decoded image; wrong and broken headers are refused."""
 
 import cv2
 import numpy as np

@@ -13,7 +13,7 @@ from yolox_pose.utils.dependencies import MissingDependencyError
 
 
 def brute_force(similarity, minimum):
-    """Largest total over all ways to give rows different columns."""
+    """Return the largest total over all assignments of different columns to rows."""
     gain = np.where(similarity >= minimum, similarity, 0)
     gain = gain if gain.shape[0] <= gain.shape[1] else gain.T
     rows = range(gain.shape[0])

@@ -36,7 +36,7 @@ def test_two_predictions_equal_one_over_both_times():
 
 
 def test_of_who_is_half_hidden_the_center_hardly_moves():
-    """The center of the half box is 25 px off; its noise is taken as the half of the 50 px that are missing, and more."""
+    """The center of the half box is 25 px off; half of the missing 50 px counts as additional noise."""
     state = motion.predict(seen_for(50), 0.04)
     variance = state.covariance[0, 0]
     size = np.sqrt(100 * 200)

@@ -1,4 +1,4 @@
-"""The One-Euro filter: less trembling at rest, little lag in motion."""
+"""The One-Euro filter: less jitter at rest, little lag in motion."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ FPS = 30
 
 
 def smoothed(points, ids=(1,), fps=FPS):
-    """(frames, 2) positions of one keypoint through the filter."""
+    """Return the positions (frames, 2) of a keypoint after the filter."""
     smoother = KeypointSmoother(fps=fps)
     return np.array([smoother.update(p.reshape(1, 1, 2), BOX, np.array(ids))[0, 0] for p in points])
 

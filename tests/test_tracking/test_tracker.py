@@ -13,13 +13,13 @@ BODY = np.random.default_rng(7).uniform(-0.45, 0.45, (2, 17, 2))  # two poses, i
 
 
 def boxes_at(centers):
-    """(n, 4) boxes of one size around (n, 2) centers."""
+    """Return boxes (n, 4) of one size around centers (n, 2)."""
     centers = np.asarray(centers, dtype=float).reshape(-1, 2)
     return np.concatenate([centers - SIZE / 2, centers + SIZE / 2], axis=1)
 
 
 def run(tracker, paths, hidden=None, noise=1.5, poses=False, seed=0):
-    """Feed (frames, people, 2) centers in shuffled order; returns the id of each person in each frame, 0 where hidden.
+    """Track centers (frames, people, 2) in shuffled order, and return the ids (frames, people), 0 where hidden.
 
     A NaN center is a person who is not there; ``hidden`` is a (frames, people) mask.
     """
@@ -44,12 +44,12 @@ def line(start, end, frames):
 
 
 def ids_of(found):
-    """Set of ids of each person."""
+    """Return the set of ids of each person."""
     return [set(column[column != 0].tolist()) for column in found.T]
 
 
 def swapped_frames(found):
-    """Number of frames in which a seen person has another id than at first."""
+    """Return the number of frames in which a detected person has another id than at first."""
     return int(((found != found[0]) & (found > 0)).any(axis=1).sum())
 
 
@@ -208,7 +208,7 @@ HALF, BOTH = [0.0, 10, 80, 200], [0.0, 10, 250, 200]
 
 
 def close_up(tracker, frames, **options):
-    """Feed frames of (box, score) pairs of a picture; returns the ids by frame."""
+    """Track frames of (box, score) pairs, and return the ids of each frame."""
     return [
         tracker.update(np.array([box for box, _ in found]), np.array([score for _, score in found]), **options).tolist()
         for found in frames
@@ -216,7 +216,7 @@ def close_up(tracker, frames, **options):
 
 
 def test_of_a_person_who_fills_the_picture_one_box_is_taken():
-    """Whole, half and with the neighbour: whichever scores higher in a frame, the person's own id stays."""
+    """The id of a person stays, whether the whole, the half or the box with the neighbor scores highest."""
     frames = [[(LEFT, 0.8), (RIGHT, 0.8)]] * 10
     frames += [[(LEFT, 0.5), (RIGHT, 0.8), (HALF, 0.7), (BOTH, 0.8)], [(LEFT, 0.4), (RIGHT, 0.7), (BOTH, 0.9)]] * 10
     ids = close_up(Tracker(fps=FPS), frames, size=PICTURE)

@@ -9,7 +9,7 @@ NEAR, FAR = [0.0, 0, 10, 20], [100.0, 0, 110, 20]
 
 
 def frame(truth, found):
-    """Two dicts of id to box."""
+    """Return a frame from two mappings of ids to boxes."""
 
     def split(people):
         return np.array(list(people), int), np.array(list(people.values()), float).reshape(-1, 4)

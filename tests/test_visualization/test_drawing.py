@@ -1,4 +1,4 @@
-"""Drawing: what is drawn where, and that nothing on the way breaks it."""
+"""Drawing: places, colors, order and opacity, and unusual inputs."""
 
 import numpy as np
 import pytest

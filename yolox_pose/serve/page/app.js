@@ -12,7 +12,7 @@ let model = null;
 let picture = null;
 let result = null;
 
-function say(text, isError = false) {
+function showStatus(text, isError = false) {
   $("status").textContent = text;
   $("status").className = isError ? "error" : "";
 }
@@ -20,12 +20,12 @@ function say(text, isError = false) {
 // Upload an image file and draw its poses.
 async function load(file) {
   if (!model.types.includes(file.type)) {
-    return say(`'${file.name}' is no JPEG, PNG or WebP image.`, true);
+    return showStatus(`'${file.name}' is no JPEG, PNG or WebP image.`, true);
   }
   if (file.size > model.limits.bytes) {
-    return say(`'${file.name}' is larger than ${model.limits.bytes / 1e6} MB.`, true);
+    return showStatus(`'${file.name}' is larger than ${model.limits.bytes / 1e6} MB.`, true);
   }
-  say(`Detecting poses in ${file.name} ...`);
+  showStatus(`Detecting poses in ${file.name} ...`);
   try {
     const response = await fetch("/api/poses", { method: "POST", headers: { "Content-Type": file.type }, body: file });
     const content = await response.json();
@@ -34,7 +34,7 @@ async function load(file) {
     result = content;
     draw();
   } catch (error) {
-    say(error.message, true);
+    showStatus(error.message, true);
   }
 }
 
@@ -75,7 +75,7 @@ function draw() {
   // Report the numbers
   $("save").disabled = false;
   const kind = model.keypoints.length ? "people" : "objects";
-  say(`${shown.length} of ${result.persons.length} ${kind} shown; ${result.width} x ${result.height} pixels, ${result.seconds} s`);
+  showStatus(`${shown.length} of ${result.persons.length} ${kind} shown; ${result.width} x ${result.height} pixels, ${result.seconds} s`);
 }
 
 // Draw the skeleton, the box and the tag of a person.
@@ -166,4 +166,4 @@ async function start() {
   draw();
 }
 
-start().catch((error) => say(error.message, true));
+start().catch((error) => showStatus(error.message, true));
