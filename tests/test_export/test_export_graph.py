@@ -1,6 +1,8 @@
 """The exported network computes what the model does: norms and stem folded, normalisation inside, decoded in float32."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -169,3 +171,9 @@ def test_comparison_excuses_what_rounding_decides():
 def test_sure_detections_that_are_found_again():
     assert found_again(found(BOXES, [0.9, 0.8, 0.2]), found(BOXES, [0.5, 0.5, 0.5], shift=1.0)) == (2, 2)
     assert found_again(found(BOXES, [0.9, 0.8, 0.7]), found(BOXES, [0.5, 0.5, 0.5], labels=[1, 0, 0])) == (2, 3)
+
+
+def test_the_command_fills_the_gaps_of_the_stack_before_it_imports_it(repo_root):
+    code = "import yolox_pose.export.exporting"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repo_root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]

@@ -134,6 +134,8 @@ LAYOUTS = {
 
 NATIVE = LAYOUTS["yolox-pose"]
 """The layout of this package."""
+RTMO_BACKBONE = Layout("rtmo", "RTMO, the backbone", keypoints=False)
+"""RTMO's backbone is YOLOX's under our names. It is not among :data:`LAYOUTS`: nothing else of it can be read or written."""
 
 _CSP = re.compile(
     r"^((?:backbone\.stage[123]\.1|backbone\.stage4\.2|neck\.(?:top_down|bottom_up)_blocks\.[01])\.)(.*)$"
@@ -167,7 +169,7 @@ def find_layout(keys: Iterable[str], *, backbone_only: bool = False) -> Layout:
         )
     if any_starts("head.dcc.") or any_starts("neck.fpn_blocks."):
         if backbone_only:
-            return NATIVE
+            return RTMO_BACKBONE
         raise DataError(
             "these are weights of RTMO, whose neck and head are not YOLOX's; its backbone is: 'yolox-pose train CONFIG "
             "--load-from W --only backbone' starts a training from it"

@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "COCO keypoint or box AP of a predictions file"),
     "predict": ("predict", "draw poses on images and folders, and write them as JSON"),
     "serve": ("serve", "a local web page: drop an image, see poses"),
+    "weights": ("weights", "list, download, check and remove published weights"),
     "dataset": ("dataset", "check, count, browse, convert or synthesize data"),
     "quickstart": ("quickstart", "synthesize data, train a small model on it, evaluate and draw it"),
     "convert": ("convert", "convert a checkpoint of another implementation"),

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.cnn import ConvModule
-from mmdet.models.backbones.csp_darknet import Focus
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from yolox_pose import registry  # noqa: F401  (fills the gaps of the stack first)
 from yolox_pose.ops import HeadOutputs, decode_boxes, decode_keypoints
+
+from mmcv.cnn import ConvModule  # isort: skip  (after the registry)
+from mmdet.models.backbones.csp_darknet import Focus  # isort: skip
 
 FOCUS_PATCHES = ((0, 0), (1, 0), (0, 1), (1, 1))
 """(row, column) of the pixel of each 2x2 block in the order in which mmdet's ``Focus`` stacks them."""

@@ -79,22 +79,26 @@ def _user_cache() -> Path:
     return Path(name).expanduser() if name else Path.home() / ".cache"
 
 
-def find_local(model: PublishedModel) -> Local | None:
+def find_local(model: PublishedModel, *, fresh: bool = False) -> Local | None:
     """Find the file of a model on this machine and check its hash.
 
     The user's folders come first, then the store, then torch's. A file of torch's with another hash is passed over.
+
+    Args:
+        model: Row of the table.
+        fresh: Whether the file is read even if its size and time are those of an earlier check.
     """
     for folder in user_folders():
         for name in _file_names(model):
             if (folder / name).is_file():
-                return Local(folder / name, check_hash(folder / name, model))
+                return Local(folder / name, check_hash(folder / name, model, fresh=fresh))
     path = store_folder() / model.file
     if path.is_file():
-        return Local(path, check_hash(path, model))
+        return Local(path, check_hash(path, model, fresh=fresh))
     for name in _file_names(model):
         path = torch_folder() / name
         if path.is_file():
-            problem = check_hash(path, model)
+            problem = check_hash(path, model, fresh=fresh)
             if not problem:
                 return Local(path)
             logger.warning("%s is not used: %s", path, problem)
@@ -185,22 +189,27 @@ def download_urls(model: PublishedModel) -> tuple[str, ...]:
 
 
 def _by_hand(model: PublishedModel, target: Path) -> str:
-    return f"a copy of {model.url} is found as {target}"
+    return f"copy {model.url} to {target} to use it without a download"
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def check_hash(path: Path, model: PublishedModel) -> str:
+def check_hash(path: Path, model: PublishedModel, *, fresh: bool = False) -> str:
     """Compare the SHA-256 digest of a file with the published one, or with that of its first use.
 
     A file without a published digest is recorded on its first use. A line says so.
 
+    Args:
+        path: The file.
+        model: Row of the table.
+        fresh: Whether the file is read even if its size and time are those of an earlier check.
+
     Returns:
         What is wrong, in words; empty if nothing is.
     """
-    digest = file_digest(path)
+    digest = file_digest(path, fresh=fresh)
     if model.sha256:
         if digest.startswith(model.sha256):
             return ""
@@ -221,13 +230,13 @@ def check_hash(path: Path, model: PublishedModel) -> str:
     )
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 digest of a file in hexadecimal, from the records if size and time are unchanged."""
+def file_digest(path: Path, *, fresh: bool = False) -> str:
+    """Return the SHA-256 digest of a file in hexadecimal, from the records if size and time are unchanged and not ``fresh``."""
     status = path.stat()
     stamp = [status.st_size, status.st_mtime_ns]
     key = os.path.abspath(path)
     record = _read_records().get("files", {}).get(key)
-    if isinstance(record, list) and record[1:] == stamp:
+    if not fresh and isinstance(record, list) and record[1:] == stamp:
         return str(record[0])
     digest = hashlib.sha256()
     with open(path, "rb") as file:
