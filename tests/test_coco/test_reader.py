@@ -90,6 +90,14 @@ def test_faults_of_the_lists(tmp_path, changes, message):
         assert str(error.value).startswith(f"{path}: {message}")
 
 
+def test_annotations_are_required_unless_the_caller_says_so():
+    content = small()
+    del content["annotations"]
+    with pytest.raises(DataError, match="annotations: not a COCO annotation file: 'annotations' is missing"):
+        read_coco_file(content)
+    assert len(read_coco_file(content, require_annotations=False).annotations) == 0
+
+
 def test_of_images_with_the_same_id_the_first_counts():
     images = [{"id": 2, "width": 20}, {"id": 1, "width": 10}, {"id": 2, "width": 99}, {"id": 1, "width": 98}]
     file = read_coco_file(small(images=images))

@@ -181,6 +181,16 @@ def test_absent_area_is_that_of_the_box_times_053():
     assert evaluate_keypoints(truth, records) == evaluate_keypoints(explicit, records)
 
 
+@pytest.mark.parametrize("box", [[0, 0, 150, 10], [0, 0, 10, 150]])
+def test_absent_area_of_an_object_is_that_of_the_box(box):
+    truth = tiny_set(bbox=box)
+    del truth["annotations"][0]["area"]
+    records = [{"image_id": 5, "category_id": 1, "bbox": box, "score": 0.5}]
+    metrics = evaluate_boxes(truth, records)
+    sizes = [metrics[name] for name in ("bbox_mAP_s", "bbox_mAP_m", "bbox_mAP_l")]
+    assert sizes == pytest.approx([-1, 1, -1])  # 1500 square pixels
+
+
 def test_absent_box_of_a_labeled_person():
     truth = tiny_set()
     del truth["annotations"][0]["bbox"]
@@ -371,7 +381,7 @@ def test_ids_that_occur_twice_are_named():
     "records, message",
     [
         ([detection(), detection(image_id=6)], "1 detections are on images that annotations does not have, such as 6"),
-        ([dict(detection(), keypoints=[1.0] * 9)], "the detections have 3 keypoints, the annotations .* 2"),
+        ([dict(detection(), keypoints=[1.0] * 12)], "the detections have 4 keypoints, the annotations .* 2"),
         ([dict(detection(), keypoints=[1.0] * 5)], "record 0 has 5 keypoint numbers"),
         ([detection(), dict(detection(), keypoints=[1.0])], "record 1 has 1 numbers as keypoints, expected 6"),
         ([{"image_id": 5, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "the detections have no keypoints"),
@@ -412,8 +422,9 @@ def _written(folder, content):
 def test_unusable_options():
     with pytest.raises(DataError, match="sigmas must be positive"):
         evaluate_keypoints(tiny_set(), [], sigmas=[0.1, 0])
-    with pytest.raises(DataError, match="no image with id 6"):
-        evaluate(tiny_set(), [], image_ids=[5, 6])
+    for image_ids, message in ([5, 6], "6$"), ([7, 6, 5], r"6 \(and 1 more\)$"), ([8, 7, 6], r"6 \(and 2 more\)$"):
+        with pytest.raises(DataError, match=f"no image with id {message}"):
+            evaluate(tiny_set(), [], image_ids=image_ids)
     with pytest.raises(DataError, match="no category with id 2"):
         evaluate(tiny_set(), [], category_ids=[2])
 

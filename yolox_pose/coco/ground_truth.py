@@ -81,7 +81,7 @@ class GroundTruth:
         return {Path(name).name: image_id for name, image_id in zip(self.file_names, self.image_ids.tolist()) if name}
 
     def keypoint_categories(self) -> list[int]:
-        """Return the ids of categories with keypoints: an annotation has a keypoint list, or the category names them."""
+        """Return the ids of the categories that name keypoints or have an annotation with a keypoint list."""
         used = {int(c) for c, values in zip(self.category_ids, self.keypoints) if values is not None}
         return sorted(used | set(self.keypoint_names))
 

@@ -77,8 +77,8 @@ def parse_records(ann_file: str | Path, options: ReadOptions) -> tuple[PoseRecor
     """Read an annotation file, and merge the keypoints of ``options.keypoint_file`` into it if there is one.
 
     Returns:
-        The records without the wrong annotations (None where images or categories cannot be used) and the problems, each
-        of which names its file.
+        The records without the wrong annotations (None where images or categories cannot be used) and the problems,
+        each of which names its file.
 
     Raises:
         DataError: If a file is missing, is no JSON, or is not a COCO-format dict of lists.

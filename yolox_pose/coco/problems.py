@@ -11,8 +11,8 @@ from yolox_pose.errors import DataError
 class Problem(NamedTuple):
     """One thing that is wrong in an annotation file.
 
-    ``kind`` is one of file, image, missing_file, id, category, box, area, keypoints, crowd. ``category`` problems of the
-    category list and those of kind ``file`` concern the whole file and have neither ``image_id`` nor ``ann_id``.
+    ``kind`` is one of file, image, missing_file, id, category, box, area, keypoints, crowd. ``category`` problems of
+    the category list and those of kind ``file`` concern the whole file and have neither ``image_id`` nor ``ann_id``.
     """
 
     file: str

@@ -175,7 +175,7 @@ class Annotations:
         name: str,
         problems: list[Problem],
         *,
-        drop_unlisted: bool = False,
+        drop_unlisted: bool,
     ) -> None:
         self._name, self._problems = name, problems
 

@@ -1,6 +1,7 @@
 """Build training records from a COCO-format file, with the checks that training needs.
 
-Each ``_check_*`` function looks at one field of all images or annotations at once, notes the problems and returns the values. Rows with a problem hold zeros and are left out of the records. Shape letters: N images, M instances, R rows
+Each ``_check_*`` function looks at one field of all images or annotations at once, notes the problems and returns the
+values. Rows with a problem hold zeros and are left out of the records. Shape letters: N images, M instances, R rows
 (positions of annotations), K keypoints.
 """
 

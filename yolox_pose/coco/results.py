@@ -108,7 +108,7 @@ def _column(records: Sequence[Mapping[str, Any]], key: str, name: str) -> np.nda
 
 
 def _keypoints(records: Sequence[Mapping[str, Any]], name: str) -> np.ndarray | None:
-    """Return (N, K, 3) keypoints. A record with a ``bbox`` instead of keypoints gets keypoints of score 0, which never count."""
+    """Return (N, K, 3) keypoints; those of a record with a ``bbox`` alone have score 0, so that it never counts."""
     first = next((i for i, record in enumerate(records) if "keypoints" in record), None)
     if first is None:
         return None

@@ -28,10 +28,13 @@ def dataset_statistics(records: PoseRecords, names: Sequence[str], crowd_regions
     Returns:
         Numbers, lists and dicts that can be written as JSON.
     """
+    # Measure the instances
     per_image = records.instance_counts
     labeled = (records.visible > 0).sum(axis=1)
     sides = np.sqrt(np.prod(records.boxes[:, 2:] - records.boxes[:, :2], axis=1))
     has_crowd = records.crowds.lengths() > 0
+
+    # Count them
     return {
         "images": len(records),
         "images_without_instances": int((per_image == 0).sum()),

@@ -1,8 +1,9 @@
 """Convert YOLO-pose label text to COCO format and back.
 
-A label line is ``class cx cy w h x1 y1 v1 ... xK yK vK``, with everything but class and visibility divided by the image's
-width or height. A folder holds one ``NAME.txt`` for each ``NAME.jpg``. A list file holds the lines of many images, each
-with its image id in place of the class. Without the ``v`` columns a keypoint at (0, 0) is not labeled, others are visible.
+A label line is ``class cx cy w h x1 y1 v1 ... xK yK vK``, with everything but class and visibility divided by the
+image's width or height. A folder holds one ``NAME.txt`` for each ``NAME.jpg``. A list file holds the lines of many
+images, each with its image id in place of the class. Without the ``v`` columns a keypoint at (0, 0) is not labeled,
+others are visible.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Needs neither torch nor an OpenMMLab package. Any number of keypoints and any sigmas work. Detections all of whose
 keypoint scores are 0 are left out, as in xtcocotools.
 
-Metrics are in 0..1; -1 means that there is no annotation (of that size), as in COCO's tools. Shape letters: N detections,
-K keypoints.
+Metrics are in 0..1; -1 means that there is no annotation (of that size), as in COCO's tools. Shape letters: N
+detections, K keypoints.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def evaluate_keypoints(
         sigmas: The K OKS constants; by default COCO's for 17 keypoints, else 1/K each.
         image_ids: Images to evaluate on; by default all.
         category_ids: Categories to average over; by default all. Those without keypoints do not count.
-        at: Scores for which ``precision@S`` and ``recall@S`` of the detections from that score on are added, at an OKS of
-            0.5, over all sizes and categories together.
+        at: Scores for which ``precision@S`` and ``recall@S`` of the detections from that score on are added, at an OKS
+            of 0.5, over all sizes and categories together.
 
     Returns:
-        The metrics :data:`KEYPOINT_METRICS` and those of ``at``. Without any detection every metric is 0 (-1 where there
-        is no annotation), with a warning.
+        The metrics :data:`KEYPOINT_METRICS` and those of ``at``. Without any detection every metric is 0 (-1 where
+        there is no annotation), with a warning.
 
     Raises:
         DataError: If annotations or predictions cannot be used. The message names file and id.
@@ -97,17 +97,17 @@ def evaluate_boxes(
     """Compute COCO box AP.
 
     Args:
-        ground_truth: Annotation file, its content, or a :class:`GroundTruth`, which saves reading it again. An absent area
-            of an annotation is that of its box.
+        ground_truth: Annotation file, its content, or a :class:`GroundTruth`, which saves reading it again. An absent
+            area of an annotation is that of its box.
         predictions: COCO detection results (list of dicts with ``bbox``, or a file) or :class:`Predictions`.
         image_ids: Images to evaluate on; by default all.
         category_ids: Categories to average over; by default all.
-        at: Scores for which ``precision@S`` and ``recall@S`` of the detections from that score on are added, at an IoU of
-            0.5, over all sizes and categories together.
+        at: Scores for which ``precision@S`` and ``recall@S`` of the detections from that score on are added, at an IoU
+            of 0.5, over all sizes and categories together.
 
     Returns:
-        The metrics :data:`BOX_METRICS` and those of ``at``. Without any detection every metric is 0 (-1 where there is no
-        annotation), with a warning.
+        The metrics :data:`BOX_METRICS` and those of ``at``. Without any detection every metric is 0 (-1 where there is
+        no annotation), with a warning.
 
     Raises:
         DataError: If annotations or predictions cannot be used. The message names file and id.
@@ -200,7 +200,7 @@ def _usable(
 
 
 def best_per_image(detections: Predictions, limit: int) -> Predictions:
-    """Return the ``limit`` best detections of each image and category, in their order; COCO evaluation counts no others.
+    """Return the best detections of each image and category, in their order; COCO evaluation counts no others.
 
     Of equal scores the earlier detections are kept, as by the stable sort of COCO's tools.
 

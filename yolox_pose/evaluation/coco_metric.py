@@ -22,14 +22,14 @@ from yolox_pose.structures.classes import get_classes
 from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 
 Detections = dict[str, np.ndarray]
-"""Fields of the n detections of an image: scores, and labels, bboxes, keypoints and keypoint_scores where there are any."""
+"""Fields of the n detections of an image: scores, and optionally labels, bboxes, keypoints and keypoint_scores."""
 
 KINDS = ("keypoints", "bbox")
 PIXEL_DECIMALS = 4
 """Decimals of coordinates, which are rounded before they are evaluated and written.
 
-A predictions file then is short and gives exactly the metrics that were reported. Four decimals are about the resolution
-of float32 in an image of 1,000 pixels.
+A predictions file then is short and gives exactly the metrics that were reported. Four decimals are about the
+resolution of float32 in an image of 1,000 pixels.
 """
 SCORE_DECIMALS = 6
 """Decimals of keypoint scores."""
@@ -41,7 +41,8 @@ class CocoPoseMetric(BaseMetric):
 
     Args:
         ann_file: Annotation file in COCO format.
-        skeleton: The K keypoints: a name, a dict of :class:`~yolox_pose.structures.skeleton.Skeleton` fields, a skeleton.
+        skeleton: The K keypoints: a name, a dict of :class:`~yolox_pose.structures.skeleton.Skeleton` fields, a
+            skeleton.
         metric: ``'keypoints'``, ``'bbox'`` or a list of them. The name is MMDetection's; MMEngine takes a setting
             ``metrics`` for that of its evaluator.
         keypoint_ann_file: Annotation file of the keypoints, if another file of the same images holds them. Boxes of all
@@ -52,14 +53,14 @@ class CocoPoseMetric(BaseMetric):
         format_only: Whether predictions are written but not evaluated. The file then needs no annotations.
         outfile_prefix: Prefix of the files ``PREFIX.json`` (keypoints of the classes that have them) and
             ``PREFIX_bbox.json`` (boxes of all classes) in COCO results format; None writes none.
-        score_mode: Score of a detection: ``'bbox'``, the score of its box; ``'keypoint'``, the mean of its keypoint scores;
-            ``'bbox_keypoint'``, the product of the box score and the mean of the keypoint scores above
+        score_mode: Score of a detection: ``'bbox'``, the score of its box; ``'keypoint'``, the mean of its keypoint
+            scores; ``'bbox_keypoint'``, the product of the box score and the mean of the keypoint scores above
             ``keypoint_score_thr``.
         keypoint_score_thr: Threshold of ``score_mode='bbox_keypoint'`` (0.2 as in MMPose).
         nms_mode: ``'none'``: the model has suppressed duplicates already.
         sigmas: The K OKS constants; by default the skeleton's.
-        classes: Setting of :func:`~yolox_pose.structures.classes.get_classes`, names of categories of the file; by default
-            the classes of the data set (``dataset_meta['classes']``), else the file's categories in its order.
+        classes: Setting of :func:`~yolox_pose.structures.classes.get_classes`, names of categories of the file; by
+            default the classes of the data set (``dataset_meta['classes']``), else the file's categories in its order.
         prefix: First part of the metrics' names, as in ``PREFIX/AP``.
         collect_device: Setting of every MMEngine metric. The results of all processes are gathered through the backend
             that is in use.
@@ -118,8 +119,8 @@ class CocoPoseMetric(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples: Samples, each a dict (as MMEngine's evaluator passes it) or a data element, with ``img_id`` and
-                ``pred_instances``: bboxes (n, 4) xyxy, scores or bbox_scores (n,), labels (n,) (all 0 if absent),
+            data_samples: Samples, each a dict (as MMEngine's evaluator passes it) or a data element, with ``img_id``
+                and ``pred_instances``: bboxes (n, 4) xyxy, scores or bbox_scores (n,), labels (n,) (all 0 if absent),
                 keypoints (n, K, 2), keypoint_scores (n, K), tensors or arrays, in pixels of the source image.
 
         Raises:

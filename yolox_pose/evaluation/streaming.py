@@ -1,8 +1,8 @@
 """Streaming accuracy: score each frame of a sequence with the latest finished prediction.
 
 While the detector works on a frame the scene changes, so that a slower but more accurate detector can do worse in use
-(Li et al., Towards Streaming Perception, ECCV 2020). The detector is a single worker. Whenever it is free it processes the
-newest frame and skips those that it missed; if it has processed the newest frame already, it waits for the next.
+(Li et al., Towards Streaming Perception, ECCV 2020). The detector is a single worker. Whenever it is free it processes
+the newest frame and skips those that it missed; if it has processed the newest frame already, it waits for the next.
 
 Times are in seconds from the first frame of a sequence. Shape letters: F frames, R runs of the detector.
 """
@@ -59,9 +59,9 @@ class Runs(NamedTuple):
 def find_sequences(images: Sequence[Mapping[str, Any]], fps: float, name: str = "annotations") -> list[FrameSequence]:
     """Sort the images of a COCO-style file into sequences.
 
-    Images of a sequence share a ``video_id`` (or ``vid_id``) and are in the order of ``frame_id``, whose differences count
-    frames (PoseTrack18 starts at any number). Without ``frame_id`` the images are successive frames in the order of their
-    ids. ``is_labeled`` (PoseTrack18) tells whether a frame is annotated.
+    Images of a sequence share a ``video_id`` (or ``vid_id``) and are in the order of ``frame_id``, whose differences
+    count frames (PoseTrack18 starts at any number). Without ``frame_id`` the images are successive frames in the order
+    of their ids. ``is_labeled`` (PoseTrack18) tells whether a frame is annotated.
 
     Args:
         images: Entries of the file's ``images``.

@@ -1,7 +1,7 @@
 """Summarize a matched evaluation of hotcoco: averages of precision and recall, and both at single scores.
 
-Metrics are in 0..1; -1 means undefined. Shape letters: T thresholds of IoU or OKS, R recall points, C categories, S size
-ranges (all sizes first).
+Metrics are in 0..1; -1 means undefined. Shape letters: T thresholds of IoU or OKS, R recall points, C categories, S
+size ranges (all sizes first).
 """
 
 from __future__ import annotations
