@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mmcv.cnn import ConvModule
 from mmdet.models.backbones.csp_darknet import Focus
 
 from tests.test_export.export_models import pictures, write_model
+from yolox_pose.errors import UsageError
 from yolox_pose.export.check import TOLERANCES, Comparison, check_export, compare, found_again
 from yolox_pose.export.exporting import describe
 from yolox_pose.export.graph import DecodedGraph, RawGraph, is_half
@@ -177,3 +179,11 @@ def test_the_command_fills_the_gaps_of_the_stack_before_it_imports_it(repo_root)
     code = "import yolox_pose.export.exporting"
     done = subprocess.run([sys.executable, "-c", code], cwd=repo_root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-500:]
+
+
+@pytest.mark.parametrize("settings", [{"nms_type": "oks"}, {"soft_nms": "linear"}])
+def test_a_graph_cannot_hold_nms_by_poses(settings):
+    preprocessing = SimpleNamespace(size=(96, 64))
+    reference = SimpleNamespace(model=SimpleNamespace(head=None), preprocessing=preprocessing, test_cfg=settings)
+    with pytest.raises(UsageError, match="the graph can hold NMS by boxes only.*--decode or --raw"):
+        describe(reference, ExportOptions("onnx", "nms"))

@@ -197,7 +197,7 @@ def test_a_source_cut_to_what_is_seen_is_drawn_as_the_whole(monkeypatch):
             matrix = affine_matrix((60, 50), rotation=angle, shift=(-80, -60))
             cut = draw_tiles(TiledImage((tile,), (700, 600)), matrix, (120, 90)).img
             with monkeypatch.context() as patch:
-                patch.setattr(affine, "_seen", lambda *args: ((0, 400), (0, 300)))
+                patch.setattr(affine, "_visible_part", lambda *args: ((0, 400), (0, 300)))
                 whole = draw_tiles(TiledImage((tile,), (700, 600)), matrix, (120, 90)).img
             assert np.abs(cut.astype(int) - whole).max() <= 1 and (cut != 114).any()
 

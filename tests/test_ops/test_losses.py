@@ -91,8 +91,8 @@ def test_smooth_l1_in_units_of_the_root_of_the_area():
     assert found["loss_kpt_l1"] == pytest.approx(2 * 0.95 / 2, rel=1e-5)
 
 
-def test_keypoint_l1_is_averaged_over_labelled_keypoints_only():
-    # only the keypoint 4 px away is labelled: the mean over one keypoint, not over two
+def test_keypoint_l1_is_averaged_over_labeled_keypoints_only():
+    # only the keypoint 4 px away is labeled: the mean over one keypoint, not over two
     pose = targets().pose._replace(visible=torch.tensor([[[0, 1]]], dtype=torch.uint8))
     found = losses(weights=LossWeights(keypoint_l1=2.0), targets=targets(pose=pose))
     assert found["loss_kpt_l1"] == pytest.approx(2 * 0.95, rel=1e-5)

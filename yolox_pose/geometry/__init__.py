@@ -1,1 +1,1 @@
-"""What inference, data and the torch-free runtime share, in numpy and cv2: letterbox, NMS, drawing."""
+"""Geometry in numpy and cv2: boxes, OKS, NMS, affine maps, letterbox, image reading."""

@@ -1,9 +1,9 @@
 """Warps that move pixels and points by the same matrix, exactly.
 
-A matrix here is 3x3 float64, source to target, in continuous coordinates: pixel i covers [i, i+1), so that the lit pixel
-(x, y) is the point (x+.5, y+.5). cv2 puts pixel centres at whole numbers; :func:`warp_image` converts. A picture of
-several sources (mosaic, mixup) is a list of :class:`Tile`; it is drawn once, by one warp of each source that is seen,
-straight into its final place.
+A matrix is 3x3 float64, source to target, in continuous coordinates: pixel i covers [i, i + 1), so that the center of pixel
+(x, y) is the point (x + 0.5, y + 0.5). cv2 puts pixel centers at integers; :func:`warp_image` converts. An image of several
+sources (mosaic, mixup) is a list of :class:`Tile`. It is drawn once: each visible source is warped straight into its final
+place.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from numpy.typing import ArrayLike
 from yolox_pose.structures.constants import PAD_VALUE
 
 SHRINK_LIMIT = 0.5
-"""Scale below which bilinear sampling would skip source pixels, so that the source is averaged first."""
+"""Scale below which bilinear sampling would skip source pixels. Below it, the source is averaged first."""
 WHOLE = 1e-6
-"""Pixels by which borders may miss whole pixels and still count as on them."""
+"""Largest distance, in pixels, at which a border counts as lying on a whole pixel."""
 POLYGON_BITS = 8
-"""Binary digits behind the point of polygon corners given to cv2."""
+"""Fractional bits of the polygon corners passed to cv2."""
 
 
 def translation(dx: float, dy: float) -> np.ndarray:
-    """Matrix that moves points by (dx, dy)."""
+    """Return the matrix that moves points by (dx, dy)."""
     return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]], dtype=np.float64)
 
 
 def scaling(sx: float, sy: float) -> np.ndarray:
-    """Matrix that scales points about the origin."""
+    """Return the matrix that scales points about the origin."""
     return np.diag([sx, sy, 1.0])
 
 
 def mirroring(width: float) -> np.ndarray:
-    """Matrix of the mirror x -> width - x."""
+    """Return the matrix of the mirror x -> width - x."""
     return np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1]], dtype=np.float64)
 
 
@@ -49,7 +49,14 @@ def affine_matrix(
     shear: tuple[float, float] = (0.0, 0.0),
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> np.ndarray:
-    """Scale, rotate (degrees), shear (degrees along x and y), in that order about ``center``, then shift by pixels.
+    """Return the matrix that scales, rotates and shears about a center, in that order, and then shifts.
+
+    Args:
+        center: Fixed point of scale, rotation and shear, in pixels.
+        scale: Scale factor.
+        rotation: Angle in degrees.
+        shear: Angles along x and y in degrees.
+        shift: Shift along x and y in pixels.
 
     Source: mmpose ``structures/bbox/transforms.py``, ``get_pers_warp_matrix``.
     """
@@ -61,20 +68,20 @@ def affine_matrix(
 
 
 def warp_points(points: ArrayLike, matrix: np.ndarray) -> np.ndarray:
-    """Points (..., 2) moved by a matrix, float64."""
+    """Map points (..., 2) through a matrix; the result is float64."""
     moved = np.asarray(points, dtype=np.float64) @ matrix[:2, :2].T
-    for axis in (0, 1):  # numpy adds a row of two to each of many rows several times as slowly
+    for axis in (0, 1):  # several times as fast as adding a row of two to every point
         moved[..., axis] += matrix[axis, 2]
     return moved
 
 
 def determinant(matrix: np.ndarray) -> float:
-    """Factor by which the matrix changes areas."""
+    """Return the factor by which a matrix changes areas."""
     return float(abs(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]))
 
 
 def _shrink(img: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average whole blocks of the source if the matrix shrinks it below :data:`SHRINK_LIMIT`."""
+    """Average whole blocks of the source, and adapt the matrix, if it shrinks the source below :data:`SHRINK_LIMIT`."""
     factor = int(1 / max(np.sqrt(determinant(matrix)), 1e-6))
     if factor < 1 / SHRINK_LIMIT:
         return img, matrix
@@ -93,18 +100,18 @@ def warp_image(
     nearest: bool = False,
     replicate: bool = False,
 ) -> np.ndarray:
-    """Draw an image through a matrix.
+    """Warp an image by a matrix.
 
     Args:
-        img: (h, w) or (h, w, 3) uint8.
-        matrix: 3x3, source to target.
-        size: Width and height of the target.
-        pad_value: Value outside the source.
-        nearest: Take the nearest pixel (masks) instead of bilinear interpolation.
-        replicate: Continue the border pixels outside the source instead of padding.
+        img: Image of shape (h, w) or (h, w, 3), uint8.
+        matrix: Matrix of shape (3, 3), source to target.
+        size: Width and height of the target in pixels.
+        pad_value: Gray level outside the source.
+        nearest: Whether to take the nearest pixel, for masks, in place of bilinear interpolation.
+        replicate: Whether to repeat the border pixels outside the source in place of padding.
 
     Returns:
-        Array of ``size`` with the channels and type of ``img``.
+        Image of ``size`` with the channels and type of ``img``.
     """
     border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
     value = (pad_value,) * 3
@@ -119,12 +126,12 @@ def warp_image(
 
 
 def _resize(img: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, int, int] | None:
-    """Draw an image by ``cv2.resize``, several times as fast as a warp, if the matrix puts its borders on whole pixels.
+    """Warp an image by ``cv2.resize`` if the matrix puts its borders on whole pixels. This is several times as fast.
 
     Returns:
-        What a target of ``size`` shows of the resized, perhaps mirrored, image, and its left and top there; None if the
-        matrix is another one.
+        Visible part of the resized, perhaps mirrored, image, and its left and top in the target. None for other matrices.
     """
+    # Compute the borders in the target and check that they are whole
     if matrix[0, 1] or matrix[1, 0] or matrix[1, 1] <= 0 or not matrix[0, 0]:
         return None
     (sx, sy), (x1, y1) = matrix.diagonal()[:2].tolist(), matrix[:2, 2].tolist()
@@ -134,6 +141,8 @@ def _resize(img: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tuple
     exact = sum(abs(edge - whole) for edge, whole in zip(edges, (left, top, right, bottom))) < WHOLE
     if not exact or right <= left or bottom <= top:
         return None
+
+    # Resize, crop and mirror
     method = cv2.INTER_AREA if abs(sx * sy) < SHRINK_LIMIT**2 else cv2.INTER_LINEAR
     resized = cv2.resize(img, (right - left, bottom - top), interpolation=method)
     first, last = max(left, 0), max(min(right, size[0]), 0)
@@ -145,7 +154,7 @@ def _resize(img: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> tuple
 def _surround(
     part: np.ndarray, left: int, top: int, size: tuple[int, int], border: int, value: tuple[int, int, int]
 ) -> np.ndarray:
-    """Target of ``size`` that shows an image part at (left, top), with a border around it."""
+    """Place an image part at (left, top) of a target of ``size`` and fill the border."""
     if not part.size:
         return np.full((size[1], size[0], *part.shape[2:]), value[0], dtype=part.dtype)
     pads = top, size[1] - top - part.shape[0], left, size[0] - left - part.shape[1]
@@ -153,13 +162,13 @@ def _surround(
 
 
 class Tile(NamedTuple):
-    """One source of a picture of several.
+    """Source of a tiled image.
 
     Attributes:
-        load: Gives the (h, w, 3) uint8 source; called only if the tile is seen.
-        matrix: 3x3, source to picture.
-        region: x1, y1, x2, y2 of the part of the picture that the tile fills, inside its warped source.
-        ignore_mask: (h, w) uint8 crowd mask of the source, or None.
+        load: Function that returns the source, (h, w, 3) uint8. It is called only if the tile is visible.
+        matrix: Matrix of shape (3, 3), source to tiled image.
+        region: Part of the tiled image that the tile fills, xyxy, inside its warped source.
+        ignore_mask: Crowd mask of the source, (h, w) uint8, or None.
     """
 
     load: Callable[[], np.ndarray]
@@ -169,7 +178,13 @@ class Tile(NamedTuple):
 
 
 class TiledImage(NamedTuple):
-    """A picture of several sources that is not drawn yet: its tiles, its width and height, its padding."""
+    """Image of several sources that is not drawn yet.
+
+    Attributes:
+        tiles: The sources.
+        size: Width and height in pixels.
+        pad_value: Gray level of the padding.
+    """
 
     tiles: tuple[Tile, ...]
     size: tuple[int, int]
@@ -177,24 +192,29 @@ class TiledImage(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels, as of an image array."""
+        """Height, width and channels, as of a drawn image."""
         return self.size[1], self.size[0], 3
 
 
 class Drawing(NamedTuple):
-    """A drawn picture: (H, W, 3) uint8 image, and (H, W) uint8 crowd mask or None."""
+    """Drawn image.
+
+    Attributes:
+        img: Image of shape (H, W, 3), uint8.
+        ignore_mask: Crowd mask of shape (H, W), uint8, or None.
+    """
 
     img: np.ndarray
     ignore_mask: np.ndarray | None
 
 
 def draw_tiles(tiled: TiledImage, matrix: np.ndarray, size: tuple[int, int]) -> Drawing:
-    """Draw a picture of several sources through a matrix with one warp of each source that is seen.
+    """Draw a tiled image through a matrix, with one warp per visible source.
 
     Args:
-        tiled: The picture.
-        matrix: 3x3, picture to target.
-        size: Width and height of the target.
+        tiled: The tiled image.
+        matrix: Matrix of shape (3, 3), tiled image to target.
+        size: Width and height of the target in pixels.
     """
     img = np.full((size[1], size[0], 3), tiled.pad_value, dtype=np.uint8)
     masks: list[np.ndarray] = []
@@ -207,26 +227,31 @@ def draw_tiles(tiled: TiledImage, matrix: np.ndarray, size: tuple[int, int]) -> 
 
 
 def mix_tile(img: np.ndarray, tile: Tile, pad_value: int = PAD_VALUE) -> Drawing:
-    """Mean of an image and of a picture of its size with one tile, rounded.
+    """Average an image with a padded tile of the same size, rounded.
 
-    Neither the part of the tile that is not seen nor the grey around it is drawn, unless the tile has a crowd mask.
+    Hidden parts of the tile and the padding around it are not drawn, unless the tile has a crowd mask.
 
     Args:
-        img: (H, W, 3) uint8.
-        tile: The tile, its matrix and region in pixels of ``img``.
-        pad_value: Grey of the picture where the tile is not.
+        img: Image of shape (H, W, 3), uint8.
+        tile: Tile with matrix and region in pixels of ``img``.
+        pad_value: Gray level around the tile.
     """
+    # Draw the whole tile where it cannot be resized into place
     size = img.shape[1], img.shape[0]
     placed = _resize(tile.load(), tile.matrix, size) if tile.ignore_mask is None else None
     if placed is None:
         drawn = draw_tiles(TiledImage((tile,), size, pad_value), np.eye(3), size)
         return drawn._replace(img=cv2.addWeighted(img, 0.5, drawn.img, 0.5, 0))
+
+    # Darken the image around the tile
     part, left, top = placed
     right, bottom, mixed = left + part.shape[1], top + part.shape[0], np.empty_like(img)
     around = np.s_[:top], np.s_[bottom:], np.s_[top:bottom, :left], np.s_[top:bottom, right:]
     for place in around:
         if img[place].size:
             cv2.convertScaleAbs(img[place], mixed[place], 0.5, pad_value / 2)
+
+    # Average the image and the tile
     inside = np.s_[top:bottom, left:right]
     if part.size:
         cv2.addWeighted(img[inside], 0.5, part, 0.5, 0, mixed[inside])
@@ -241,7 +266,16 @@ def _draw_tile(
     corners: np.ndarray,
     window: tuple[int, int, int, int],
 ) -> None:
-    """Draw a tile inside ``window`` of ``img``, and its crowd mask into ``masks[0]``, made when first needed."""
+    """Draw a tile into ``window`` of ``img``, and its crowd mask into ``masks[0]``, which is created if needed.
+
+    Args:
+        img: Target of shape (H, W, 3), uint8, changed in place.
+        masks: List of at most one crowd mask of the target, changed in place.
+        tile: The tile.
+        matrix: Matrix of shape (3, 3), source to target.
+        corners: Corners of the tile's region in the target, shape (4, 2).
+        window: Bounding box of the region in whole pixels of the target, xyxy.
+    """
     x1, y1, x2, y2 = window
     to_window, target, source = translation(-x1, -y1) @ matrix, img[y1:y2, x1:x2], tile.load()
     size, drawn = (x2 - x1, y2 - y1), _draw_through(target, source, tile, to_window)
@@ -258,25 +292,28 @@ def _draw_tile(
 
 
 def _draw_through(target: np.ndarray, source: np.ndarray, tile: Tile, matrix: np.ndarray) -> bool:
-    """Warp the part of a source that its tile shows straight into ``target``, in place, in a third of the time of a masked
-    warp of a continued border.
+    """Warp the visible part of a source straight into ``target``, in place, in a third of the time of a masked warp.
 
-    cv2's transparent border draws the pixels whose upper left neighbour is in the source, so that a row and a column are
-    put before it; up to half a pixel of the source beyond the tile is drawn as well.
+    cv2's transparent border draws the pixels whose upper left neighbor is in the source. A row and a column are therefore put
+    before the part. Up to half a pixel of the source beyond the tile is drawn as well.
 
     Returns:
-        Whether it was done: a resize is faster still, and a tile that is turned by itself has no upright part.
+        Whether the tile was drawn. False if a resize is faster, or if the tile itself is rotated.
     """
     if matrix[0, 1] == matrix[1, 0] == 0 or tile.matrix[0, 1] or tile.matrix[1, 0]:
         return False
+
+    # Find the rows and columns of the source that the tile shows
     bounds = []
-    for axis, (extent, seen) in enumerate(zip(source.shape[1::-1], _seen(matrix, target.shape[1::-1]))):
+    for axis, (extent, visible) in enumerate(zip(source.shape[1::-1], _visible_part(matrix, target.shape[1::-1]))):
         scale, shift = float(tile.matrix[axis, axis]), float(tile.matrix[axis, 2])
         edges = sorted(min(max(round((edge - shift) / scale), 0), extent) for edge in tile.region[axis::2])
-        bounds.append([min(max(edge, seen[0]), seen[1]) for edge in edges])
+        bounds.append([min(max(edge, visible[0]), visible[1]) for edge in edges])
     (left, right), (top, bottom) = bounds
     if right == left or bottom == top:
         return True
+
+    # Warp them
     part, matrix = _shrink(source[top:bottom, left:right], matrix @ translation(left, top))
     part = cv2.copyMakeBorder(part, 1, 0, 1, 0, cv2.BORDER_REPLICATE)
     centers = translation(-0.5, -0.5) @ matrix @ translation(-0.5, -0.5)
@@ -284,8 +321,8 @@ def _draw_through(target: np.ndarray, source: np.ndarray, tile: Tile, matrix: np
     return True
 
 
-def _seen(matrix: np.ndarray, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """First and last column, and row, of a source that a target of ``size`` shows, with a margin for interpolation."""
+def _visible_part(matrix: np.ndarray, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return first and last column, and first and last row, of a source visible in a target, with a margin."""
     (a, b, dx), (c, d, dy) = matrix[:2].tolist()
     det, corners = a * d - b * c, ((x - dx, y - dy) for x in (0, size[0]) for y in (0, size[1]))
     xs, ys = zip(*(((d * x - b * y) / det, (a * y - c * x) / det) for x, y in corners))
@@ -295,13 +332,13 @@ def _seen(matrix: np.ndarray, size: tuple[int, int]) -> tuple[tuple[int, int], t
 
 
 def _corners(region: Sequence[float]) -> np.ndarray:
-    """(4, 2) corners of a rectangle, in order around it."""
+    """Return the corners (4, 2) of a rectangle xyxy, in order around it."""
     x1, y1, x2, y2 = region
     return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], dtype=np.float64)
 
 
 def _window(corners: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """Whole pixels of the target that may lie inside a quadrangle; None if there are none."""
+    """Return the bounding box xyxy, in whole pixels of the target, of a quadrangle; None if it is empty."""
     xs, ys = corners.T.tolist()
     left, top = max(math.floor(min(xs)), 0), max(math.floor(min(ys)), 0)
     right, bottom = min(math.ceil(max(xs)), size[0]), min(math.ceil(max(ys)), size[1])
@@ -309,7 +346,7 @@ def _window(corners: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, 
 
 
 def _polygon_mask(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) uint8, 255 for pixels whose centre is inside a convex quadrangle."""
+    """Draw a mask (H, W), uint8, 255 for pixels with centers inside a convex quadrangle."""
     mask = np.zeros((size[1], size[0]), dtype=np.uint8)
     fixed = np.round((corners - 0.5) * (1 << POLYGON_BITS)).astype(np.int32)
     return cv2.fillConvexPoly(mask, fixed, 255, shift=POLYGON_BITS)

@@ -1,4 +1,4 @@
-"""Images from files and arrays, as BGR uint8, with numpy and cv2 alone."""
+"""Reading of image files and arrays as BGR uint8, with numpy and cv2 alone."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def read_image(
 ) -> np.ndarray:
     """Read an image file as three BGR channels of 8 bits.
 
-    Grey and palette images get three channels, 16 bits become 8 (the high ones), transparency is dropped, CMYK is
-    converted, and an animation gives its first picture.
+    Gray and palette images get three channels. Of 16 bits the high 8 are kept. Transparency is dropped, CMYK is converted, and
+    an animation returns its first frame.
 
     Args:
         path: Image file.
-        apply_exif: Rotate the image as its EXIF orientation says, the way a person sees it. Training and evaluation pass
-            False, because COCO annotations were made without it.
-        image_id: Id that an error message names.
-        size: (W, H) in pixels that the annotations were made for; not checked if None.
+        apply_exif: Whether to rotate the image by its EXIF orientation. Training and evaluation pass False, because COCO
+            annotations ignore the orientation.
+        image_id: Image id for error messages.
+        size: Expected width and height in pixels; None does not check them.
 
     Returns:
-        (H, W, 3) uint8 BGR.
+        Image of shape (H, W, 3), uint8, BGR.
 
     Raises:
-        ImageError: If the file is missing, truncated, not an image that OpenCV can decode, or of another size.
+        ImageError: If the file is missing, truncated, not decodable, or of another size.
     """
     name = os.fspath(path) if image_id is None else f"{os.fspath(path)} (id {image_id})"
     try:
@@ -44,8 +44,8 @@ def read_image(
         raise ImageError(f"image {name} cannot be read: {error.strerror or error}") from None
     img = decode_image(data, name, apply_exif=apply_exif)
     if size is not None and img.shape[1::-1] != tuple(size):
-        found, stated = ("x".join(map(str, sides)) for sides in (img.shape[1::-1], size))
-        raise ImageError(f"image {name} is {found}, its annotations are for {stated} (EXIF orientation is ignored)")
+        actual, expected = ("x".join(map(str, sides)) for sides in (img.shape[1::-1], size))
+        raise ImageError(f"image {name} is {actual}, its annotations are for {expected} (EXIF orientation is ignored)")
     return img
 
 
@@ -53,15 +53,15 @@ def decode_image(data: bytes | np.ndarray, name: str, *, apply_exif: bool = True
     """Decode the content of an image file as :func:`read_image` does.
 
     Args:
-        data: Bytes, or a (n,) uint8 array of them.
+        data: Content of the file, bytes or an array of shape (n,), uint8.
         name: Name of the image in error messages.
         apply_exif: See :func:`read_image`.
 
     Returns:
-        (H, W, 3) uint8 BGR.
+        Image of shape (H, W, 3), uint8, BGR.
 
     Raises:
-        ImageError: If the data are truncated or not an image that OpenCV can decode.
+        ImageError: If the data are truncated or not decodable.
     """
     data = np.frombuffer(data, dtype=np.uint8)
     if not is_complete(data.tobytes()):
@@ -77,11 +77,11 @@ def decode_image(data: bytes | np.ndarray, name: str, *, apply_exif: bool = True
 
 
 def is_complete(data: bytes) -> bool:
-    """Whether an encoded JPEG or PNG file has its end; other formats are not looked into.
+    """Check that an encoded JPEG or PNG file has its end marker; other formats always pass.
 
-    cv2 decodes a truncated JPEG without an error and fills the rest with grey. The end marker ``FFD9`` is searched
-    behind the headers, because an embedded thumbnail has one of its own, and not at the end of the file, because phones
-    append data of their own.
+    cv2 decodes a truncated JPEG without an error and fills the rest with gray. The search for the end marker ``FFD9`` starts
+    after the headers, because an embedded thumbnail has an end marker, too. It covers the rest of the file, because phones
+    append data after the image.
     """
     if data.startswith(b"\xff\xd8"):
         return data.find(b"\xff\xd9", _jpeg_scan_start(data)) >= 0
@@ -89,7 +89,7 @@ def is_complete(data: bytes) -> bool:
 
 
 def _jpeg_scan_start(data: bytes) -> int:
-    """Offset of the first scan (marker ``FFDA``), or the length of the data where there is none."""
+    """Return the offset of the first scan (marker ``FFDA``), or the length of the data if there is none."""
     position = 2
     while position + 4 <= len(data):
         if data[position] != 0xFF:
@@ -105,10 +105,10 @@ def _jpeg_scan_start(data: bytes) -> int:
 
 
 def to_bgr(array: np.ndarray) -> np.ndarray:
-    """Turn a grey, BGR or BGRA array of 8 or 16 bits into (H, W, 3) uint8 BGR; a BGR uint8 array comes back as it is.
+    """Convert a gray, BGR or BGRA array of 8 or 16 bits to BGR (H, W, 3), uint8. A BGR uint8 array is returned unchanged.
 
     Raises:
-        DataError: If the shape or type is another one, or there is no pixel.
+        DataError: If the shape or type is not supported, or the array is empty.
     """
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]

@@ -1,9 +1,8 @@
-"""Letterbox: fit an image into a canvas with its aspect kept, and take points and boxes there and back.
+"""Letterbox: fit an image into a canvas, keep its aspect ratio, and map points and boxes in both directions.
 
-All coordinates are continuous pixels: pixel i covers ``[i, i + 1)`` and its centre is ``i + 0.5``. ``cv2.resize`` maps pixel
-centres to pixel centres in exactly this convention, so a resized image and its points stay together without a half-pixel
-term. The resized sides are whole numbers, hence the two axes have slightly different scales; both are kept, which makes the
-inverse exact.
+All coordinates are continuous pixels: pixel i covers ``[i, i + 1)`` and its center is ``i + 0.5``. ``cv2.resize`` maps pixel
+centers in exactly this convention, so a resized image and its points match without a half-pixel term. The resized sides are
+whole numbers, so the scales of both axes differ slightly. Both are kept, which makes the inverse exact.
 
 Depends on numpy and cv2 alone: training, inference and the torch-free runtime share it.
 """
@@ -21,12 +20,12 @@ from yolox_pose.structures.detections import Detections
 
 
 class Preprocessing(NamedTuple):
-    """How an image becomes the input of a network.
+    """Preprocessing of images for a network.
 
     Attributes:
-        size: (W, H) of the canvas.
+        size: Width and height of the canvas in pixels.
         centered: Whether the padding is on both sides.
-        pad_value: Grey level of the padding.
+        pad_value: Gray level of the padding.
     """
 
     size: tuple[int, int]
@@ -35,16 +34,16 @@ class Preprocessing(NamedTuple):
 
 
 class Letterbox(NamedTuple):
-    """The map from a source image into its canvas: ``point * scale + pad`` per axis.
+    """Map from a source image to its canvas: ``point * scale + pad`` per axis.
 
-    Points and boxes are computed in float64. They come back in the input's floating type (integers as float64): float32
-    resolves 0.002 px at 20,000 px, so use float64 where more is wanted of very large images.
+    Points and boxes are computed in float64 and returned in the input's floating type (integers as float64). float32 resolves
+    0.002 px at 20,000 px; pass float64 for more.
 
     Attributes:
-        scale: (sx, sy), pixels of the canvas per pixel of the source.
-        pad: (left, top) padding in canvas pixels.
-        size: (W, H) of the canvas.
-        source: (w, h) of the source image.
+        scale: Pixels of the canvas per pixel of the source, along x and y.
+        pad: Left and top padding in pixels of the canvas.
+        size: Width and height of the canvas.
+        source: Width and height of the source image.
     """
 
     scale: tuple[float, float]
@@ -54,25 +53,25 @@ class Letterbox(NamedTuple):
 
     @property
     def resized(self) -> tuple[int, int]:
-        """(w', h') of the image inside the canvas."""
+        """Width and height of the image inside the canvas."""
         return round(self.source[0] * self.scale[0]), round(self.source[1] * self.scale[1])
 
     def forward(self, points: np.ndarray) -> np.ndarray:
-        """Take source points (..., 2) into the canvas."""
+        """Map points (..., 2) from the source to the canvas."""
         points, dtype = _as_float64(points)
         return (points * self.scale + self.pad).astype(dtype)
 
     def inverse(self, points: np.ndarray) -> np.ndarray:
-        """Take canvas points (..., 2) back into the source image."""
+        """Map points (..., 2) from the canvas to the source image."""
         points, dtype = _as_float64(points)
         return ((points - self.pad) / self.scale).astype(dtype)
 
     def forward_boxes(self, boxes: np.ndarray, clip: bool = False) -> np.ndarray:
-        """Take source boxes (..., 4) xyxy into the canvas; ``clip`` cuts them to it."""
+        """Map boxes (..., 4) xyxy from the source to the canvas, and clip them to it if ``clip``."""
         return _map_boxes(self.forward, boxes, self.size if clip else None)
 
     def inverse_boxes(self, boxes: np.ndarray, clip: bool = False) -> np.ndarray:
-        """Take canvas boxes (..., 4) xyxy back into the source image; ``clip`` cuts them to it."""
+        """Map boxes (..., 4) xyxy from the canvas to the source image, and clip them to it if ``clip``."""
         return _map_boxes(self.inverse, boxes, self.source if clip else None)
 
     def inverse_detections(self, detections: Detections) -> Detections:
@@ -86,11 +85,11 @@ class Letterbox(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """An image as a network takes it.
+    """Image in the canvas of a network.
 
     Attributes:
-        canvas: (H, W, 3) uint8 BGR.
-        letterbox: Its place in there.
+        canvas: Canvas of shape (H, W, 3), uint8, BGR.
+        letterbox: Map from the source image to the canvas.
     """
 
     canvas: np.ndarray
@@ -98,18 +97,18 @@ class Fitted(NamedTuple):
 
 
 def fit_image(img: np.ndarray, preprocessing: Preprocessing) -> Fitted:
-    """Draw an image, (h, w, 3) uint8 BGR, into the canvas of a network."""
+    """Draw an image (h, w, 3), uint8, BGR, into the canvas of a network."""
     letterbox = fit_letterbox(img.shape[1::-1], preprocessing.size, preprocessing.centered)
     return Fitted(letterbox_image(img, letterbox, preprocessing.pad_value), letterbox)
 
 
 def fit_letterbox(source_wh: tuple[int, int], size_wh: tuple[int, int], centered: bool = True) -> Letterbox:
-    """Find the largest placement of an image in a canvas that keeps its aspect.
+    """Fit an image into a canvas as large as possible with its aspect ratio.
 
     Args:
-        source_wh: (w, h) of the image.
-        size_wh: (W, H) of the canvas.
-        centered: Pad both sides (pose and joint models) or only right and bottom (detection models).
+        source_wh: Width and height of the image.
+        size_wh: Width and height of the canvas.
+        centered: Whether to pad both sides (pose and joint models) or only right and bottom (detection models).
 
     Raises:
         ValueError: If a side is smaller than one pixel.
@@ -122,15 +121,15 @@ def fit_letterbox(source_wh: tuple[int, int], size_wh: tuple[int, int], centered
 
 
 def letterbox_image(img: np.ndarray, letterbox: Letterbox, pad_value: int = PAD_VALUE) -> np.ndarray:
-    """Draw an image into its canvas with bilinear interpolation, as the peers do for either direction.
+    """Draw an image into its canvas with bilinear interpolation, both for enlarging and for shrinking, as mmdet does.
 
     Args:
-        img: (h, w, 3) uint8, of the size that ``letterbox`` was made for.
-        letterbox: From :func:`fit_letterbox`.
-        pad_value: Grey level around the image.
+        img: Image of shape (h, w, 3), uint8, of the size of ``letterbox.source``.
+        letterbox: Result of :func:`fit_letterbox`.
+        pad_value: Gray level around the image.
 
     Returns:
-        (H, W, 3) uint8, newly allocated.
+        New canvas of shape (H, W, 3), uint8.
 
     Raises:
         ValueError: If the image has another size than ``letterbox.source``.
@@ -148,6 +147,7 @@ def letterbox_image(img: np.ndarray, letterbox: Letterbox, pad_value: int = PAD_
 
 
 def _whole_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Convert width and height to positive integers."""
     width, height = (int(side) for side in size)
     if min(width, height) < 1:
         raise ValueError(f"image sizes must be at least 1x1 px, got {width}x{height}")
@@ -155,6 +155,7 @@ def _whole_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _as_float64(values: np.ndarray) -> tuple[np.ndarray, np.dtype]:
+    """Return values as float64, and the floating type to convert results to."""
     values = np.asarray(values)
     dtype = values.dtype if np.issubdtype(values.dtype, np.floating) else np.dtype(np.float64)
     return values.astype(np.float64), dtype
@@ -163,6 +164,7 @@ def _as_float64(values: np.ndarray) -> tuple[np.ndarray, np.dtype]:
 def _map_boxes(
     transform: Callable[[np.ndarray], np.ndarray], boxes: np.ndarray, limits: tuple[int, int] | None
 ) -> np.ndarray:
+    """Map the corners of boxes (..., 4) by a function of points, and clip them to (width, height) if given."""
     boxes = np.asarray(boxes)
     corners = transform(boxes.reshape(*boxes.shape[:-1], 2, 2))
     if limits is not None:

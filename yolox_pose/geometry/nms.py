@@ -49,8 +49,8 @@ def nms(boxes: np.ndarray, scores: np.ndarray, threshold: float, labels: np.ndar
 def resolve_pairs(better: np.ndarray, worse: np.ndarray, count: int) -> np.ndarray:
     """Find the greedy survivors among candidates that are sorted best first.
 
-    A candidate is suppressed by better survivors only. Applying that rule, starting from "all survive", settles at least one
-    more candidate in each round (Cluster-NMS, Zheng et al., IEEE T-Cybernetics 2022), so that ``count`` rounds are enough.
+    A candidate is suppressed by better survivors only. That rule is applied repeatedly, starting from "all survive". Each
+    round settles at least one more candidate, so ``count`` rounds are enough.
 
     Args:
         better: Index of the better candidate of each duplicate pair, shape (p,).
@@ -59,6 +59,8 @@ def resolve_pairs(better: np.ndarray, worse: np.ndarray, count: int) -> np.ndarr
 
     Returns:
         Mask of shape (count,), true for survivors.
+
+    Source: Zheng et al., Cluster-NMS, IEEE Transactions on Cybernetics 2022.
     """
     survive: np.ndarray = np.ones(count, dtype=bool)
     for _ in range(count):

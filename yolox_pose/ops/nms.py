@@ -38,9 +38,8 @@ def batched_nms(boxes: Tensor, scores: Tensor, threshold: float, groups: Tensor 
 def greedy_survivors(suppresses: Tensor, possible: Tensor) -> Tensor:
     """Find the greedy survivors among candidates that are sorted best first.
 
-    The greedy answer is the only set in which a candidate survives exactly if no better survivor suppresses it. Applying that
-    rule, starting from "all survive", settles at least one more candidate in each round (Cluster-NMS, Zheng et al., IEEE
-    T-Cybernetics 2022), so that M rounds are enough.
+    The greedy answer is the only set in which a candidate survives exactly if no better survivor suppresses it. That rule is
+    applied repeatedly, starting from "all survive". Each round settles at least one more candidate, so M rounds are enough.
 
     Args:
         suppresses: Duplicate pairs of shape (..., M, M), bool; only [i, j] with i < j counts: i suppresses j.
@@ -48,6 +47,8 @@ def greedy_survivors(suppresses: Tensor, possible: Tensor) -> Tensor:
 
     Returns:
         Mask of shape (..., M), true for survivors.
+
+    Source: Zheng et al., Cluster-NMS, IEEE Transactions on Cybernetics 2022.
     """
     suppresses = suppresses.triu(1)
     kept = possible

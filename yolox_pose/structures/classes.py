@@ -1,4 +1,4 @@
-"""Named lists of object classes, in label order. A ``classes`` setting is such a name or a list of names."""
+"""Named lists of object classes, in label order. A ``classes`` setting is the name of a list, or a list of class names."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ COCO_CLASSES = (
     "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
     "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
-"""The 80 categories of COCO's ``instances_*.json`` in the order of their ids, which is that of all published weights."""
+"""The 80 categories of COCO's ``instances_*.json`` in the order of their ids, as in all published weights."""
 
 COCO_UNUSED_IDS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
-"""Ids of 1 to 90 that COCO's ``instances_*.json`` skip."""
+"""Ids between 1 and 90 that COCO's ``instances_*.json`` skip."""
 
 CLASS_LISTS: dict[str, tuple[str, ...]] = {"coco": COCO_CLASSES}
 
 
 def get_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
-    """Turn a ``classes`` setting into names in label order.
+    """Convert a ``classes`` setting to names in label order.
 
     Args:
-        classes: A name from :data:`CLASS_LISTS`, or the class names themselves.
+        classes: Key of :data:`CLASS_LISTS`, or the class names.
 
     Raises:
-        ValueError: If there is no list of that name, or a class is named twice.
+        ValueError: If the list is unknown, or a class occurs twice.
     """
     if isinstance(classes, str):
         if classes not in CLASS_LISTS:
@@ -44,7 +44,7 @@ def get_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def default_category_ids(classes: Sequence[str]) -> tuple[int, ...]:
-    """Category id of each label where no annotation file gives them: COCO's own for its 80 classes, else 1 to C."""
+    """Return the category id of each label for use without an annotation file: COCO's for its 80 classes, else 1 to C."""
     if tuple(classes) == COCO_CLASSES:
         return tuple(i for i in range(1, 91) if i not in COCO_UNUSED_IDS)
     return tuple(range(1, len(classes) + 1))

@@ -1,8 +1,7 @@
-"""What is known about a set of keypoints: names, links, mirror pairs, OKS sigmas and colours.
+"""Skeletons: names, links, mirror pairs, OKS sigmas and colors of a set of keypoints.
 
-This is the one place where the number of keypoints of a model, a data set and an evaluation comes from; all of them
-take the same ``skeleton`` setting (a name from :data:`SKELETONS` or a dict of :class:`Skeleton` fields). The module
-depends on numpy alone, because the torch-free runtime uses it too.
+Models, data sets and evaluations take the same ``skeleton`` setting: a key of :data:`SKELETONS` or a dict of
+:class:`Skeleton` fields. The skeleton defines their number of keypoints.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 LEFT_COLOR, RIGHT_COLOR, MIDDLE_COLOR = (255, 153, 51), (0, 128, 255), (102, 204, 0)
-"""Default BGR colours of a keypoint or link on the person's left, right and middle."""
+"""Default BGR colors of a keypoint or link on the person's left, right and middle."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +22,15 @@ class Skeleton:
 
     Args:
         names: The K keypoint names, in annotation order.
-        links: Pairs of keypoint indices that are drawn as limbs (0-based).
-        flip_pairs: Pairs of keypoint indices that swap when an image is mirrored (left and right).
-        sigmas: The K per-keypoint OKS constants. Empty means 1/K for every keypoint, which is what COCO tools do
-            where nothing better is known.
-        point_colors: The K colours, BGR. Empty: by the side of the body that the names say.
-        limb_colors: Colour of each link, BGR. Empty: by its ends.
+        links: Pairs of keypoint indices (0-based) that are drawn as limbs.
+        flip_pairs: Pairs of keypoint indices, left and right, that swap when an image is mirrored.
+        sigmas: The K OKS constants. If empty, 1/K for every keypoint, as COCO tools assume.
+        point_colors: The K colors, BGR. If empty, they follow from the side of the body in the names.
+        limb_colors: Color of each link, BGR. If empty, it follows from its ends.
 
     Raises:
-        ValueError: If an index is outside ``[0, K)``, a keypoint is in two flip pairs, the number of sigmas or colours
-            is a wrong one, or a sigma is not positive.
+        ValueError: If an index is outside ``[0, K)``, a keypoint is in two flip pairs, a sigma is not positive, or there are
+            too few sigmas or colors.
     """
 
     names: tuple[str, ...]
@@ -43,21 +41,28 @@ class Skeleton:
     limb_colors: tuple[tuple[int, int, int], ...] = ()
 
     def __post_init__(self) -> None:
+        # Convert the fields to plain tuples
         names = tuple(str(name) for name in self.names)
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "links", tuple((int(a), int(b)) for a, b in self.links))
         object.__setattr__(self, "flip_pairs", tuple((int(a), int(b)) for a, b in self.flip_pairs))
         sigmas = tuple(float(s) for s in self.sigmas) or tuple(1.0 / max(len(names), 1) for _ in names)
         object.__setattr__(self, "sigmas", sigmas)
-        for what, pairs in (("links", self.links), ("flip_pairs", self.flip_pairs)):
+
+        # Check the indices of pairs
+        for field, pairs in (("links", self.links), ("flip_pairs", self.flip_pairs)):
             bad = [pair for pair in pairs if not all(0 <= i < len(names) for i in pair)]
             if bad:
-                raise ValueError(f"skeleton {what} {bad} name a keypoint outside 0..{len(names) - 1}")
-        for what, count in (("point_colors", len(names)), ("limb_colors", len(self.links))):
-            colors = tuple((int(b), int(g), int(r)) for b, g, r in getattr(self, what))
-            object.__setattr__(self, what, colors)
+                raise ValueError(f"skeleton {field} {bad} name a keypoint outside 0..{len(names) - 1}")
+
+        # Check the number of colors
+        for field, count in (("point_colors", len(names)), ("limb_colors", len(self.links))):
+            colors = tuple((int(b), int(g), int(r)) for b, g, r in getattr(self, field))
+            object.__setattr__(self, field, colors)
             if len(colors) not in (0, count):
-                raise ValueError(f"skeleton {what} are {len(colors)}, there should be {count} or none")
+                raise ValueError(f"skeleton has {len(colors)} {field}, expected {count} or none")
+
+        # Check flip pairs and sigmas
         flipped = [i for pair in self.flip_pairs for i in pair]
         if len(set(flipped)) != len(flipped):
             raise ValueError(f"skeleton flip_pairs use a keypoint twice: {list(self.flip_pairs)}")
@@ -68,12 +73,12 @@ class Skeleton:
 
     @property
     def num_keypoints(self) -> int:
-        """K, the number of keypoints."""
+        """Number of keypoints, K."""
         return len(self.names)
 
     @property
     def flip_indices(self) -> np.ndarray:
-        """(K,) int64 permutation: keypoint k of a mirrored image is keypoint ``flip_indices[k]`` of the original."""
+        """Permutation of shape (K,), int64: keypoint k of a mirrored image is keypoint ``flip_indices[k]`` of the original."""
         indices = np.arange(self.num_keypoints)
         for a, b in self.flip_pairs:
             indices[a], indices[b] = b, a
@@ -81,13 +86,13 @@ class Skeleton:
 
     @cached_property
     def sides(self) -> tuple[str, ...]:
-        """``'left'``, ``'right'`` or ``'middle'`` per keypoint, from its name."""
+        """Side of each keypoint, ``'left'``, ``'right'`` or ``'middle'``, from its name."""
         words = (set(name.lower().replace("-", "_").replace(" ", "_").split("_")) for name in self.names)
         return tuple("left" if w & {"left", "l"} else "right" if w & {"right", "r"} else "middle" for w in words)
 
     @cached_property
     def keypoint_colors(self) -> tuple[tuple[int, int, int], ...]:
-        """BGR colour of each keypoint: its own, else left, right and middle told apart."""
+        """BGR color of each keypoint: ``point_colors``, else the default of its side."""
         if self.point_colors:
             return self.point_colors
         table = {"left": LEFT_COLOR, "right": RIGHT_COLOR, "middle": MIDDLE_COLOR}
@@ -95,14 +100,14 @@ class Skeleton:
 
     @cached_property
     def link_colors(self) -> tuple[tuple[int, int, int], ...]:
-        """BGR colour of each link: its own, else that of its ends where they are on one side, else the middle colour."""
+        """BGR color of each link: ``limb_colors``, else the color of its ends if both are on one side, else the middle color."""
         if self.limb_colors:
             return self.limb_colors
         colors, sides = self.keypoint_colors, self.sides
         return tuple(colors[a] if sides[a] == sides[b] else MIDDLE_COLOR for a, b in self.links)
 
     def to_dict(self) -> dict:
-        """Plain dict of the fields (lists, strings and numbers), as stored in configs, checkpoints and JSON."""
+        """Convert to a dict of lists, strings and numbers, as stored in configs, checkpoints and JSON."""
         return {key: [list(v) if isinstance(v, tuple) else v for v in value] for key, value in asdict(self).items()}
 
 
@@ -128,14 +133,14 @@ SKELETONS: dict[str, Skeleton] = {"coco": COCO_PERSON}
 
 
 def get_skeleton(skeleton: str | Mapping | Skeleton | Sequence[str]) -> Skeleton:
-    """Turn a ``skeleton`` setting into a :class:`Skeleton`.
+    """Convert a ``skeleton`` setting to a :class:`Skeleton`.
 
     Args:
-        skeleton: A name from :data:`SKELETONS`, a mapping of :class:`Skeleton` fields, a list of keypoint names, or a
+        skeleton: Key of :data:`SKELETONS`, mapping of :class:`Skeleton` fields, list of keypoint names, or a
             :class:`Skeleton`.
 
     Raises:
-        ValueError: If the name or a field is not known, or the fields contradict each other.
+        ValueError: If the name or a field is unknown, or the fields contradict each other.
     """
     if isinstance(skeleton, Skeleton):
         return skeleton
