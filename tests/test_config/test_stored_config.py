@@ -11,6 +11,7 @@ from tests.tiny_models import write_checkpoint, write_config
 from yolox_pose import PoseInferencer
 from yolox_pose.checkpoints import read_checkpoint
 from yolox_pose.checkpoints import write_checkpoint as save
+from yolox_pose.checkpoints.conversion import convert
 from yolox_pose.config import config_files, find_config, load_config
 from yolox_pose.config.stored import describe_difference, parse_settings, read_stored_config
 from yolox_pose.errors import DataError, UsageError
@@ -113,3 +114,24 @@ def test_published_names_stand_for_their_configs():
     assert find_config("yolox-l-humanart").stem == "yolox_l_8xb8-300e_coco"
     with pytest.raises(UsageError, match="neither a file nor a config"):
         find_config("rtmo-s")
+
+
+def test_a_converted_checkpoint_keeps_its_config(trained, tmp_path):
+    small = tmp_path / "small.pth"
+    convert(trained, small, half=True)
+    assert PoseInferencer(small, device="cpu").preprocessing.size == (128, 96)
+    config, bare = write_config(tmp_path), tmp_path / "bare.pth"
+    with_config(trained, "")
+    convert(trained, bare)
+    with pytest.raises(UsageError, match="bare.pth holds no config"):
+        load_config(bare)
+    convert(trained, bare, config=str(config), overwrite=True)
+    assert load_config(bare).model.head.head_module.widen_factor == 0.125
+    convert(trained, tmp_path / "peer.pth", config=str(config), to="mmpose")
+    assert read_checkpoint(tmp_path / "peer.pth").config == "", "the config is not one of MMPose's"
+
+
+def test_a_graph_is_no_checkpoint(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"onnx")
+    with pytest.raises(UsageError, match=r"m.onnx is an ONNX graph: 'yolox-pose convert .*m.onnx weights.pth'"):
+        load_model("yolox_nano_8xb8-300e_coco", tmp_path / "m.onnx", device="cpu")

@@ -129,6 +129,8 @@ def test_megviis_first_release_brings_its_preprocessing(publish, tmp_path):
     assert normalization["std"] == pytest.approx(LEGACY["std"])
     assert run(convert, ["old", str(tmp_path / "new.pth")]) == 0
     assert read_checkpoint(tmp_path / "new.pth").dataset_meta["preprocessing"]["channel_order"] == "rgb"
+    model = load_model(tmp_path / "new.pth", device="cpu")
+    assert model.data_preprocessor.normalization == normalization, "the copy is a model on its own"
 
 
 def test_the_detector_of_a_tracker_is_taken_without_its_prefix(publish, tmp_path):

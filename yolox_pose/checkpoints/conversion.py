@@ -28,7 +28,7 @@ from yolox_pose.errors import DataError, UsageError
 from yolox_pose.io.sources import list_sources
 from yolox_pose.registry import MODELS, SCOPE
 from yolox_pose.version import __version__
-from yolox_pose.weights import find_weights
+from yolox_pose.weights import find_weights, resolve_checkpoint
 
 from mmengine.registry import init_default_scope  # isort: skip  (after the registry, which fills gaps of the stack)
 
@@ -125,7 +125,7 @@ def convert(
         DataError: If the source cannot be used, or the layout cannot hold it.
     """
     # Check files and options
-    source, target = find_weights(source), Path(target)
+    (source, implied_config, _), target = resolve_checkpoint(source), Path(target)
     others = [find_weights(path) for path in average]
     detector = None if interpolate is None else find_weights(interpolate)
     weight = _check_weight(weight, detector)
@@ -144,11 +144,13 @@ def convert(
     # Select the tensors of the config's model
     dataset_meta, model_state = dict(checkpoint.dataset_meta), checkpoint.weights
     match = WeightMatch(model_state, (), {}, checkpoint.constants)
+    config_text = load_config(implied_config).pretty_text if implied_config else checkpoint.config
     if config is not None:
         model, match, dataset_meta["classes"] = _match_config(checkpoint, config)
         if images is not None and not is_onnx:
             match, calibrated = _calibrate(model, match, dataset_meta, images)
         model_state = model.state_dict()
+        config_text = "" if match.missing or match.misshapen else model.cfg.pretty_text
 
     # Rename the tensors and write them
     layout = choose_layout(to, match.weights, str(source))
@@ -163,6 +165,8 @@ def convert(
         "notes": dict(notes or {}),
         "yolox_pose": __version__,
     }
+    if config_text and layout is NATIVE:
+        meta["cfg"] = config_text  # The file is a model on its own
     write_checkpoint(target, halve(weights, str(source)) if half else weights, meta, layout.key)
     interpolated = None if detector is None else (detector.name, weight)
     return Conversion(checkpoint, layout, match, model_state, meta, calibrated, interpolated)

@@ -68,6 +68,10 @@ def read_checkpoint(path: str | os.PathLike[str], *, legacy: bool = False) -> Ch
 
 def read_content(name: str) -> Any:
     """Return the content of a file of weights; a safetensors file becomes ``{'meta', 'state_dict'}``."""
+    if name.endswith(".onnx"):
+        raise UsageError(
+            f"{name} is an ONNX graph: 'yolox-pose convert {name} weights.pth' turns a detector's into weights"
+        )
     return _read_safetensors(name) if name.endswith(SAFETENSORS) else load(name)
 
 
