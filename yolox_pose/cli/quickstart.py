@@ -13,7 +13,7 @@ from pathlib import Path
 
 from yolox_pose.config import resource_folder
 from yolox_pose.errors import YOLOXPoseError
-from yolox_pose.utils.background import usable_cores
+from yolox_pose.utils.cores import usable_cores
 
 CONFIG = "quickstart/yolox-pose_quickstart_160"
 TRAIN_IMAGES, VAL_IMAGES = 1000, 150

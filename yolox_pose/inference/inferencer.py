@@ -26,7 +26,8 @@ from yolox_pose.structures.detections import Detections
 from yolox_pose.structures.settings import settings_overrides
 from yolox_pose.tracking import SmootherSettings, TrackerSettings
 from yolox_pose.tracking.assignment import load_solver
-from yolox_pose.utils.background import prefetch, usable_cores
+from yolox_pose.utils.background import prefetch
+from yolox_pose.utils.cores import usable_cores
 
 if TYPE_CHECKING:
     import torch

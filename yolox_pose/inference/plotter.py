@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 
 from yolox_pose.inference.results import PoseResult
-from yolox_pose.utils.background import usable_cores
+from yolox_pose.utils.cores import usable_cores
 
 CORES_PER_PROCESS, MAX_PROCESSES = 4, 8
 """Each drawing process leaves cores to the network and to the threads that read images."""
