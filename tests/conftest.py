@@ -10,8 +10,7 @@ import pytest
 THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
 """Threads of torch. Tests that run in parallel, and the commands that they start, use one each."""
 
-if THREADS == 1:
-    os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = str(THREADS)  # a set number stays: results do not depend on the load of the machine
 
 from yolox_pose import compat  # noqa: E402
 

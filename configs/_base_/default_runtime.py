@@ -12,6 +12,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     curves=dict(type='yolox_pose.CurvesHook'),
     checks=dict(type='yolox_pose.TrainingChecksHook'),
+    threads=dict(type='yolox_pose.ThreadsHook'),
     guard=dict(type='yolox_pose.NonFiniteLossGuard'),
     training_phase=dict(type='yolox_pose.TrainingPhaseHook', num_last_epochs=0),
 )

@@ -5,6 +5,7 @@ On a GPU a batch is begun and finished separately, in streams: while the GPU run
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,11 +21,14 @@ from yolox_pose.models.head import as_postprocess_settings
 from yolox_pose.models.loading import load_model
 from yolox_pose.models.postprocess import detect
 from yolox_pose.ops import DetectionTensors, HeadOutputs
+from yolox_pose.ops.threads import torch_threads
 from yolox_pose.structures.detections import Detections
 from yolox_pose.structures.settings import PostprocessSettings
 
 from mmcv.cnn import fuse_conv_bn  # isort: skip  (after the registry, which fills gaps of the stack)
 from mmengine.config import Config  # isort: skip
+
+logger = logging.getLogger(__name__)
 
 HALF_TYPES = {"cuda": torch.float16, "mps": torch.float16, "cpu": torch.bfloat16}
 """Half-precision type of each kind of device. CPUs compute in bfloat16, if at all."""
@@ -83,6 +87,7 @@ class TorchNetwork:
         self.skeleton = find_skeleton(model)
         self.classes = find_classes(model)
         self.keypoint_classes: tuple[int, ...] = model.head.keypoint_classes
+        self.threads = torch_threads() if self.device.type == "cpu" else None
 
         # Create the streams of a GPU
         self.ahead = int(self.device.type == "cuda")
@@ -112,13 +117,20 @@ class TorchNetwork:
     @torch.inference_mode()
     def _forward(self, canvases: Sequence[np.ndarray]) -> _Raw:
         """Run the network on images of shape (H, W, 3), uint8 BGR."""
+        self._check_threads()
         images = self._to_device(canvases).permute(0, 3, 1, 2)  # keeps the memory channels-last
         data = self.model.data_preprocessor({"inputs": images})
         features = self.model.extract_feat(data["inputs"].to(self.dtype))
+        self._check_threads()
         raw = _Raw(self.model.head(features), self.model.head.priors(features))
         if self._detect_stream is None:
             return raw
         return raw._replace(finished=torch.cuda.current_stream(self.device).record_event())
+
+    def _check_threads(self) -> None:
+        """Use fewer threads while other processes use the cores."""
+        if self.threads is not None and (message := self.threads.check()):
+            logger.warning(message)
 
     def _to_device(self, canvases: Sequence[np.ndarray]) -> Tensor:
         """Copy images to the device, (B, H, W, 3) uint8. A GPU copies them while it computes the previous batch."""
@@ -140,6 +152,7 @@ class TorchNetwork:
     @torch.inference_mode()
     def _finish(self, raw: _Raw, letterboxes: Sequence[Letterbox], settings: PostprocessSettings) -> list[Detections]:
         """Postprocess a batch. On a GPU this happens beside the computation of the next batch."""
+        self._check_threads()
         head = self.model.head
         with torch.cuda.stream(self._detect_stream):  # does nothing for None
             if self._detect_stream is not None and raw.finished is not None:

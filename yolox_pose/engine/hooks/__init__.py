@@ -9,6 +9,7 @@ from yolox_pose.engine.hooks.phase import TrainingPhaseHook
 from yolox_pose.engine.hooks.progress import ProgressBarHook
 from yolox_pose.engine.hooks.runtime_info import BufferedRuntimeInfoHook
 from yolox_pose.engine.hooks.start import StartWeightsHook
+from yolox_pose.engine.hooks.threads import ThreadsHook
 from yolox_pose.engine.hooks.val_pictures import ValPicturesHook
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "NonFiniteLossGuard",
     "ProgressBarHook",
     "StartWeightsHook",
+    "ThreadsHook",
     "TrainingChecksHook",
     "TrainingPhaseHook",
     "ValPicturesHook",
