@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.inference.exported.description import ModelDescription
+from yolox_pose.inference.exported.governed import GovernedBackend
 from yolox_pose.utils.dependencies import MissingDependencyError
 
 
@@ -46,6 +48,9 @@ BACKENDS = {
     "opencv": _Entry("opencv", "OpenCVBackend", "cv2", "runtime", (".onnx",)),
 }
 """Backends by name; the first that reads a file is the default."""
+
+GOVERNED = ("onnxruntime", "openvino", "ncnn")
+"""Backends whose number of threads follows the load of the machine, where the user names none."""
 
 MODEL_SUFFIXES = tuple(dict.fromkeys(suffix for entry in BACKENDS.values() for suffix in entry.suffixes))
 """Endings of the files that the backends read."""
@@ -101,7 +106,8 @@ def open_backend(
         path: Model file.
         description: Description of the model.
         size: Height and width of the images.
-        threads: Number of threads; None leaves it to the runtime.
+        threads: Number of threads; None takes the runtime's number, and fewer while other processes
+            use the cores.
 
     Raises:
         MissingDependencyError: If the runtime is not installed.
@@ -116,5 +122,7 @@ def open_backend(
         raise MissingDependencyError(
             f"{path.name} needs {name}, which is missing; install it with: pip install yolox-pose[{entry.extra}]"
         ) from None
-    backend: Backend = getattr(module, entry.loader)(path, description, size, threads)
-    return backend
+    open_with: Callable[[int | None], Backend] = partial(getattr(module, entry.loader), path, description, size)
+    if threads is None and name in GOVERNED:
+        return GovernedBackend(open_with)
+    return open_with(threads)

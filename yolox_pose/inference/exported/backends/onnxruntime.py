@@ -28,6 +28,7 @@ class OnnxRuntimeBackend:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's own classes share no public base
             raise DataError(f"onnxruntime cannot load {path}: {str(error).strip().splitlines()[0]}") from None
+        self.on_gpu = self._session.get_providers()[0] != "CPUExecutionProvider"
         outputs = tuple(output.name for output in self._session.get_outputs())
         if outputs != description.outputs:
             raise DataError(f"{path} has the outputs {outputs}, but its description says {description.outputs}")
