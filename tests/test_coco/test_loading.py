@@ -77,6 +77,61 @@ def test_box_slightly_beyond_the_image_is_clipped_and_counted(coco_folder):
     assert records.counts["boxes clipped"] == 1
 
 
+@pytest.mark.parametrize(("width", "clipped"), [(24.009, 0), (24.011, 1), (26.0, 1)])
+def test_rounding_of_boxes_is_not_counted(coco_folder, width, clipped):
+    folder = coco_folder()
+    folder.content["annotations"][0]["bbox"] = [40, 20, width, 10]
+    records = load(folder)
+    assert records.counts["boxes clipped"] == clipped and records.boxes[0].tolist() == [40, 20, 64, 30]
+
+
+def test_absent_and_zero_areas_are_estimated_and_counted(coco_folder):
+    folder = coco_folder()
+    for annotation, area in zip(folder.content["annotations"], (0, None, 5, 0.0)):
+        annotation["area"] = area
+    records = load(folder)
+    assert records.counts["areas estimated from the box"] == 3 and records.areas[2] == 5
+
+
+def test_unlabeled_keypoints_may_be_anywhere(coco_folder):
+    folder = coco_folder()
+    folder.content["annotations"][0]["keypoints"][:3] = [-5, 999, 0]
+    assert "keypoints outside the image ignored" not in load(folder).counts
+
+
+@pytest.mark.parametrize("name", [5, "", None, ["1.png"]])
+def test_file_names_are_text(coco_folder, name):
+    folder = coco_folder()
+    folder.content["images"][0]["file_name"] = name
+    with pytest.raises(DataError, match="image 1: file_name is .* not a name"):
+        load(folder)
+
+
+def test_the_largest_image(coco_folder):
+    folder = coco_folder()
+    folder.content["images"][0]["width"] = 2**20
+    assert load_records(folder.save()).sizes[0].tolist() == [2**20, 48]
+    folder.content["images"][0]["width"] = 2**20 + 1
+    with pytest.raises(DataError, match="not whole positive numbers"):
+        load_records(folder.save())
+    skipped = load_records(folder.save(), on_error="skip")
+    assert skipped.counts["boxes clipped"] == 0 and skipped.counts["boxes without extent ignored"] == 1
+
+
+def test_categories_with_the_same_name_end_the_reading(coco_folder):
+    folder = coco_folder()
+    folder.content["categories"] = [{"id": 1, "name": "person"}, {"id": 2, "name": "person"}]
+    (problem,) = find_problems(folder.save(), ReadOptions(classes=["dog"]))
+    assert problem.message == "category name 'person' is used twice"
+
+
+def test_other_categories_need_no_keypoints(coco_folder):
+    folder = coco_folder()
+    folder.content["categories"].append({"id": 2, "name": "dog"})
+    folder.content["annotations"][0]["category_id"] = 2
+    assert len(load(folder, other_categories="ignore").boxes) == 3
+
+
 def test_keypoint_outside_is_unlabeled_and_counted(coco_folder):
     folder = coco_folder()
     folder.content["annotations"][0]["keypoints"][0] = 65.0
