@@ -159,7 +159,7 @@ def test_pip_that_fails_is_one_line(installed, monkeypatch, capsys):
     failed = subprocess.CompletedProcess([], 1)
     monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: failed)
     assert run(install.main, []) == YOLOXPoseError.exit_code
-    assert capsys.readouterr().err == "error: pip failed with exit code 1; its own message is above\n"
+    assert capsys.readouterr().err == "error: pip failed with exit code 1; see its message above\n"
 
 
 def test_classic_names_the_python_it_needs(installed, monkeypatch, capsys):

@@ -55,7 +55,7 @@ def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         build_parser().parse_args([command, "--help"])
     assert stop.value.code == 0
-    assert "usage: dataset" in capsys.readouterr().out
+    assert "usage: yolox-pose dataset" in capsys.readouterr().out
 
 
 def test_the_script_synthesizes_and_keeps_what_is_there(tmp_path, repo_root):

@@ -60,7 +60,7 @@ def test_arguments_and_exit_code_pass_through(monkeypatch):
 
 def test_an_unknown_subcommand_names_the_known_ones(capsys):
     assert run(cli_main.main, ["tarin"]) == 2
-    assert "unknown subcommand 'tarin'; there are: install, compat, train" in capsys.readouterr().err
+    assert "unknown subcommand 'tarin'; choose from install, compat, train" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -151,7 +151,7 @@ def test_int8(models, tmp_path):
     for i, picture in enumerate(pictures(8)):
         cv2.imwrite(str(photos / f"{i}.png"), picture)
     done = export(write_model(tmp_path, calm=True), tmp_path / "out", "openvino", calibration=photos)
-    assert done.description.precision == "int8" and "found_again" in done.description.check
+    assert done.description.precision == "int8" and "recovered" in done.description.check
     (found,) = load(done.model, score_thr=0.05)(pictures()[0])
     assert len(found) and np.isfinite(found.keypoints).all()
     (photos / "empty").mkdir()

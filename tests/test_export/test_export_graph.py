@@ -13,7 +13,7 @@ from mmdet.models.backbones.csp_darknet import Focus
 
 from tests.test_export.export_models import pictures, write_model
 from yolox_pose.errors import UsageError
-from yolox_pose.export.check import TOLERANCES, Comparison, check_export, compare, found_again
+from yolox_pose.export.check import TOLERANCES, Comparison, check_export, compare, count_recovered
 from yolox_pose.export.exporting import describe
 from yolox_pose.export.graph import DecodedGraph, RawGraph, is_half
 from yolox_pose.export.options import ExportOptions
@@ -137,7 +137,7 @@ BOXES = [[0, 0, 10, 10], [20, 0, 40, 10], [50, 50, 90, 90]]
 
 
 def outcome(wanted, got, kind="fp32", **options):
-    return compare(wanted, got, TOLERANCES[kind], **{"score_thr": 0.1, "nms_thr": 0.65, "most": 10, **options})
+    return compare(wanted, got, TOLERANCES[kind], **{"score_thr": 0.1, "nms_thr": 0.65, "max_per_img": 10, **options})
 
 
 def test_comparison_counts_pairs():
@@ -167,12 +167,12 @@ def test_comparison_excuses_what_rounding_decides():
     assert outcome(overlapping, found([[0, 0, 10, 10]], [0.9])) == Comparison(1, 2, 1, 1, 0, 0.0, 0.0)
     last = found(BOXES, [0.9, 0.8, 0.8])
     first_two, others = Detections(*(v[:2] for v in last)), Detections(*(v[[0, 2]] for v in last))
-    assert outcome(first_two, others, most=2).unmatched == 0 and outcome(first_two, others).unmatched == 2
+    assert outcome(first_two, others, max_per_img=2).unmatched == 0 and outcome(first_two, others).unmatched == 2
 
 
-def test_sure_detections_that_are_found_again():
-    assert found_again(found(BOXES, [0.9, 0.8, 0.2]), found(BOXES, [0.5, 0.5, 0.5], shift=1.0)) == (2, 2)
-    assert found_again(found(BOXES, [0.9, 0.8, 0.7]), found(BOXES, [0.5, 0.5, 0.5], labels=[1, 0, 0])) == (2, 3)
+def test_high_score_detections_that_are_recovered():
+    assert count_recovered(found(BOXES, [0.9, 0.8, 0.2]), found(BOXES, [0.5, 0.5, 0.5], shift=1.0)) == (2, 2)
+    assert count_recovered(found(BOXES, [0.9, 0.8, 0.7]), found(BOXES, [0.5, 0.5, 0.5], labels=[1, 0, 0])) == (2, 3)
 
 
 def test_the_command_fills_the_gaps_of_the_stack_before_it_imports_it(repo_root):

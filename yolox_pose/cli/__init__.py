@@ -1,4 +1,4 @@
-"""The commands. Each module has ``build_parser()`` and ``main(argv)``; heavy imports wait until a command runs."""
+"""Commands. Each module has ``build_parser()`` and ``main(argv)``, and imports torch only when the command runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from yolox_pose.errors import YOLOXPoseError
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it (128 + SIGINT)."""
+"""Exit code after Ctrl-C, as in shells (128 + SIGINT)."""
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code; errors that the user can mend become one line on stderr."""
+    """Run a command and return its exit code. Errors that the user can fix become one line on stderr."""
     try:
         return main(argv)
     except YOLOXPoseError as error:

@@ -1,4 +1,4 @@
-"""``yolox-pose compat``: show what is installed, and which gaps of the OpenMMLab stack are filled."""
+"""``yolox-pose compat``: show the installed versions and the filled gaps of the OpenMMLab stack."""
 
 from __future__ import annotations
 

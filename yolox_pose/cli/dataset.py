@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = argparse.ArgumentParser(prog="dataset", description="Make, check, count, draw and convert data sets.")
+    parser = argparse.ArgumentParser(
+        prog="yolox-pose dataset", description="Make, check, count, draw and convert data sets."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_synthesize, _add_check, _add_stats, _add_browse, _add_convert):
         add(commands)

@@ -25,7 +25,7 @@ EXAMPLES = """examples:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = argparse.ArgumentParser(
-        prog="evaluate",
+        prog="yolox-pose evaluate",
         description="Compute COCO keypoint AP or box AP of a predictions file in COCO results format.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

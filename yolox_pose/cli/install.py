@@ -1,8 +1,8 @@
-"""``yolox-pose install``: adds what training needs, from wheels only.
+"""``yolox-pose install``: install the training stack, from wheels only.
 
-Wheel metadata cannot say ``--no-deps``, and mmpose's would ask for chumpy, which does not build, and for torchvision,
-which has no CPU wheel on PyPI. So the training stack is not in the package's requirements: this command installs the
-pinned versions of ``requirements/`` with two calls of pip, leaves out what is already there, and needs no compiler.
+Wheel metadata cannot express ``--no-deps``. The metadata of mmpose asks for chumpy, which does not build, and for torchvision,
+which has no CPU wheel on PyPI. The training stack is therefore not in the package's requirements. This command installs the
+pinned versions of ``requirements/`` with two calls of pip, skips installed packages, and needs no compiler.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from yolox_pose.errors import UsageError, YOLOXPoseError
 from yolox_pose.utils import dependencies
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-"""PyTorch's own index of wheels without CUDA; PyPI's wheels for Linux hold several gigabytes of it."""
+"""PyTorch's index of wheels without CUDA. PyPI's wheels for Linux bring several gigabytes of CUDA libraries."""
 
 _COMPARISONS = {"==": operator.eq, ">=": operator.ge, "<": operator.lt}
 _CLASSIC_PYTHON = ((3, 10), (3, 11))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command."""
+    """Build the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="yolox-pose install",
-        description="Install what training needs, from wheels only; what is there already stays as it is.",
+        description="Install the training stack from wheels only. Installed packages are not changed.",
     )
     build = parser.add_mutually_exclusive_group()
     build.add_argument("--cpu", action="store_true", help="PyTorch without CUDA (default where no NVIDIA GPU is found)")
@@ -44,22 +44,22 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--classic", action="store_true", help="numpy 1.26 and the real xtcocotools (Python 3.10, 3.11)"
     )
-    parser.add_argument("--dry-run", action="store_true", help="show the commands and run nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show the commands without running them")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run pip where something is missing.
+    """Run pip for missing packages and return the exit code.
 
     Raises:
-        UsageError: If this Python or platform cannot have what was asked for.
+        UsageError: If this Python or platform does not support the requested packages.
         YOLOXPoseError: If pip is absent or fails.
     """
     args = build_parser().parse_args(argv)
     if args.classic and sys.version_info[:2] not in _CLASSIC_PYTHON:
-        found = platform.python_version()
         raise UsageError(
-            f"--classic needs Python 3.10 or 3.11, this is {found}: numpy 1.26.4 and xtcocotools have no wheels"
+            f"--classic needs Python 3.10 or 3.11, this is {platform.python_version()}: numpy 1.26.4 and xtcocotools have no "
+            "wheels"
         )
     if args.cuda and platform.system() == "Windows":
         raise UsageError(
@@ -76,23 +76,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def plan(name: str, cpu: bool = False, cuda: bool = False) -> list[list[str]]:
-    """Return the calls of pip that make this environment the one of ``requirements/<name>.txt``.
+    """Return the pip commands that install the missing packages of ``requirements/<name>.txt``.
 
     Args:
         name: "modern" or "classic".
-        cpu: Take PyTorch without CUDA.
-        cuda: Take PyTorch with CUDA, also where one without is installed.
+        cpu: Whether to install PyTorch without CUDA.
+        cuda: Whether to install PyTorch with CUDA, and to replace one without.
     """
     pip = [sys.executable, "-m", "pip"]
     install = [*pip, "install", "--only-binary=:all:"]
     commands = []
-    wanted, torch = missing(_read(name)), _version("torch")
+    requirements, torch = missing(_read(name)), _version("torch")
     if cuda and torch.endswith("+cpu"):
         commands.append([*pip, "uninstall", "--yes", "torch"])
-        wanted, torch = _read(name), ""
-    if wanted:
+        requirements, torch = _read(name), ""
+    if requirements:
         index = ["--extra-index-url", CPU_INDEX] if not torch and not cuda and (cpu or _prefers_cpu()) else []
-        commands.append([*install, *index, *wanted])
+        commands.append([*install, *index, *requirements])
     without_dependencies = missing(_read("no-deps"))
     if without_dependencies:
         commands.append([*install, "--no-deps", *without_dependencies])
@@ -100,10 +100,10 @@ def plan(name: str, cpu: bool = False, cuda: bool = False) -> list[list[str]]:
 
 
 def missing(requirements: Sequence[str]) -> list[str]:
-    """Return the lines for pip: none if all are met, else all, so that those which are met also bind what pip adds.
+    """Return the requirements for pip: none if all are met, else all, so that met ones also constrain pip's choice.
 
-    A line is also met, and always left out, where another distribution of the same module is new enough: mmcv built
-    from source in place of mmcv-lite, opencv-python in place of the headless one, the maintained forks ``onedl-*``.
+    A requirement is left out if another distribution of the same module is new enough: mmcv built from source in place of
+    mmcv-lite, opencv-python in place of the headless one, or the maintained forks ``onedl-*``.
     """
     lines = [line for line in requirements if not _is_provided(line)]
     return [] if all(map(_is_met, lines)) else lines
@@ -119,8 +119,8 @@ def _is_provided(line: str) -> bool:
     name = _name(line)
     for dependency in dependencies.TRAINING:
         if name in dependency.distributions:
-            found = dependencies.look_up(dependency)
-            return found.distribution != name and not found.problem
+            package = dependencies.look_up(dependency)
+            return package.distribution != name and not package.problem
     return False
 
 
@@ -146,7 +146,7 @@ def _read(name: str) -> list[str]:
 
 
 def _prefers_cpu() -> bool:
-    """Tell whether PyTorch's CPU index is worth asking: Linux, no NVIDIA driver, and the index answers."""
+    """Tell whether to use PyTorch's CPU index: on Linux without an NVIDIA driver, if the index answers."""
     if platform.system() != "Linux" or shutil.which("nvidia-smi"):
         return False
     try:
@@ -161,4 +161,4 @@ def _run(command: Sequence[str]) -> None:
         raise YOLOXPoseError(f"pip is missing in {sys.executable}: run '{sys.executable} -m ensurepip' first")
     code = subprocess.run(command, check=False).returncode
     if code:
-        raise YOLOXPoseError(f"pip failed with exit code {code}; its own message is above")
+        raise YOLOXPoseError(f"pip failed with exit code {code}; see its message above")

@@ -1,4 +1,4 @@
-"""``yolox-pose SUBCOMMAND``: runs the commands of ``tools/`` from anywhere. A command is imported when it is called."""
+"""``yolox-pose SUBCOMMAND``: run the commands of ``tools/`` from any folder. A command is imported when it is called."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from yolox_pose.errors import UsageError
 from yolox_pose.version import __version__
 
 COMMANDS = {
-    "install": ("install", "install what training needs, from wheels only"),
-    "compat": ("compat", "show versions, and which gaps of the OpenMMLab stack are filled"),
-    "train": ("train", "train a model, or resume a training"),
+    "install": ("install", "install the training stack, from wheels only"),
+    "compat": ("compat", "show versions and the filled gaps of the OpenMMLab stack"),
+    "train": ("train", "train a model or resume a training"),
     "test": ("test", "evaluate a checkpoint"),
-    "evaluate": ("evaluate", "COCO keypoint or box AP of a predictions file"),
-    "predict": ("predict", "draw poses on images and folders, and write them as JSON"),
-    "serve": ("serve", "a local web page: drop an image, see poses"),
+    "evaluate": ("evaluate", "compute COCO keypoint or box AP of a predictions file"),
+    "predict": ("predict", "detect poses in images and videos; draw them and write JSON"),
+    "serve": ("serve", "serve a local web page that draws poses on dropped images"),
     "weights": ("weights", "list, download, check and remove published weights"),
-    "dataset": ("dataset", "check, count, browse, convert or synthesize data"),
-    "quickstart": ("quickstart", "synthesize data, train a small model on it, evaluate and draw it"),
-    "convert": ("convert", "convert a checkpoint of another implementation"),
+    "dataset": ("dataset", "check, count, draw, convert or synthesize data"),
+    "quickstart": ("quickstart", "synthesize data, train a small model, evaluate it and draw predictions"),
+    "convert": ("convert", "convert checkpoints between implementations"),
     "export": ("export", "export a model to ONNX and other formats"),
-    "analyze": ("analyze", "parameters and operations of a model; curves of trainings"),
+    "analyze": ("analyze", "count parameters and operations of a model; draw training curves"),
 }
-"""Subcommand to module of :mod:`yolox_pose.cli` and one line of help; only those that exist are offered."""
+"""Subcommand to its module in :mod:`yolox_pose.cli` and a line of help. Subcommands without a module are hidden."""
 
 
 def commands() -> dict[str, tuple[str, str]]:
-    """Return the subcommands whose module is there, without importing them."""
+    """Return the subcommands whose module exists, without importing them."""
     return {name: entry for name, entry in COMMANDS.items() if find_spec(f"yolox_pose.cli.{entry[0]}")}
 
 
@@ -54,7 +54,7 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Hand the arguments after the subcommand to its ``main``.
+    """Call ``main`` of a subcommand with the remaining arguments.
 
     Raises:
         UsageError: If there is no such subcommand.
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"yolox-pose {__version__}")
         return 0
     if name not in commands():
-        raise UsageError(f"unknown subcommand '{name}'; there are: {', '.join(commands())}")
+        raise UsageError(f"unknown subcommand '{name}'; choose from {', '.join(commands())}")
     module = importlib.import_module(f"yolox_pose.cli.{COMMANDS[name][0]}")
     return module.main(rest)
 

@@ -48,7 +48,7 @@ WINDOW = "yolox-pose"
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = argparse.ArgumentParser(
-        prog="predict",
+        prog="yolox-pose predict",
         description="Detect persons and their poses in images and videos, draw them and write COCO results. "
         "Input files are never overwritten.",
         epilog=EXAMPLES,

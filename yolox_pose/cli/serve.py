@@ -25,7 +25,7 @@ EXAMPLES = """examples:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = argparse.ArgumentParser(
-        prog="serve",
+        prog="yolox-pose serve",
         description="Serve a web page: drop an image, see its poses, move the thresholds. The server listens on this "
         "machine only, unless --host changes that, and writes nothing to disk.",
         epilog=EXAMPLES,

@@ -1,8 +1,8 @@
-"""Build a TensorRT engine from an ONNX model, where TensorRT is: ``python build_engine.py model.onnx [--fp16]``.
+"""Build a TensorRT engine from an ONNX model: ``python build_engine.py model.onnx [--fp16]``.
 
-The export puts a copy of this file beside the model. It needs nothing but TensorRT's Python package or its program
-``trtexec``. NMS inside ``model.onnx`` becomes TensorRT's own NMS layer (8.6 or newer); ``model-efficientnms.onnx`` calls the
-plugin EfficientNMS_ONNX_TRT of TensorRT's plugin library in its place.
+The export puts a copy of this file beside the model. Run it on a machine with TensorRT's Python package or its program
+``trtexec``; nothing else is needed. NMS in ``model.onnx`` becomes TensorRT's own NMS layer (8.6 or newer).
+``model-efficientnms.onnx`` uses the plugin EfficientNMS_ONNX_TRT of TensorRT's plugin library instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Options of the script."""
+    """Build the parser of the script."""
     parser = argparse.ArgumentParser(description="Build a TensorRT engine from an ONNX model.")
     parser.add_argument("model", type=Path, help="the ONNX file")
     parser.add_argument("--engine", type=Path, help="file to write (default: the model's name with .engine)")
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def trtexec_command(program: str, args: argparse.Namespace, engine: Path) -> list[str]:
-    """Call of ``trtexec`` that does the same."""
+    """Return the equivalent ``trtexec`` command."""
     command = [program, f"--onnx={args.model}", f"--saveEngine={engine}", f"--memPoolSize=workspace:{args.workspace}"]
     if args.fp16:
         command.append("--fp16")
@@ -44,7 +44,7 @@ def trtexec_command(program: str, args: argparse.Namespace, engine: Path) -> lis
 
 
 def build_with_python(args: argparse.Namespace, engine: Path) -> None:
-    """Build with TensorRT's Python package."""
+    """Build the engine with TensorRT's Python package."""
     import tensorrt as trt
 
     logger = trt.Logger(trt.Logger.WARNING)
@@ -54,6 +54,8 @@ def build_with_python(args: argparse.Namespace, engine: Path) -> None:
     reader = trt.OnnxParser(network, logger)
     if not reader.parse_from_file(str(args.model)):
         raise SystemExit(f"error: TensorRT cannot read {args.model}: {reader.get_error(0)}")
+
+    # Set memory, precision and the range of dynamic shapes
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, args.workspace << 20)
     if args.fp16:
@@ -62,14 +64,15 @@ def build_with_python(args: argparse.Namespace, engine: Path) -> None:
         profile = builder.create_optimization_profile()
         profile.set_shape("images", *(tuple(map(int, shape.split("x"))) for shape in args.shapes))
         config.add_optimization_profile(profile)
-    built = builder.build_serialized_network(network, config)
-    if built is None:
-        raise SystemExit(f"error: TensorRT could not build an engine from {args.model}; its own message is above")
-    engine.write_bytes(bytes(built))
+
+    serialized = builder.build_serialized_network(network, config)
+    if serialized is None:
+        raise SystemExit(f"error: TensorRT could not build an engine from {args.model}; see its message above")
+    engine.write_bytes(bytes(serialized))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script; returns its exit code."""
+    """Run the script and return its exit code."""
     args = build_parser().parse_args(argv)
     if not args.model.is_file():
         print(f"error: model {args.model} does not exist", file=sys.stderr)
@@ -85,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
     else:
         print(
-            "error: neither the Python package tensorrt nor trtexec is here; run this where TensorRT is",
+            "error: neither the Python package tensorrt nor trtexec is installed; run this on a machine with TensorRT",
             file=sys.stderr,
         )
         return 1

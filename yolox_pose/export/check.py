@@ -1,6 +1,6 @@
-"""Whether an exported model finds what the model in PyTorch finds.
+"""Compare the detections of an exported model with those of the model in PyTorch.
 
-Letters: n reference detections, m exported ones, K keypoints.
+Letters: n detections of the reference, m of the exported model, K keypoints.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from yolox_pose.synthetic.rendering import render_crowd
 
 logger = logging.getLogger(__name__)
 
-SCORE = 0.05
-"""Detections above this score are compared, or all of them where there are none."""
+SCORE_THR = 0.05
+"""Score threshold of the comparison. Without detections above it, detections of any score are compared."""
 
-MOST = 100
-"""Detections an image that are compared where all scores are lower."""
+MAX_DETECTIONS = 100
+"""Maximum number of detections per image for that second comparison."""
 
-SURE, OVERLAP, LEAST_FOUND, ENOUGH = 0.3, 0.5, 0.5, 10
-"""Of int8 weights: detections of this score must be found again with this IoU, at least this share of them, where there are
-so many that the share says something."""
+HIGH_SCORE, MATCH_IOU, MIN_RECALL, MIN_DETECTIONS = 0.3, 0.5, 0.5, 10
+"""Check of int8 models: detections of the reference with this score must overlap a detection of the exported model by this IoU.
+The share of those that do must reach the minimum recall, if there are enough detections to compute a share."""
 
 CHECK_SIZES = ((320, 240), (241, 333), (417, 259), (192, 192), (640, 480), (101, 307))
-"""(W, H) of the pictures of people that are drawn for the check, odd ones among them."""
+"""(W, H) of the synthetic images for the check, with odd sizes."""
 
 
 class Tolerance(NamedTuple):
-    """How far detections may be apart.
+    """Maximum differences between matched detections.
 
     Attributes:
-        pixels: Coordinates of boxes and keypoints.
-        score: Scores of detections and keypoints.
-        share: Of the detections that must have a partner so near.
+        pixels: Maximum difference of box and keypoint coordinates.
+        score: Maximum difference of detection and keypoint scores.
+        share: Minimum share of detections with a match.
     """
 
     pixels: float
@@ -53,17 +53,17 @@ TOLERANCES = {"fp32": Tolerance(0.05, 1e-3, 1.0), "fp16": Tolerance(1.0, 0.01, 0
 
 
 class Comparison(NamedTuple):
-    """Detections of two models on the same images.
+    """Agreement of two models on the same images.
 
     Attributes:
-        images: How many.
-        detections: Of the reference.
-        matched: Pairs within the tolerance.
-        excused: Detections without a partner whose score or overlap is within the tolerance of a threshold, where rounding
+        images: Number of images.
+        detections: Number of detections of the reference.
+        matched: Number of pairs within the tolerance.
+        excused: Number of unmatched detections whose score or overlap is within the tolerance of a threshold, where rounding
             decides.
-        unmatched: Others without a partner, of either model.
-        pixels: Largest difference of coordinates of matched pairs.
-        score: Largest difference of scores.
+        unmatched: Number of other unmatched detections of either model.
+        pixels: Largest coordinate difference of a matched pair.
+        score: Largest score difference of a matched pair.
     """
 
     images: int = 0
@@ -75,22 +75,22 @@ class Comparison(NamedTuple):
     score: float = 0.0
 
     def __add__(self, other: Any) -> Comparison:
-        """Sum of counts and largest of differences."""
-        counts = [a + b for a, b in zip(self[:5], other[:5])]
-        return Comparison(*counts, max(self.pixels, other.pixels), max(self.score, other.score))
+        """Sum the counts and take the larger differences."""
+        counts = {name: getattr(self, name) + getattr(other, name) for name in self._fields[:5]}
+        return Comparison(**counts, pixels=max(self.pixels, other.pixels), score=max(self.score, other.score))
 
     @property
     def share(self) -> float:
-        """Matched pairs among all detections that are not excused."""
+        """Share of matched pairs among all detections that are not excused."""
         return self.matched / max(self.matched + self.unmatched, 1)
 
-    def figures(self) -> dict[str, Any]:
-        """Entries of ``model.json``."""
+    def metrics(self) -> dict[str, Any]:
+        """Return the entries of ``model.json``."""
         return {**self._asdict(), "share": round(self.share, 6)}
 
 
 def check_pictures(seed: int = 0) -> list[np.ndarray]:
-    """Pictures of people, (H, W, 3) uint8 BGR, the last one without anybody."""
+    """Draw images of people, (H, W, 3) uint8 BGR. The last image has none."""
     rng = np.random.default_rng(seed)
     pictures = [render_crowd(rng, CrowdOptions(size=size, people=(2, 5), person_free=0.0))[0] for size in CHECK_SIZES]
     return [*pictures, render_crowd(rng, CrowdOptions(size=CHECK_SIZES[0], person_free=1.0))[0]]
@@ -99,151 +99,174 @@ def check_pictures(seed: int = 0) -> list[np.ndarray]:
 def check_export(
     reference: Any, exported: ExportedNetwork, preprocessing: Preprocessing, pictures: Sequence[np.ndarray]
 ) -> dict[str, Any]:
-    """Compare an exported network with the one in PyTorch.
+    """Compare an exported network with the network in PyTorch.
 
     Args:
         reference: A :class:`yolox_pose.inference.torch_network.TorchNetwork`.
-        exported: Of the same model.
-        preprocessing: Of the exported network; both get the same canvases.
-        pictures: (H, W, 3) uint8 BGR.
+        exported: Exported network of the same model.
+        preprocessing: Preprocessing of the exported network; both networks get the same inputs.
+        pictures: Images of shape (H, W, 3), uint8 BGR.
 
     Returns:
-        Figures for ``model.json``.
+        Entries of ``model.json``.
 
     Raises:
-        DataError: If they do not agree as far as the precision lets them; one line with the figures.
+        DataError: If the networks differ by more than the precision allows; one line with the numbers.
     """
-    precision, base = exported.description.precision, exported.description.postprocess.score_thr
-    baked = exported.description.layout == "nms"
-    score, most = max(SCORE, base), exported.description.postprocess.max_per_img
-    pairs = _both(reference, exported, preprocessing, pictures, score, most)
-    if not any(len(wanted.scores) for wanted, _ in pairs):
-        score, most = (base, most) if baked else (0.0, min(MOST, most))
-        pairs = _both(reference, exported, preprocessing, pictures, score, most)
-    figures: dict[str, Any] = {"pictures": len(pictures), "score_thr": score}
+    # Run both networks with a usual threshold, and with a lower one if that leaves no detections
+    settings, has_nms = exported.description.postprocess, exported.description.layout == "nms"
+    score_thr, max_per_img = max(SCORE_THR, settings.score_thr), settings.max_per_img
+    pairs = _detect(reference, exported, preprocessing, pictures, score_thr, max_per_img)
+    if not any(len(expected.scores) for expected, _ in pairs):
+        score_thr = settings.score_thr if has_nms else 0.0
+        max_per_img = max_per_img if has_nms else min(MAX_DETECTIONS, max_per_img)
+        pairs = _detect(reference, exported, preprocessing, pictures, score_thr, max_per_img)
+
+    # Compare the detections as the precision allows
+    shared = {"pictures": len(pictures), "score_thr": score_thr}
+    precision = exported.description.precision
     if precision == "int8":
-        found, wanted = (sum(counts) for counts in zip(*(found_again(*pair) for pair in pairs)))
-        figures |= {"sure_detections": wanted, "found_again": found}
-        if wanted < ENOUGH:
-            logger.warning(
-                "only %d sure detections on %d pictures: that says nothing of the int8 model; give --check pictures of what "
-                "it will see",
-                wanted,
-                len(pictures),
-            )
-        if wanted >= ENOUGH and found < LEAST_FOUND * wanted:
-            raise DataError(
-                f"the int8 model finds {found} of {wanted} sure detections again; calibrate it on images like those that it "
-                "will see"
-            )
-        return figures
+        return shared | _check_int8(pairs)
     tolerance = TOLERANCES[precision]
-    nms_thr = exported.description.postprocess.nms_thr
     total = Comparison()
-    for wanted, got in pairs:
-        total += compare(wanted, got, tolerance, score_thr=score, nms_thr=nms_thr, most=most)
+    for expected, actual in pairs:
+        total += compare(
+            expected, actual, tolerance, score_thr=score_thr, nms_thr=settings.nms_thr, max_per_img=max_per_img
+        )
     if total.share < tolerance.share:
         raise DataError(
             f"the exported model differs from torch: {total.matched} detections match within {tolerance.pixels} px and "
             f"{tolerance.score} of score, {total.unmatched} do not (of {total.detections} on {total.images} images)"
         )
-    return {**figures, **total.figures(), "tolerance_pixels": tolerance.pixels, "tolerance_score": tolerance.score}
+    return shared | total.metrics() | {"tolerance_pixels": tolerance.pixels, "tolerance_score": tolerance.score}
 
 
-def _both(
+def _detect(
     reference: Any,
     exported: ExportedNetwork,
     preprocessing: Preprocessing,
     pictures: Sequence[np.ndarray],
-    score: float,
-    most: int,
+    score_thr: float,
+    max_per_img: int,
 ) -> list[tuple[Detections, Detections]]:
-    """Detections of both networks on every picture, with the same thresholds."""
-    settings = {"score_thr": score, "max_per_img": most}
-    step = exported.description.batch or 2
+    """Run both networks on every image with the same thresholds."""
+    settings = {"score_thr": score_thr, "max_per_img": max_per_img}
+    batch_size = exported.description.batch or 2
     pairs: list[tuple[Detections, Detections]] = []
-    for start in range(0, len(pictures), step):
-        batch = [fit_image(picture, preprocessing) for picture in pictures[start : start + step]]
+    for start in range(0, len(pictures), batch_size):
+        batch = [fit_image(picture, preprocessing) for picture in pictures[start : start + batch_size]]
         pairs += zip(*(network.begin(batch, settings)() for network in (reference, exported)))
     return pairs
 
 
+def _check_int8(pairs: Sequence[tuple[Detections, Detections]]) -> dict[str, int]:
+    """Check that an int8 model keeps the high-score detections of the reference.
+
+    Raises:
+        DataError: If too many are lost.
+    """
+    recovered, total = (sum(counts) for counts in zip(*(count_recovered(*pair) for pair in pairs)))
+    if total < MIN_DETECTIONS:
+        logger.warning(
+            "%d high-score detections on %d images are too few to check the int8 model; pass images like your own to --check",
+            total,
+            len(pairs),
+        )
+    elif recovered < MIN_RECALL * total:
+        raise DataError(
+            f"the int8 model finds only {recovered} of {total} high-score detections; calibrate it on images like your own"
+        )
+    return {"high_score_detections": total, "recovered": recovered}
+
+
 def compare(
-    wanted: Detections, got: Detections, tolerance: Tolerance, *, score_thr: float, nms_thr: float, most: int
+    expected: Detections,
+    actual: Detections,
+    tolerance: Tolerance,
+    *,
+    score_thr: float,
+    nms_thr: float,
+    max_per_img: int,
 ) -> Comparison:
-    """Pair the detections of one image one to one.
+    """Match the detections of an image one to one and count the differences.
 
     Args:
-        wanted: n detections of the reference.
-        got: m detections.
-        tolerance: How far partners may be apart.
-        score_thr: Threshold of both.
-        nms_thr: Of the overlap.
-        most: Detections an image at most.
+        expected: n detections of the reference.
+        actual: m detections of the exported model.
+        tolerance: Maximum differences of a matched pair.
+        score_thr: Score threshold of both models.
+        nms_thr: IoU threshold of NMS.
+        max_per_img: Maximum number of detections of both models.
     """
-    partners, distances, score_distances = _partners(wanted, got)
-    near = (distances <= tolerance.pixels) & (score_distances <= tolerance.score)
-    lonely_wanted = ~near
-    lonely_got = np.ones(len(got.scores), bool)
-    lonely_got[partners[near]] = False
-    excused = sum(
-        int((lonely & _on_the_edge(found, other, tolerance.score, score_thr, nms_thr, most)).sum())
-        for lonely, found, other in ((lonely_wanted, wanted, got), (lonely_got, got, wanted))
-    )
+    # Match within the tolerance
+    indices, pixels, scores = _match(expected, actual)
+    matched = (pixels <= tolerance.pixels) & (scores <= tolerance.score)
+    missing, extra = ~matched, np.ones(len(actual.scores), bool)
+    extra[indices[matched]] = False
+
+    # Excuse unmatched detections where rounding decides
+    limits = (tolerance.score, score_thr, nms_thr, max_per_img)
+    excused = int((missing & _near_threshold(expected, actual, *limits)).sum())
+    excused += int((extra & _near_threshold(actual, expected, *limits)).sum())
+
     return Comparison(
         images=1,
-        detections=len(wanted.scores),
-        matched=int(near.sum()),
+        detections=len(expected.scores),
+        matched=int(matched.sum()),
         excused=excused,
-        unmatched=int(lonely_wanted.sum() + lonely_got.sum()) - excused,
-        pixels=float(distances[near].max(initial=0)),
-        score=float(score_distances[near].max(initial=0)),
+        unmatched=int(missing.sum() + extra.sum()) - excused,
+        pixels=float(pixels[matched].max(initial=0)),
+        score=float(scores[matched].max(initial=0)),
     )
 
 
-def _partners(wanted: Detections, got: Detections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nearest detection of the same class to each reference, best first, each taken once: index, pixels and score apart."""
-    n, m = len(wanted.scores), len(got.scores)
-    apart = np.abs(wanted.boxes[:, None] - got.boxes[None]).max(-1, initial=0)
-    apart = np.where(wanted.labels[:, None] == got.labels[None], apart, np.inf)
+def _match(expected: Detections, actual: Detections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Match each reference detection, best first, to the nearest unmatched detection of the same class.
+
+    Returns:
+        Index of the match, largest coordinate difference and largest score difference, each of shape (n,).
+    """
+    n, m = len(expected.scores), len(actual.scores)
+    distances = np.abs(expected.boxes[:, None] - actual.boxes[None]).max(-1, initial=0)
+    distances = np.where(expected.labels[:, None] == actual.labels[None], distances, np.inf)
     indices, pixels, scores = np.zeros(n, int), np.full(n, np.inf), np.full(n, np.inf)
     for i in range(n if m else 0):
-        j = int(apart[i].argmin())
-        if not np.isfinite(apart[i, j]):
+        j = int(distances[i].argmin())
+        if not np.isfinite(distances[i, j]):
             continue
-        shift = np.abs(wanted.keypoints[i] - got.keypoints[j]).max(initial=0)
-        doubt = np.abs(wanted.keypoint_scores[i] - got.keypoint_scores[j]).max(initial=0)
-        indices[i], pixels[i] = j, max(apart[i, j], shift)
-        scores[i] = max(abs(wanted.scores[i] - got.scores[j]), doubt)
-        apart[:, j] = np.inf
+        keypoints = np.abs(expected.keypoints[i] - actual.keypoints[j]).max(initial=0)
+        keypoint_scores = np.abs(expected.keypoint_scores[i] - actual.keypoint_scores[j]).max(initial=0)
+        indices[i], pixels[i] = j, max(distances[i, j], keypoints)
+        scores[i] = max(abs(expected.scores[i] - actual.scores[j]), keypoint_scores)
+        distances[:, j] = np.inf
     return indices, pixels, scores
 
 
-def _on_the_edge(
-    found: Detections, other: Detections, margin: float, score_thr: float, nms_thr: float, most: int
+def _near_threshold(
+    detections: Detections, others: Detections, margin: float, score_thr: float, nms_thr: float, max_per_img: int
 ) -> np.ndarray:
-    """Whether rounding decides if a detection is there.
+    """Tell which detections depend on rounding: (n,) bool.
 
-    Its score is near the threshold, or that of the last one; or an overlap is near the threshold of NMS.
+    The score is near the threshold or near the last score of a full image, or an overlap is near the threshold of NMS.
     """
-    edge = np.abs(found.scores - score_thr) <= margin
-    if max(len(found.scores), len(other.scores)) >= most:
-        last = min(side.scores.min(initial=1) for side in (found, other))
-        edge |= np.abs(found.scores - last) <= margin
-    for boxes, labels in ((found.boxes, found.labels), (other.boxes, other.labels)):
-        near = _overlap(found.boxes, boxes, nms_thr - margin) & ~_overlap(found.boxes, boxes, nms_thr + margin)
-        edge |= (near & (found.labels[:, None] == labels)).any(1)
-    return edge
+    near = np.abs(detections.scores - score_thr) <= margin
+    if max(len(detections.scores), len(others.scores)) >= max_per_img:
+        last = min(side.scores.min(initial=1) for side in (detections, others))
+        near |= np.abs(detections.scores - last) <= margin
+    for side in (detections, others):
+        above, below = (_overlap(detections.boxes, side.boxes, nms_thr + sign * margin) for sign in (1, -1))
+        near |= (below & ~above & (detections.labels[:, None] == side.labels)).any(1)
+    return near
 
 
 def _overlap(first: np.ndarray, second: np.ndarray, threshold: float) -> np.ndarray:
-    """Check whether the IoU of boxes (n, 4) and (m, 4) is above a threshold: (n, m) bool."""
+    """Tell which IoUs of boxes (n, 4) and (m, 4) are above a threshold: (n, m) bool."""
     return iou_above(first[:, None], second, threshold)
 
 
-def found_again(wanted: Detections, got: Detections) -> tuple[int, int]:
-    """How many sure detections of the reference have one of the same class that overlaps them, and how many there are."""
-    sure = wanted.scores >= SURE
-    again = _overlap(wanted.boxes[sure], got.boxes, OVERLAP)
-    again &= wanted.labels[sure][:, None] == got.labels
-    return int(again.any(1).sum()), int(sure.sum())
+def count_recovered(expected: Detections, actual: Detections) -> tuple[int, int]:
+    """Count the high-score detections of the reference that overlap a detection of the same class, and all of them."""
+    high = expected.scores >= HIGH_SCORE
+    recovered = _overlap(expected.boxes[high], actual.boxes, MATCH_IOU)
+    recovered &= expected.labels[high][:, None] == actual.labels
+    return int(recovered.any(1).sum()), int(high.sum())

@@ -1,7 +1,8 @@
-"""From a config and a checkpoint to the files of an exported model."""
+"""Export a model from a config and a checkpoint, and check it against PyTorch."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -37,24 +38,50 @@ from yolox_pose.version import __version__
 
 logger = logging.getLogger(__name__)
 
-MOST_CALIBRATION = 300
-"""Images that activations are measured on at most, NNCF's own default."""
+MAX_CALIBRATION = 300
+"""Maximum number of images to measure activations on, NNCF's default."""
 
 _VERSIONS = ("torch", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "ncnn", "pnnx", "numpy")
 
 
 class Exported(NamedTuple):
-    """What :func:`export_model` wrote.
+    """Result of :func:`export_model`.
 
     Attributes:
-        model: The model's file.
-        files: All files, ``model.json`` among them.
+        model: File of the model.
+        files: All files, with ``model.json``.
         description: Content of ``model.json``.
     """
 
     model: Path
     files: tuple[Path, ...]
     description: ModelDescription
+
+    def report(self) -> str:
+        """Describe the model, the result of the check and the files in a few lines."""
+        check, description = self.description.check, self.description
+
+        # Describe the model
+        size = "x".join(map(str, description.size))
+        sides = ", any multiple of 32" if description.dynamic else ""
+        batch = "any" if description.batch is None else description.batch
+        lines = [
+            f"model:    {description.target}, {description.layout}, {description.precision}, {size} px (height x width)"
+            f"{sides}, batch {batch}"
+        ]
+
+        # Describe the check
+        if description.precision == "int8":
+            lines.append(
+                f"check:    {check['recovered']} of {check['high_score_detections']} high-score detections of torch recovered "
+                f"on {check['pictures']} images; measure AP before you rely on it"
+            )
+        else:
+            lines.append(
+                f"check:    {check['matched']} of {check['detections']} detections of torch on {check['pictures']} images, at "
+                f"most {check['pixels']:.4f} px and {check['score']:.6f} of score apart"
+            )
+        return "\n".join([*lines, *(f"written:  {file}" for file in self.files)])
 
 
 def export_model(
@@ -66,32 +93,37 @@ def export_model(
     pictures: Any = None,
     overwrite: bool = False,
 ) -> Exported:
-    """Export a model, and compare what it finds with what the model in PyTorch finds.
+    """Export a model and compare its detections with those of the model in PyTorch.
 
-    Nothing is written unless they agree.
+    Files are written only if the detections agree.
 
     Args:
         config: File, or name of a config of this package.
-        checkpoint: Its weights.
-        out: Folder.
-        options: How.
-        pictures: Images for the comparison, as :func:`yolox_pose.io.sources.list_sources` takes them; None draws some.
-        overwrite: Whether files of an earlier export are replaced.
+        checkpoint: Weights of the config's model.
+        out: Folder for the files.
+        options: Format, layout, size and precision.
+        pictures: Images for the comparison, in any form of :func:`yolox_pose.io.sources.list_sources`; None draws some.
+        overwrite: Whether the files of an earlier export are replaced.
 
     Raises:
-        UsageError: If options do not go together, a file is missing or in the way.
-        DataError: If the checkpoint does not fit, or the exported model finds something else.
+        UsageError: If options do not fit together, a file does not exist, or an earlier export exists.
+        DataError: If the checkpoint does not fit the config, or the detections differ.
         MissingDependencyError: If the format needs a package that is not installed.
     """
+    # Check the options, and read the images before the model
     options = check_options(options)
     folder, name = Path(out), FORMATS[options.format].file
     _check_folder(folder, name, overwrite)
     images = check_pictures() if pictures is None else [source.read() for source in list_sources(pictures)]
     calibration = None if options.calibration is None else list_sources(options.calibration)
+
+    # Build the network with the outputs of the layout
     reference = TorchNetwork(config, checkpoint, "cpu")
     description = describe(reference, options)
     graph = _graph(reference.model, options)
     preprocessing = Preprocessing(description.size[::-1], description.centered, description.pad_value)
+
+    # Write to a temporary folder, compare with torch, then move the files
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
         path = Path(temporary) / name
@@ -99,8 +131,8 @@ def export_model(
         _write(options, graph, description, path, *arguments)
         files = sorted(file for file in Path(temporary).iterdir() if file.is_file())
         description = replace(description, files={file.name: file_digest(file) for file in files})
-        figures = check_export(reference, _load(path, description, options), preprocessing, images)
-        description = replace(description, check=figures)
+        metrics = check_export(reference, _load(path, description, options), preprocessing, images)
+        description = replace(description, check=metrics)
         files.append(write_description(Path(temporary), description))
         if options.format == "tensorrt":
             files.append(Path(shutil.copy(str(build_engine.__file__), temporary)))
@@ -109,16 +141,16 @@ def export_model(
 
 
 def describe(reference: TorchNetwork, options: ExportOptions) -> ModelDescription:
-    """``model.json`` of a model that is about to be exported, without files and figures.
+    """Describe a model to be exported, as ``model.json`` does, without files and check.
 
     Raises:
-        UsageError: If the config's size is none that a network can take.
+        UsageError: If the input size is not a multiple of the network's largest stride.
     """
-    model, found = reference.model, reference.preprocessing
-    size = options.size or found.size[::-1]
+    model, preprocessing = reference.model, reference.preprocessing
+    size = options.size or preprocessing.size[::-1]
     if any(side % SIZE_DIVISOR for side in size):
         raise UsageError(
-            f"the config's input of {size[0]}x{size[1]} px (height x width) is no multiple of {SIZE_DIVISOR}; give --size H W"
+            f"the config's input of {size[0]}x{size[1]} px (height x width) is not a multiple of {SIZE_DIVISOR}; pass --size H W"
         )
     head, settings = model.head, as_postprocess_settings(reference.test_cfg)
     if options.layout == "nms" and (settings.nms_type, settings.soft_nms) != ("box", "none"):
@@ -136,8 +168,8 @@ def describe(reference: TorchNetwork, options: ExportOptions) -> ModelDescriptio
         dynamic=options.dynamic,
         precision=options.precision,
         strides=head.strides,
-        centered=found.centered,
-        pad_value=found.pad_value,
+        centered=preprocessing.centered,
+        pad_value=preprocessing.pad_value,
         keypoint_classes=head.keypoint_classes,
         skeleton=reference.skeleton,
         postprocess=settings._replace(classes=None),
@@ -153,18 +185,16 @@ def _output_names(layout: str, has_keypoints: bool) -> tuple[str, ...]:
 
 
 def _versions() -> dict[str, str]:
-    """Versions of what may have had a part in an export and is installed."""
-    found = {}
+    """Return the versions of the installed packages that an export may use."""
+    versions = {}
     for package in _VERSIONS:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
 
 
 def _graph(model: Any, options: ExportOptions) -> RawGraph:
-    """The network with the outputs of a layout."""
+    """Build the network with the outputs of a layout."""
     kind = RawGraph if options.layout == "raw" else DecodedGraph
     return kind(model, half=options.half, focus=options.focus)
 
@@ -173,7 +203,7 @@ def _write(options: ExportOptions, graph: RawGraph, description: ModelDescriptio
     """Write the files of a format.
 
     Raises:
-        YOLOXPoseError: If a converter does not know an operator; one line that names it.
+        YOLOXPoseError: If the converter fails, such as on an unknown operator; one line with its message.
     """
     module = importlib.import_module(f"yolox_pose.export.to_{description.target}")
     try:
@@ -190,13 +220,13 @@ def _write(options: ExportOptions, graph: RawGraph, description: ModelDescriptio
 
 
 def _inputs(sources: Sequence[Any], preprocessing: Preprocessing) -> list[np.ndarray]:
-    """(3, H, W) float32 inputs from images to calibrate on, evenly taken; those that cannot be read are skipped.
+    """Return network inputs, (3, H, W) float32, from evenly spaced calibration images; unreadable ones are skipped.
 
     Raises:
-        DataError: If none can be read.
+        DataError: If no image can be read.
     """
     inputs = []
-    for source in sources[:: -(-len(sources) // MOST_CALIBRATION)]:
+    for source in sources[:: -(-len(sources) // MAX_CALIBRATION)]:
         try:
             picture = source.read()
         except DataError as error:
@@ -209,7 +239,7 @@ def _inputs(sources: Sequence[Any], preprocessing: Preprocessing) -> list[np.nda
 
 
 def _load(path: Path, description: ModelDescription, options: ExportOptions) -> ExportedNetwork:
-    """The exported model as its users will run it."""
+    """Load the exported model as users run it."""
     if options.format == "torchscript":
         from yolox_pose.export.to_torchscript import TorchScriptBackend
 
@@ -219,10 +249,10 @@ def _load(path: Path, description: ModelDescription, options: ExportOptions) -> 
 
 
 def _check_folder(folder: Path, name: str, overwrite: bool) -> None:
-    """Refuse to replace an earlier export unless asked to.
+    """Refuse to replace an earlier export without ``overwrite``.
 
     Raises:
-        UsageError: If the folder holds one, or is a file.
+        UsageError: If the folder holds an export, or is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {folder} is not a folder")

@@ -1,7 +1,8 @@
-"""NMS as an ONNX graph of standard operators, to be put behind a decoded network.
+"""NMS as an ONNX graph of standard operators, for the end of a decoded network.
 
 Letters: B images, N priors, M candidates, R detections of the batch, K keypoints, C classes. The definitions are those of
-:func:`yolox_pose.models.postprocess.detect`: each prior stands for its best class, the best M priors are candidates.
+:func:`yolox_pose.models.postprocess.detect`: each prior has its best class, and the M priors with the highest scores are
+candidates.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from onnx import compose, helper, parser
 from yolox_pose.structures.settings import PostprocessSettings
 
 OUTPUTS = ("boxes", "scores", "labels", "batch_index")
-"""(R, 4) xyxy, (R,), (R,) int64, (R,) int64 index of the image; sorted by image, then best first."""
+"""Boxes (R, 4) xyxy, scores (R,), labels (R,) int64 and image indices (R,) int64; sorted by image, then by score."""
 
 POSE_OUTPUTS = ("keypoints", "keypoint_scores")
-"""(R, K, 2) and (R, K)."""
+"""Keypoints (R, K, 2) and their scores (R, K)."""
 
 _HEAD = """
 <ir_version: {ir}, opset_import: ["" : {opset}]>
@@ -25,7 +26,7 @@ nms (float[b, n, 4] dense_boxes, float[b, n, c] dense_scores{pose_inputs}) => ({
 <float score_thr = {{{score_thr!r}}}, float nms_thr = {{{nms_thr!r}}}, int64 per_class = {{{max_per_img}}},
  int64[1] limit = {{{max_per_img}}}, int64[1] pre = {{{nms_pre}}}, int64[1] one = {{1}}, int64[1] last = {{-1}},
  int64[1] second = {{1}}, int64[2] image_and_box = {{0, 2}}, int64 zero = {{0}}, int64 row_axis = {{1}},
- float nothing = {{0.0}}, {posed}float[1] mark = {{1.0}}, int64[1,{num_classes},1] every_class = {{{classes}}}>
+ float nothing = {{0.0}}, {class_flags}float[1] mark = {{1.0}}, int64[1,{num_classes},1] every_class = {{{classes}}}>
 {{
   best = ReduceMax <keepdims = 0> (dense_scores, last)
   label = ArgMax <axis = -1, keepdims = 0> (dense_scores)
@@ -65,7 +66,7 @@ _POSE = """
   where = Concat <axis = 1> (image_column, prior_column)
   keypoints = GatherND (dense_keypoints, where)
   every_score = GatherND (dense_keypoint_scores, where)
-  has_keypoints = Gather (posed, labels)
+  has_keypoints = Gather (class_flags, labels)
   has_column = Unsqueeze (has_keypoints, second)
   keypoint_scores = Mul (every_score, has_column)
 """
@@ -80,25 +81,25 @@ def nms_graph(
     opset: int,
     ir_version: int,
 ) -> onnx.ModelProto:
-    """Graph from dense to final detections.
+    """Build the graph from dense to final detections.
 
     Args:
-        num_classes: C.
-        num_keypoints: K.
-        keypoint_classes: Labels of the classes that have keypoints; scores of the others' become 0.
-        settings: What is kept; they become constants of the graph.
+        num_classes: Number of classes C.
+        num_keypoints: Number of keypoints K.
+        keypoint_classes: Labels of the classes with keypoints; keypoint scores of other classes become 0.
+        settings: Thresholds, which become constants of the graph.
         opset: Version of the operators, at least 18.
-        ir_version: Of the file.
+        ir_version: IR version of the file.
     """
     outputs = ["float[r, 4] boxes", "float[r] scores", "int64[r] labels", "int64[r] batch_index"]
-    pose_inputs = posed = ""
+    pose_inputs = class_flags = ""
     if num_keypoints:
         outputs += [f"float[r, {num_keypoints}, 2] keypoints", f"float[r, {num_keypoints}] keypoint_scores"]
         pose_inputs = (
             f", float[b, n, {num_keypoints}, 2] dense_keypoints, float[b, n, {num_keypoints}] dense_keypoint_scores"
         )
         flags = ", ".join("1.0" if label in keypoint_classes else "0.0" for label in range(num_classes))
-        posed = f"float[{num_classes}] posed = {{{flags}}}, "
+        class_flags = f"float[{num_classes}] class_flags = {{{flags}}}, "
     text = _HEAD.format(
         ir=ir_version,
         opset=opset,
@@ -110,13 +111,13 @@ def nms_graph(
         nms_pre=settings.nms_pre,
         num_classes=num_classes,
         classes=", ".join(map(str, range(num_classes))),
-        posed=posed,
+        class_flags=class_flags,
     )
     return parser.parse_model(text + (_POSE if num_keypoints else "") + "}")
 
 
 def append_nms(decoded: onnx.ModelProto, nms: onnx.ModelProto) -> onnx.ModelProto:
-    """Put :func:`nms_graph` behind a decoded network."""
+    """Append :func:`nms_graph` to a decoded network."""
     names = [output.name for output in decoded.graph.output]
     decoded = compose.add_prefix(decoded, "dense_", rename_inputs=False)
     merged = compose.merge_models(decoded, nms, io_map=[(f"dense_{name}", f"dense_{name}") for name in names])
@@ -125,18 +126,18 @@ def append_nms(decoded: onnx.ModelProto, nms: onnx.ModelProto) -> onnx.ModelProt
 
 
 PLUGIN, PLUGIN_DOMAIN = "EfficientNMS_ONNX_TRT", "TRT"
-"""TensorRT's NMS plugin that says which boxes it kept (``EfficientNMS_TRT`` does not, so that keypoints could not follow)."""
+"""TensorRT's NMS plugin that returns the indices of the kept boxes, which keypoints need (``EfficientNMS_TRT`` does not)."""
 
 
 def with_plugin(model: onnx.ModelProto, settings: PostprocessSettings) -> onnx.ModelProto:
-    """A copy of a model that holds :func:`nms_graph`, with TensorRT's EfficientNMS plugin in place of the standard operator.
+    """Copy a model with :func:`nms_graph` and replace the standard operator by TensorRT's EfficientNMS plugin.
 
-    The plugin's list of kept boxes has a fixed length: it is filled up with repetitions of its last row, and with zeros where
-    nothing was kept. Marks in :func:`nms_graph` may be set twice, and scores are compared with the threshold once more.
+    The plugin's list of kept boxes has a fixed length: it repeats the last row, and is zero where no box is kept. Marks in
+    :func:`nms_graph` may be set twice, and scores are compared with the threshold once more.
 
     Args:
-        model: To read; only TensorRT runs the result.
-        settings: Of the graph; attributes of the plugin.
+        model: Model to copy; only TensorRT runs the copy.
+        settings: Thresholds of the graph, which become attributes of the plugin.
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
@@ -147,8 +148,8 @@ def with_plugin(model: onnx.ModelProto, settings: PostprocessSettings) -> onnx.M
         elif list(node.output) == ["is_kept"]:
             nodes += [
                 helper.make_node("Greater", node.input, ["is_marked"]),
-                helper.make_node("Greater", ["top", "score_thr"], ["is_sure"]),
-                helper.make_node("And", ["is_marked", "is_sure"], ["is_kept"]),
+                helper.make_node("Greater", ["top", "score_thr"], ["is_above"]),
+                helper.make_node("And", ["is_marked", "is_above"], ["is_kept"]),
             ]
         else:
             nodes.append(node)
@@ -159,7 +160,7 @@ def with_plugin(model: onnx.ModelProto, settings: PostprocessSettings) -> onnx.M
 
 
 def _plugin_nodes(node: onnx.NodeProto, settings: PostprocessSettings) -> list[onnx.NodeProto]:
-    """The plugin takes classes as the last axis, and gives indices in int32."""
+    """Return the plugin's nodes: it expects classes on the last axis and returns indices as int32."""
     plugin = helper.make_node(
         PLUGIN,
         [node.input[0], "scores_by_box"],

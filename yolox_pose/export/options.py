@@ -1,4 +1,4 @@
-"""What can be exported how, checked before anything is loaded."""
+"""Options of an export, checked before the model is loaded."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from yolox_pose.utils.dependencies import MissingDependencyError
 
 
 class Format(NamedTuple):
-    """An export format.
+    """Export format.
 
     Attributes:
-        extra: The extra of ``setup.py`` that brings what it needs.
-        modules: What is imported for it.
+        extra: Extra of ``setup.py`` that installs the required packages.
+        modules: Required modules.
         file: Name of the model's file.
-        layouts: Which outputs it can have, the default first.
+        layouts: Supported layouts, the default first.
         flexible: Whether batch and size may be dynamic.
     """
 
@@ -40,17 +40,17 @@ FORMATS = {
 
 
 class ExportOptions(NamedTuple):
-    """How a model is exported.
+    """Options of an export.
 
     Attributes:
         format: A key of :data:`FORMATS`.
-        layout: One of the format's layouts; None takes its first.
-        size: (H, W) of the input; None takes the config's.
-        dynamic: Whether height and width may change from call to call.
-        batch: Images at a time; None for any number.
+        layout: Layout of the outputs; None means the format's first one.
+        size: (H, W) of the input in pixels; None means the config's.
+        dynamic: Whether height and width may differ between calls.
+        batch: Batch size; None for any.
         half: Whether weights are stored as float16.
-        calibration: Folder of images; given, the weights become int8.
-        focus: Whether the slices of the stem stay as they are.
+        calibration: Folder of images to quantize to int8 with; None does not quantize.
+        focus: Whether the slices of the stem are kept in place of one 6x6 convolution.
     """
 
     format: str
@@ -69,11 +69,11 @@ class ExportOptions(NamedTuple):
 
 
 def check_options(options: ExportOptions) -> ExportOptions:
-    """Check options against each other and against what is installed; returns them with the layout filled in.
+    """Check options against each other and against the installed packages, and fill in the layout.
 
     Raises:
-        UsageError: If they do not go together.
-        MissingDependencyError: If the format needs a package that is not installed; names the command that installs it.
+        UsageError: If options do not fit together.
+        MissingDependencyError: If the format needs a package that is not installed; the message has the command that installs it.
     """
     if options.format not in FORMATS:
         raise UsageError(f"unknown format '{options.format}'; there are: {', '.join(FORMATS)}")
@@ -82,19 +82,17 @@ def check_options(options: ExportOptions) -> ExportOptions:
     if layout not in LAYOUTS:
         raise UsageError(f"unknown layout '{layout}'; there are: {', '.join(LAYOUTS)}")
     if layout not in chosen.layouts:
-        known = " or ".join(f"--{name}" for name in chosen.layouts)
-        raise UsageError(
-            f"{options.format} has no operator for NMS; export with {known}: the runtime then does the rest"
-        )
+        supported = " or ".join(f"--{name}" for name in chosen.layouts)
+        raise UsageError(f"{options.format} has no operator for NMS; export with {supported}, and the runtime runs NMS")
     if not chosen.flexible and (options.dynamic or options.batch != 1):
         raise UsageError(f"{options.format} takes one image of a fixed size at a time; leave --dynamic and --batch out")
     _check_size(options)
     if options.calibration is not None and options.format != "openvino":
         raise UsageError(f"--int8 is for openvino, not {options.format}")
     if options.calibration is not None and options.half:
-        raise UsageError("give --fp16 or --int8, not both")
+        raise UsageError("choose --fp16 or --int8, not both")
     if options.half and options.format == "torchscript":
-        raise UsageError("--fp16 is not for torchscript; call .half() on the loaded model where a GPU is")
+        raise UsageError("--fp16 is not for torchscript; call .half() on the loaded model on a GPU")
     if options.half and options.format == "tensorrt":
         raise UsageError("--fp16 is chosen when the engine is built: python build_engine.py model.onnx --fp16")
     missing = [name for name in _needed(options) if not _is_installed(name)]
@@ -116,7 +114,7 @@ def _check_size(options: ExportOptions) -> None:
         near = " ".join(str(max(SIZE_DIVISOR, round(side / SIZE_DIVISOR) * SIZE_DIVISOR)) for side in options.size)
         raise UsageError(
             f"--size {height} {width}: height and width must be multiples of {SIZE_DIVISOR}, such as {near}; images of any "
-            "size are fitted into it"
+            "size are letterboxed to it"
         )
 
 
@@ -126,5 +124,5 @@ def _needed(options: ExportOptions) -> tuple[str, ...]:
 
 
 def _is_installed(name: str) -> bool:
-    """Whether a module can be found, without importing it."""
+    """Tell whether a module is installed, without importing it."""
     return find_spec(name) is not None

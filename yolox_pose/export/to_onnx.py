@@ -1,16 +1,11 @@
-"""ONNX by ``torch.onnx.export(dynamo=True)``.
+"""Export to ONNX with ``torch.onnx.export(dynamo=True)``.
 
-For nano at 416 px it gives 467 nodes where the exporter by tracing gives 782 (shape arithmetic, constants and identities
-make the difference), with equal outputs. Nothing is left for a simplifier to do.
+The exporter gives 467 nodes for nano at 416 px; the tracing exporter gives 782, with more shape arithmetic, constants and
+identities, and equal outputs. A simplifier finds nothing to remove.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +16,25 @@ from onnx import helper, numpy_helper
 
 from yolox_pose.export.graph import RawGraph, is_half
 from yolox_pose.export.nms_graph import append_nms, nms_graph, with_plugin
+from yolox_pose.export.quiet import quiet
 from yolox_pose.inference.exported.description import ModelDescription
 from yolox_pose.structures.constants import SIZE_DIVISOR
 
 OPSET = 18
-"""Newest version that OpenCV, OpenVINO, onnxruntime and TensorRT of 2023 and later all read; the exporter's lowest."""
+"""Newest opset that OpenCV, OpenVINO, onnxruntime and TensorRT of 2023 and later read, and the exporter's lowest."""
 
 INPUT = "images"
-_MOST = 1024
-"""Largest batch, and largest side in units of 32 px, of a graph with dynamic shapes."""
+_MAX_DIM = 1024
+"""Largest batch size, and largest side in units of 32 px, of a graph with dynamic shapes."""
 
 
 def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
     """Write a network to an ONNX file and check the file.
 
     Args:
-        network: Raw or decoded, as the layout says (decoded for ``nms``).
-        description: Size, batch, thresholds.
-        path: ``.onnx``.
+        network: Network with raw outputs for the layout ``raw``, else with decoded outputs.
+        description: Layout, size, batch, precision and thresholds.
+        path: Path of the ``.onnx`` file.
     """
     model = to_onnx(network, description)
     if description.precision == "fp16":
@@ -59,18 +55,18 @@ def write(network: RawGraph, description: ModelDescription, path: Path) -> None:
 
 
 def write_plugin_form(path: Path, description: ModelDescription) -> None:
-    """Write beside a model that holds NMS the one that uses TensorRT's plugin, as ``<name>-efficientnms.onnx``."""
+    """Write the variant of a model with NMS that uses TensorRT's plugin, as ``<name>-efficientnms.onnx`` beside it."""
     model = with_plugin(onnx.load(str(path)), description.postprocess)
     onnx.checker.check_model(model)
     onnx.save(model, str(path.with_stem(f"{path.stem}-efficientnms")))
 
 
 def to_onnx(network: RawGraph, description: ModelDescription) -> onnx.ModelProto:
-    """The graph of a network, without NMS."""
+    """Export the graph of a network, without NMS."""
     height, width = description.size
-    # the exporter takes a dimension of 1 for a constant
+    # The exporter treats a dimension of 1 as a constant
     example = torch.zeros(description.batch or 2, 3, height, width)
-    with _quiet():
+    with quiet("torch.onnx"):
         program: Any = torch.onnx.export(
             network,
             (example,),
@@ -87,10 +83,10 @@ def to_onnx(network: RawGraph, description: ModelDescription) -> onnx.ModelProto
 
 
 def store_half(graph: onnx.GraphProto) -> None:
-    """Store as float16 the weights of convolutions that lose nothing by it, in place, with a Cast behind each.
+    """Store the convolution weights that float16 holds exactly as float16, in place, with a Cast behind each.
 
-    Runtimes carry out the casts when they load the file; arithmetic stays in float32. Which weights were rounded is decided
-    in :func:`yolox_pose.export.graph.round_weights`.
+    Runtimes run the casts when they load the file; arithmetic stays in float32. :func:`yolox_pose.export.graph.round_weights`
+    decides which weights are rounded.
     """
     convolved = {node.input[1] for node in graph.node if node.op_type == "Conv"}
     casts = []
@@ -107,25 +103,11 @@ def store_half(graph: onnx.GraphProto) -> None:
 
 
 def _dynamic_axes(description: ModelDescription) -> dict[int, Any]:
-    """Axes of the input that may change."""
+    """Return the dynamic axes of the input."""
     axes: dict[int, Any] = {}
     if description.batch is None:
-        axes[0] = torch.export.Dim("batch", min=1, max=_MOST)
+        axes[0] = torch.export.Dim("batch", min=1, max=_MAX_DIM)
     if description.dynamic:
         for axis, name in ((2, "rows"), (3, "columns")):
-            axes[axis] = SIZE_DIVISOR * torch.export.Dim(name, min=1, max=_MOST)
+            axes[axis] = SIZE_DIVISOR * torch.export.Dim(name, min=1, max=_MAX_DIM)
     return axes
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and advice to its developers from the user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -1,12 +1,9 @@
-"""OpenVINO's IR from the ONNX graph, with float16 or int8 weights where asked for."""
+"""Export to OpenVINO's IR through the ONNX graph, with optional float16 or int8 weights."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from openvino import opset13 as opset
 
 from yolox_pose.export import to_onnx
 from yolox_pose.export.graph import RawGraph, is_half
+from yolox_pose.export.quiet import quiet
 from yolox_pose.inference.exported.description import ModelDescription
 
 
@@ -23,26 +21,26 @@ def write(network: RawGraph, description: ModelDescription, path: Path, calibrat
     """Write ``.xml`` and ``.bin``.
 
     Args:
-        network: Raw or decoded.
+        network: Network with raw or decoded outputs.
         description: Layout, size and precision.
-        path: ``.xml``.
-        calibration: For int8: (3, H, W) float32 inputs.
+        path: Path of the ``.xml`` file.
+        calibration: Network inputs of shape (3, H, W), float32, for int8.
     """
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "model.onnx"
         to_onnx.write(network, description, graph)
         model = openvino.convert_model(str(graph))
         if description.precision == "int8":
-            model = _quantized(model, description, calibration)
+            model = _quantize(model, description, calibration)
         if description.precision == "fp16":
-            _store_half(model)
+            store_half(model)
         openvino.save_model(model, str(path), compress_to_fp16=False)
 
 
-def _store_half(model: Any) -> None:
-    """Store weights of convolutions that lose nothing by it as float16, in place.
+def store_half(model: Any) -> None:
+    """Store the convolution weights that float16 holds exactly as float16, in place.
 
-    OpenVINO's own ``compress_to_fp16`` would round all of them.
+    OpenVINO's own ``compress_to_fp16`` rounds all weights.
     """
     for node in model.get_ops():
         if node.get_type_name() not in ("Convolution", "GroupConvolution"):
@@ -54,12 +52,12 @@ def _store_half(model: Any) -> None:
             weights.replace(opset.convert(stored, "f32").output(0))
 
 
-def _quantized(model: Any, description: ModelDescription, calibration: Sequence[np.ndarray]) -> Any:
-    """Weights and activations in int8, the ranges of activations measured on images.
+def _quantize(model: Any, description: ModelDescription, calibration: Sequence[np.ndarray]) -> Any:
+    """Quantize weights and activations to int8, with activation ranges measured on images.
 
-    The last layers of the head, and what follows them (decoding, NMS), stay in float32: boxes to the pixel are beyond 8 bits.
+    The last layers of the head, decoding and NMS stay in float32: 8 bits cannot represent boxes to the pixel.
     """
-    with _quiet():
+    with quiet("nncf"):
         import nncf
 
         batch = description.batch or 1
@@ -76,34 +74,21 @@ def _quantized(model: Any, description: ModelDescription, calibration: Sequence[
 
 
 def _last_convolutions(model: Any) -> list[str]:
-    """Names of the convolutions from which there is a way to an output without another."""
+    """Return the names of the convolutions that reach an output without passing another convolution."""
     names: set[str] = set()
-    seen, waiting = set(), list(model.get_results())
-    while waiting:
-        node = waiting.pop()
+    visited, queue = set(), list(model.get_results())
+    while queue:
+        node = queue.pop()
         name = node.get_friendly_name()
-        if name in seen:
+        if name in visited:
             continue
-        seen.add(name)
+        visited.add(name)
         if node.get_type_name() in ("Convolution", "GroupConvolution"):
             names.add(name)
         else:
-            waiting += [value.get_node() for value in node.input_values()]
+            queue += [value.get_node() for value in node.input_values()]
     return sorted(names)
 
 
 _GEOMETRY = ["Multiply", "Add", "Subtract", "Divide", "Exp", "Sigmoid", "Power"]
-"""Operators of decoding that would otherwise be quantized."""
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep NNCF's progress bars and log from the user."""
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
+"""Operators of decoding that are not quantized."""

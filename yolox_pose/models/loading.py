@@ -1,4 +1,4 @@
-"""From a config and a checkpoint to a model that is ready to predict."""
+"""Build a model from a config and load its weights for prediction."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Choose the device; ``auto`` takes a GPU where there is one.
+    """Return the device; ``auto`` means a GPU if there is one.
 
     Raises:
-        UsageError: If the device is unknown or not there.
+        UsageError: If the device is unknown or does not exist.
     """
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        found = torch.device(device)
+        target = torch.device(device)
     except RuntimeError:
         raise UsageError(f"unknown device '{device}'; use auto, cpu, cuda, cuda:0 or mps") from None
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device '{device}' was asked for, but PyTorch {torch.__version__} finds no CUDA GPU; use cpu")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"device '{device}' was asked for, but there are only {torch.cuda.device_count()} GPUs")
-    if found.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("device 'mps' was asked for, but PyTorch finds no Apple GPU; use cpu")
-    return found
+    if target.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device '{device}': PyTorch {torch.__version__} finds no CUDA GPU; use cpu")
+    if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"device '{device}': there are only {torch.cuda.device_count()} GPUs")
+    if target.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device 'mps': PyTorch finds no Apple GPU; use cpu")
+    return target
 
 
 def load_model(
@@ -57,7 +57,7 @@ def load_model(
     Args:
         config: File, name of a config of this package, or :class:`mmengine.Config`. Without a checkpoint, what names
             weights (:func:`yolox_pose.weights.names_weights`) stands for both.
-        checkpoint: Weights (:func:`yolox_pose.weights.resolve_checkpoint`), which are loaded as data: nothing in them runs.
+        checkpoint: Weights (:func:`yolox_pose.weights.resolve_checkpoint`), which are loaded as data: no code in them runs.
             None leaves the weights random.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
@@ -65,7 +65,7 @@ def load_model(
         The model, with the attributes ``cfg`` and ``dataset_meta`` (that of the checkpoint, or an empty dict).
 
     Raises:
-        UsageError: If config, checkpoint file or device are not there.
+        UsageError: If config, checkpoint or device do not exist.
         DataError: If the checkpoint does not hold this model.
     """
     target = resolve_device(device)
@@ -75,18 +75,18 @@ def load_model(
     if "model" not in cfg:
         raise UsageError(f"config {cfg.filename or ''} has no 'model'")
     if checkpoint is None:
-        logger.warning("no checkpoint was given: the weights are random, and so is what is found")
+        logger.warning("no checkpoint: the weights are random, and so are the detections")
     else:
-        found = read_checkpoint(find_weights(checkpoint))
+        weights = read_checkpoint(find_weights(checkpoint))
         cfg = copy.deepcopy(cfg)
-        warn_of_other_config(cfg, found)
-        adopt_normalization(cfg.model.setdefault("data_preprocessor", {}), stored_preprocessing(found.dataset_meta))
+        warn_of_other_config(cfg, weights)
+        adopt_normalization(cfg.model.setdefault("data_preprocessor", {}), stored_preprocessing(weights.dataset_meta))
     init_default_scope(cfg.get("default_scope", SCOPE))
     model = MODELS.build(cfg.model)
     model.cfg, model.dataset_meta = cfg, {}
     if checkpoint is not None:
-        load_weights(model, found)
-        model.dataset_meta = found.dataset_meta
+        load_weights(model, weights)
+        model.dataset_meta = weights.dataset_meta
     return model.to(target).eval()
 
 
@@ -104,16 +104,16 @@ def warn_of_other_config(config: Config, checkpoint: Checkpoint) -> None:
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Load all weights of a model from a checkpoint of any layout; what the model does not have is told.
+    """Load all weights of a model from a checkpoint of any layout; log a warning about unused tensors.
 
     Raises:
         DataError: If the checkpoint does not hold all weights of the model.
     """
-    own = model.state_dict()
-    fit = match_weights(checkpoint.weights, own, remap=False)
-    check_complete(fit, own, checkpoint.weights, checkpoint.name)
-    model.load_state_dict(fit.weights, strict=False)
-    if fit.unused:
+    model_state = model.state_dict()
+    match = match_weights(checkpoint.weights, model_state, remap=False)
+    check_complete(match, model_state, checkpoint.weights, checkpoint.name)
+    model.load_state_dict(match.weights, strict=False)
+    if match.unused:
         logger.warning(
-            "checkpoint %s: %d tensors are not used, such as '%s'", checkpoint.name, len(fit.unused), fit.unused[0]
+            "checkpoint %s: %d tensors are not used, such as '%s'", checkpoint.name, len(match.unused), match.unused[0]
         )
