@@ -202,6 +202,18 @@ def test_a_source_cut_to_what_is_seen_is_drawn_as_the_whole(monkeypatch):
             assert np.abs(cut.astype(int) - whole).max() <= 1 and (cut != 114).any()
 
 
+@pytest.mark.parametrize("offset", np.arange(0, 1, 0.1).round(1))
+def test_a_tile_fills_the_pixels_whose_centers_it_covers(offset):
+    low, high = 2 + offset, 6 + offset
+    mask = affine._polygon_mask(np.array([[low, low], [high, low], [high, high], [low, high]]), (10, 10))
+    centers = np.arange(10) + 0.5
+    inside = (centers > low) & (centers < high)
+    beyond = np.maximum(low - centers, centers - high)  # cv2 also fills pixels that the border touches
+    for axis in (0, 1):
+        filled = mask.any(axis)
+        assert filled[inside].all() and (beyond[filled] <= 0.51).all()
+
+
 def test_a_mean_of_two_greys_is_rounded():
     img, whole = np.full((2, 2, 3), 10, np.uint8), (0, 0, 2, 2)
     tile = Tile(lambda: np.full((2, 2, 3), 21, np.uint8), np.eye(3), whole)

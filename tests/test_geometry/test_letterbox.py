@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from yolox_pose.geometry.letterbox import Letterbox, fit_letterbox, letterbox_image
 from yolox_pose.structures.constants import PAD_VALUE
+from yolox_pose.structures.detections import Detections
 
 SIDES = st.integers(1, 20_000)
 CANVAS_SIDES = st.integers(32, 1536)
@@ -124,3 +125,13 @@ def test_one_lit_pixel_enlarged_by_a_whole_factor():
     ys, xs = np.mgrid[:64, :64]
     found = [((xs + 0.5) * out).sum() / out.sum(), ((ys + 0.5) * out).sum() / out.sum()]
     np.testing.assert_allclose(found, letterbox.forward([9.5, 5.5]), atol=1e-3)
+
+
+def test_detections_are_mapped_and_only_those_without_keypoints_lose_them():
+    letterbox = fit_letterbox((100, 50), (200, 200))
+    points = np.array([[[20.0, 60.0], [30.0, 70.0]], [[20.0, 60.0], [30.0, 70.0]]])
+    scores = np.array([[0.9, 0.0], [0.0, 0.0]])  # one keypoint of the first is unsure, the second is of a class without
+    boxes = np.array([[10.0, 55.0, 40.0, 90.0], [-20.0, 30.0, 230.0, 190.0]])
+    found = letterbox.inverse_detections(Detections(boxes, np.ones(2), np.zeros(2, np.int64), points, scores))
+    np.testing.assert_allclose(found.boxes, [[5, 2.5, 20, 20], [0, 0, 100, 50]])
+    np.testing.assert_allclose(found.keypoints, [[[10, 5], [15, 10]], [[0, 0], [0, 0]]])

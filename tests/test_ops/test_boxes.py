@@ -1,9 +1,12 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from yolox_pose.ops import aligned_iou, decode_boxes, encode_boxes, grid_priors, pairwise_iou
+from yolox_pose.ops.boxes import LOG_EPS
 
 
 def test_priors_of_two_levels_by_hand():
@@ -25,6 +28,12 @@ def test_encode_is_the_inverse_of_decode(numbers, stride):
     boxes = torch.tensor([[x, y, x + w, y + h]])
     priors = torch.tensor([[40.0, 80.0, float(stride)]])
     assert torch.allclose(decode_boxes(encode_boxes(boxes, priors), priors), boxes, atol=1e-2)
+
+
+def test_a_box_without_extent_is_encoded_as_a_finite_number():
+    encoded = encode_boxes(torch.tensor([[16.0, 8.0, 16.0, 8.0]]), torch.tensor([[16.0, 8.0, 8.0]]))
+    assert encoded[0, :2].tolist() == [0, 0]
+    assert encoded[0, 2:].tolist() == pytest.approx([math.log(LOG_EPS)] * 2)
 
 
 def test_half_precision_outputs_are_decoded_in_float32():

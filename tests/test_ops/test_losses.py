@@ -105,6 +105,26 @@ def test_visibility_is_averaged_over_all_keypoints_also_if_some_are_ignored():
         assert found["loss_vis"] == pytest.approx(expected, rel=1e-6)
 
 
+def test_instances_without_labeled_keypoints_train_no_keypoints():
+    pose = KeypointTargets(
+        keypoints=torch.tensor([[[[8.0, 0.0], [12.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]]),
+        visible=torch.tensor([[[2, 1], [0, 0]]], dtype=torch.uint8),
+        areas=torch.tensor([[16.0, 16.0]]),
+    )
+    two = targets(
+        boxes=torch.tensor([[[4.0, -4.0, 12.0, 4.0], [12.0, -4.0, 20.0, 4.0]]]),
+        labels=torch.zeros(1, 2, dtype=torch.long),
+        valid=torch.ones(1, 2, dtype=torch.bool),
+        pose=pose,
+    )
+    both = Assignment(torch.tensor([[-1, 0, 1]]), torch.tensor([[0.0, 0.25, 0.25]]))
+    weights = LossWeights(keypoint_l1=1.0)
+    found, alone = losses(targets=two, assignment=both, weights=weights), losses(weights=weights)
+    assert found["positives"] == 1.0 and found["loss_obj"] == pytest.approx(3 * ENTROPY / 2)
+    for key in ("loss_kpt", "loss_vis", "loss_kpt_l1", "oks"):
+        assert found[key] == pytest.approx(alone[key]), key
+
+
 def test_counts_go_through_reduce():
     halved = losses(reduce=lambda counts: counts / 2)
     assert halved["loss_obj"] == pytest.approx(2 * losses()["loss_obj"])

@@ -35,6 +35,12 @@ def test_a_chain_keeps_its_ends():
     assert batched_nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.3).tolist() == [True, False, True]
 
 
+def test_a_box_at_the_threshold_is_kept():
+    boxes = torch.tensor([[0.0, 0, 4, 2], [0.0, 0, 2, 2]])  # IoU 1/2
+    assert batched_nms(boxes, torch.tensor([0.9, 0.8]), 0.5).tolist() == [True, True]
+    assert batched_nms(boxes, torch.tensor([0.9, 0.8]), 0.49).tolist() == [True, False]
+
+
 def test_no_boxes():
     assert batched_nms(torch.zeros(2, 0, 4), torch.zeros(2, 0), 0.5).shape == (2, 0)
 
