@@ -281,7 +281,7 @@ def remove_weights(model: PublishedModel) -> list[Path]:
     """Remove the file of a model from the store, with its partial download and records; returns what was removed."""
     target = store_folder() / model.file
     part = target.with_name(target.name + ".part")
-    files = [target, part, part.with_name(part.name + ".validator"), target.with_name(f".{target.name}.lock")]
+    files = [target, part, part.with_name(part.name + ".validator")]  # The lock stays: another process may wait for it
     removed = [path for path in files if path.is_file()]
     for path in removed:
         path.unlink()
