@@ -16,6 +16,7 @@ from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
 from yolox_pose.models.loading import load_model, resolve_device
 from yolox_pose.structures.skeleton import COCO_PERSON
+from yolox_pose.tracking import TrackerSettings
 from yolox_pose.tracking.assignment import load_solver
 from yolox_pose.utils.dependencies import MissingDependencyError
 
@@ -330,6 +331,20 @@ def test_nms_types(files):
     ):
         with pytest.raises(UsageError, match=message):
             PoseInferencer(*files, device="cpu", **options)
+
+
+def test_tracking_asks_the_network_for_low_score_detections(pose, monkeypatch):
+    asked, begin = [], pose.network.begin
+
+    def record(batch, settings):
+        asked.append(settings["score_thr"])
+        return begin(batch, settings)
+
+    monkeypatch.setattr(pose.network, "begin", record)
+    for score_thr, track in ((0.4, False), (0.4, True), (0.05, True), (0.4, TrackerSettings(low_score=0.2))):
+        monkeypatch.setitem(pose.settings, "score_thr", score_thr)
+        list(pose(picture(), track=track))
+    assert asked == [0.4, 0.1, 0.05, 0.2]
 
 
 def test_tracking_without_scipy_is_refused_at_once(pose, monkeypatch, request):

@@ -40,6 +40,11 @@ def test_low_score_detections_count_only_on_a_track():
     )
 
 
+def test_a_video_that_is_read_again_starts_a_sequence():
+    again = [result(0, 0), result(0, 1), result(900, 1), result(0, 0)]
+    assert [r.track_ids.tolist() for r in track_results(again)] == [[1, 2]] * 4
+
+
 def test_images_are_one_sequence():
     frames = [result(i, name=f"{i}.jpg") for i in range(3)]
     assert [r.track_ids.tolist() for r in track_results(frames)] == [[1, 2]] * 3

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from yolox_pose.structures.constants import DEFAULT_FPS
 from yolox_pose.structures.skeleton import COCO_PERSON
-from yolox_pose.tracking import Tracker, TrackerSettings
+from yolox_pose.tracking import KeypointSmoother, Tracker, TrackerSettings
 
 FPS = 25
 SIZE = np.array([60.0, 150.0])
@@ -189,6 +190,10 @@ def test_reset_begins_anew():
     tracker.update(boxes_at([[100, 100], [300, 100]]), np.array([0.9, 0.9]))
     tracker.reset()
     assert tracker.update(boxes_at([300, 100]), np.array([0.9])).tolist() == [1]
+
+
+def test_frame_rates_default_to_the_shared_constant():
+    assert Tracker().fps == KeypointSmoother().fps == DEFAULT_FPS
 
 
 def test_times_must_rise():
