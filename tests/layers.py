@@ -1,6 +1,6 @@
-"""The layers of the package: the one table that the layer test and ``docs/design.md`` are made from.
+"""Layers of the package: the table behind the layer test and ``docs/design.md``.
 
-A part may import the parts above it in :data:`LAYERS`, and nothing below. ``python -m tests.layers`` writes the table
+A part may import the parts above it in :data:`LAYERS`, and none below. ``python -m tests.layers`` writes the table
 into ``docs/design.md``.
 """
 
@@ -13,18 +13,18 @@ DESIGN = Path(__file__).resolve().parents[1] / "docs" / "design.md"
 BEGIN, END = "<!-- layers: made by python -m tests.layers -->", "<!-- end of layers -->"
 
 ANY = frozenset({"*"})
-"""Stands for any package, torch and the OpenMMLab stack included."""
+"""Any package, including torch and the OpenMMLab stack."""
 NUMPY, CV2 = frozenset({"numpy"}), frozenset({"numpy", "cv2"})
 RUNTIMES = frozenset({"onnxruntime", "openvino", "ncnn"})
 
 
 class Layer(NamedTuple):
-    """A file or package of ``yolox_pose``.
+    """File or package of ``yolox_pose``.
 
     Attributes:
-        name: Its name, with ``/`` before a part of a package that has a rule of its own.
-        holds: What it holds, for the guide.
-        packages: The packages outside the standard library that it may import.
+        name: Name below ``yolox_pose``.
+        holds: Content, for the guide.
+        packages: Packages outside the standard library that it may import.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Layer(NamedTuple):
 
 
 LAYERS = (
-    Layer("errors", "errors that become one line"),
+    Layer("errors", "error classes, which the commands print in one line"),
     Layer("version", "the version"),
     Layer("structures", "skeletons, classes, settings, detections, constants with their sources", NUMPY),
     Layer("utils", "progress, background work, threads, JSON files, optional dependencies", frozenset({"tqdm"})),
@@ -47,8 +47,8 @@ LAYERS = (
         "tensor functions: boxes, keypoints, OKS, SimOTA, losses, distillation, NMS, fusion",
         frozenset({"torch"}),
     ),
-    Layer("geometry", "the same for numpy and cv2: boxes, OKS, NMS, affine maps, letterbox, image reading", CV2),
-    Layer("io", "images, films and cameras in; films and pictures out", CV2 | {"PIL", "imageio_ffmpeg"}),
+    Layer("geometry", "the counterpart in numpy and cv2: boxes, OKS, NMS, affine maps, letterbox, image reading", CV2),
+    Layer("io", "image, video and camera sources; image and video writers", CV2 | {"PIL", "imageio_ffmpeg"}),
     Layer("compat", "one file per gap of the OpenMMLab stack", ANY),
     Layer("registry", "the registries, children of MMPose's", ANY),
     Layer("config", "find, read, override and check configs", ANY),
@@ -58,22 +58,22 @@ LAYERS = (
         NUMPY | {"pycocotools", "PIL"},
     ),
     Layer("synthetic", "synthetic crowds", CV2),
-    Layer("checkpoints", "files, layouts, matching, preprocessing that travels, averaging, conversion", ANY),
+    Layer("checkpoints", "files, layouts, matching, stored preprocessing, averaging, conversion", ANY),
     Layer("datasets", "data set, sampler, cache, augmentation, transforms", ANY),
     Layer("models", "registered classes over `ops`: head, estimator, necks, preprocessor, EMA, TTA", ANY),
     Layer("evaluation", "COCO metrics over hotcoco, streaming accuracy, the registered metric", ANY),
     Layer("tracking", "tracker, motion, smoothing, tracking metrics", NUMPY | {"scipy"}),
     Layer("visualization", "drawing, annotations, pictures side by side, training curves", CV2 | {"matplotlib"}),
     Layer("inference", "the inferencer, its results, networks", CV2 | RUNTIMES),
-    Layer("runtime", "the face for exported models: `load`"),
+    Layer("runtime", "entry point for exported models: `load`"),
     Layer("engine", "training: hooks, optimizers, runs over a data set", ANY),
     Layer("export", "one file per target, and the check against torch", ANY),
-    Layer("serve", "the local page", CV2),
-    Layer("cli", "one file per command: arguments in, calls out", ANY),
+    Layer("serve", "the local web page", CV2),
+    Layer("cli", "one file per command: parse arguments, call the library", ANY),
 )
 
 EXCEPTIONS = {"inference/torch_network": ANY}
-"""Files that may import more than their package: the PyTorch network, which only the inferencer imports, late."""
+"""Files with their own rule: the PyTorch network, which the inferencer imports when it is first needed."""
 
 
 def table() -> str:

@@ -249,11 +249,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tests.mutations import MUTATIONS
 
     parser = argparse.ArgumentParser(prog="make mutants", description="Check the tests by mutation.")
-    parser.add_argument("only", nargs="*", help="run only mutations whose file contains one of these texts")
+    parser.add_argument(
+        "only", nargs="*", help="run only mutations whose line in the report contains one of these texts"
+    )
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="parallel runs (default: cores)")
     parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="S", help="seconds per mutant (default: 60)")
     args = parser.parse_args(argv)
-    chosen = [mutation for mutation in MUTATIONS if not args.only or any(text in mutation.file for text in args.only)]
+    chosen = [mutation for mutation in MUTATIONS if not args.only or any(text in str(mutation) for text in args.only)]
     if not chosen:
         parser.error(f"no mutation of {', '.join(args.only)}")
     return check(chosen, jobs=args.jobs, timeout=args.timeout, report=lambda line: print(line, flush=True))
