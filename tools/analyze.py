@@ -1,4 +1,4 @@
-"""Look into a model: parameters and operations (see --help)."""
+"""Count the parameters of a model or draw training curves; --help lists the options."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Convert weights between layouts (see --help)."""
+"""Convert weights between layouts; --help lists the options."""
 
 import sys
 from pathlib import Path

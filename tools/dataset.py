@@ -1,4 +1,4 @@
-"""Make, check, count, draw and convert data sets: ``python tools/dataset.py --help``."""
+"""Check, count, draw, convert or synthesize data; --help lists the options."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Evaluate a predictions file (see --help)."""
+"""Compute COCO keypoint or box AP of a predictions file; --help lists the options."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Export a model (see --help)."""
+"""Export a model to ONNX and other formats; --help lists the options."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Data, training, evaluation and pictures in one go (see --help)."""
+"""Synthesize data, train a small model, evaluate it and draw predictions; --help lists the options."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint (see --help)."""
+"""Evaluate a checkpoint; --help lists the options."""
 
 import sys
 from pathlib import Path

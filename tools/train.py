@@ -1,4 +1,4 @@
-"""Train a model (see --help)."""
+"""Train a model; --help lists the options."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Fills the gaps between the OpenMMLab stack as it can be installed from wheels and what it imports.
+"""Fill the gaps between the OpenMMLab stack that installs from wheels and the modules that it imports.
 
-One file per gap, each of which says why it exists and when it may go. Nothing is touched where the real thing works.
-``python -m yolox_pose.compat`` prints what was found and what was filled.
+One file per gap. Each file's docstring gives the reason and the condition for removing it. Nothing is changed where the real
+package works. ``python -m yolox_pose.compat`` prints versions and filled gaps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STAND_INS = {
         "xtcocotools.cocoeval": "xtcocotools",
     },
 }
-"""Gap to the import names that are answered, and the module of this package that answers."""
+"""Gap to the import names that it covers, each with the module of this package that stands in."""
 
 _filled: dict[str, str] | None = None
 
@@ -35,10 +35,10 @@ def install() -> dict[str, str]:
     """Fill every gap of this environment, once per process.
 
     Returns:
-        What was done for each gap: "found", or what fills it.
+        Result for each gap: "found", or the way it is filled.
 
     Raises:
-        MissingDependencyError: If a package is missing or too old; one line with the command that mends it.
+        MissingDependencyError: If a package is missing or too old; one line with the command that installs it.
     """
     global _filled
     if _filled is None:
@@ -66,7 +66,7 @@ def _works(name: str) -> bool | None:
         return None
     if name != "xtcocotools":
         return True
-    # numpy prints a long warning of its own before the import of an extension built for numpy 1 fails.
+    # numpy prints a long warning before the import of an extension that was built for numpy 1 fails
     with contextlib.redirect_stderr(io.StringIO()):
         try:
             importlib.import_module("xtcocotools.mask")

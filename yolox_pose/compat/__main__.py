@@ -1,4 +1,7 @@
-"""``python -m yolox_pose.compat``: print what was found and filled. Exit code 1 if a package is missing."""
+"""Print versions and filled gaps: ``python -m yolox_pose.compat``. The exit code is 1 if a package is missing.
+
+Remove it with the package.
+"""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""Lets an ``import`` that would fail be answered by a stand-in module of this package.
+"""Import a stand-in module of this package where an ``import`` would fail.
 
-The finder is the last one on ``sys.meta_path``: Python asks it only when nothing installed has the name, so that a real
-package, also one that is installed later, always wins. It goes when the last stand-in goes.
+The finder is the last one on ``sys.meta_path``. Python calls it only if no installed package has the name, so that a real
+package always comes first, even if it is installed later. Remove it with the last stand-in.
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ from types import ModuleType
 
 
 class _StandInLoader(Loader):
-    """Fills a new module with the names of ``source``; classes keep ``source`` as their module, so they pickle."""
+    """Loader that copies the names of a source module. Classes keep the source as their module, so that they pickle."""
 
     def __init__(self, source: str) -> None:
         self.source = source
 
     def exec_module(self, module: ModuleType) -> None:
         names = vars(importlib.import_module(self.source))
-        own = {"__name__", "__spec__", "__loader__", "__package__", "__path__", "__file__", "__cached__"}
-        vars(module).update({name: value for name, value in names.items() if name not in own})
+        special = {"__name__", "__spec__", "__loader__", "__package__", "__path__", "__file__", "__cached__"}
+        vars(module).update({name: value for name, value in names.items() if name not in special})
 
 
 class StandInFinder(MetaPathFinder):
-    """Answers for the names in ``sources``, which maps an import name to the module that stands in for it."""
+    """Finder of stand-ins.
+
+    Attributes:
+        sources: Import name to the module that stands in.
+    """
 
     def __init__(self) -> None:
         self.sources: dict[str, str] = {}
@@ -36,18 +40,18 @@ class StandInFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the stand-in's spec, or None for a name that has none. A name with submodules is a package."""
+        """Return the spec of a stand-in; None for another name. A name with submodules becomes a package."""
         if fullname not in self.sources:
             return None
         is_package = any(name.startswith(f"{fullname}.") for name in self.sources)
         return ModuleSpec(fullname, _StandInLoader(self.sources[fullname]), is_package=is_package)
 
     def offer(self, sources: dict[str, str], replace: bool = False) -> None:
-        """Let ``sources`` be imported where the real thing is absent.
+        """Register stand-ins for absent packages.
 
         Args:
             sources: Import name to stand-in module.
-            replace: Also hide an installed package that cannot be imported.
+            replace: Whether to hide an installed package that cannot be imported.
         """
         self.sources.update(sources)
         for name in sources if replace else ():

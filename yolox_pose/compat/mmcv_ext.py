@@ -1,8 +1,8 @@
-"""``mmcv._ext`` in PyTorch: mmcv-lite has no compiled operators, yet ``mmcv.ops`` asks for all of them on import.
+"""Stand in for ``mmcv._ext`` in PyTorch: mmcv-lite has no compiled operators, and ``mmcv.ops`` imports all of them.
 
-mmcv has no wheel for current PyTorch, and building it takes a compiler, ``setuptools<81`` and twelve minutes. YOLOX
-needs two of the operators, which are here; any other raises when it is called, with its name and how to get it.
-May go when mmcv publishes wheels again, or when mmdet and mmpose no longer import ``mmcv.ops``.
+mmcv has no wheel for current PyTorch, and its build needs a compiler, ``setuptools<81`` and twelve minutes. YOLOX needs two
+operators, which are implemented here. Any other operator raises an error with its name when it is called.
+Remove this file when mmcv publishes wheels again, or when mmdet and mmpose no longer import ``mmcv.ops``.
 
 Shape letter: N boxes.
 """
@@ -22,16 +22,16 @@ _BLOCK = 512
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
-    """Greedy non-maximum suppression, exact, in blocks of sorted boxes, so that memory stays linear in N.
+    """Suppress overlapping boxes greedily, in blocks of sorted boxes, so that memory stays linear in N.
 
     Args:
         boxes: Boxes xyxy in pixels, shape (N, 4).
-        scores: Shape (N,). Equal scores keep their order.
-        iou_threshold: A box goes when its IoU with a better kept one is above this.
-        offset: Added to widths and heights (1 for boxes of whole pixels).
+        scores: Scores of shape (N,). Equal scores keep their order.
+        iou_threshold: IoU with a kept box above which a box is removed.
+        offset: Value added to widths and heights (1 for boxes of whole pixels).
 
     Returns:
-        Indices of the kept boxes, int64, best first.
+        Indices of the kept boxes, int64, by descending score.
     """
     order = scores.argsort(descending=True, stable=True)
     boxes = _with_offset(boxes[order], offset)
@@ -54,17 +54,17 @@ def softnms(
     method: int,
     offset: int = 0,
 ) -> Tensor:
-    """Soft-NMS (Bodla et al., ICCV 2017): lowers the scores of overlapping boxes in place of removing them.
+    """Lower the scores of overlapping boxes: soft-NMS (Bodla et al., ICCV 2017).
 
     Args:
         boxes: Boxes xyxy in pixels, shape (N, 4).
-        scores: Shape (N,).
-        dets: Output, shape (N, 5): the first rows are set to the returned boxes and their new scores.
-        iou_threshold: Above it the linear method decays and the naive method removes.
+        scores: Scores of shape (N,).
+        dets: Output of shape (N, 5): the first rows are set to the returned boxes and their new scores.
+        iou_threshold: IoU above which the linear method decays and the naive method removes.
         sigma: Width of the Gaussian method.
-        min_score: Boxes whose score falls below it are dropped.
+        min_score: Score below which boxes are dropped.
         method: 0 naive, 1 linear, 2 Gaussian.
-        offset: Added to widths and heights.
+        offset: Value added to widths and heights.
 
     Returns:
         Indices of the returned boxes, int64, in order of selection.
@@ -84,12 +84,12 @@ def softnms(
 
 
 def get_compiler_version() -> str:
-    """Return what ``mmcv.ops`` reports in place of a compiler."""
+    """Return the text that ``mmcv.ops`` reports in place of a compiler."""
     return "none (mmcv-lite with the operators of yolox_pose.compat)"
 
 
 def get_compiling_cuda_version() -> str:
-    """Return what ``mmcv.ops`` reports in place of a CUDA version."""
+    """Return the text that ``mmcv.ops`` reports in place of a CUDA version."""
     return "not available"
 
 

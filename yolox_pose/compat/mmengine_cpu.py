@@ -1,8 +1,8 @@
-"""MMEngine with several processes and with AMP on a machine without an accelerator.
+"""Make several processes and AMP of MMEngine work on a machine without an accelerator.
 
 ``init_dist`` calls ``torch.cuda.set_device`` first, the runner passes ``device_ids`` to the distributed wrapper, and
-``AmpOptimWrapper`` asserts a GPU, although gloo and bfloat16 work on CPU. Nothing is touched where MMEngine has an
-accelerator. May go when MMEngine checks the device in these three places.
+``AmpOptimWrapper`` asserts a GPU, although gloo and bfloat16 work on CPU. Nothing is changed where MMEngine has an
+accelerator. Remove this file when MMEngine checks the device in these three places.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from yolox_pose.errors import UsageError
 
 
 def fill() -> str | None:
-    """Make the three places work on CPU. Returns what was done, None where there is an accelerator."""
+    """Patch the three places and return a description; None if there is an accelerator."""
     from mmengine.device import get_device
     from mmengine.dist import utils
     from mmengine.model import MMDistributedDataParallel

@@ -1,8 +1,8 @@
-"""Complete the config of MMEngine's inferencers, MMPose's among them.
+"""Complete the config of MMEngine's and MMPose's inferencers.
 
-They build the transforms of the test pipeline without the data set, so ``LetterboxResize`` would not get the data set's
-``input_size``, and they load the weights of a checkpoint without its padding and normalization. May go when MMEngine
-builds the pipeline through the data set.
+They build the test pipeline without the data set, so that ``LetterboxResize`` lacks the data set's ``input_size``, and they
+load weights without the padding and normalization of the checkpoint. Remove this file when MMEngine builds the pipeline
+through the data set.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Callable
 from typing import Any
 
 Completion = Callable[[Any, Any, str], None]
-"""Called with the config, the model that was built from it, and the device; changes config and model in place."""
+"""Function of the config, the model built from it, and the device; it changes config and model in place."""
 
 _completions: list[Completion] = []
 
 
 def on_model_built(function: Completion) -> Completion:
-    """Register a function that an inferencer calls between building its model and its pipeline."""
+    """Register a function that inferencers call after they build the model and before they build the pipeline."""
     _completions.append(function)
     return function
 
 
 def fill() -> str:
-    """Call the registered functions whenever an inferencer has built its model. Return what was done."""
+    """Patch the inferencers to call the registered functions, and return a description."""
     from mmengine.infer import BaseInferencer
 
     BaseInferencer._init_model = _with_completions(BaseInferencer._init_model)

@@ -1,7 +1,7 @@
-"""What MMEngine and pytest use of ``pkg_resources``, over ``importlib.metadata``.
+"""Stand in for the parts of ``pkg_resources`` that MMEngine and pytest use, over ``importlib.metadata``.
 
-setuptools 82 no longer has ``pkg_resources``, and MMEngine asks it where packages are installed. May go when MMEngine
-uses ``importlib.metadata`` itself.
+setuptools 82 no longer has ``pkg_resources``, and MMEngine uses it to locate packages. Remove this file when MMEngine uses
+``importlib.metadata``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ DistributionNotFound = metadata.PackageNotFoundError
 
 
 class Distribution:
-    """An installed distribution.
+    """Installed distribution.
 
     Args:
         name: Name of the distribution, as for pip.
@@ -32,12 +32,12 @@ class Distribution:
         return self._distribution.read_text(name) is not None
 
     def get_metadata(self, name: str) -> str:
-        """Return the text of the metadata file ``name``, empty where there is none."""
+        """Return the text of the metadata file ``name``; empty if it does not exist."""
         return self._distribution.read_text(name) or ""
 
 
 def get_distribution(name: str) -> Distribution:
-    """Return the installed distribution ``name``; raises :exc:`DistributionNotFound`."""
+    """Return an installed distribution, or raise :exc:`DistributionNotFound`."""
     return Distribution(name)
 
 

@@ -1,6 +1,6 @@
-"""``pkgutil.find_loader``, which Python 3.14 removed and MMEngine calls whenever a model is built.
+"""Restore ``pkgutil.find_loader``, which Python 3.14 removed and MMEngine calls whenever it builds a model.
 
-May go when MMEngine uses ``importlib.util.find_spec``.
+Remove this file when MMEngine uses ``importlib.util.find_spec``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 
 def fill() -> str | None:
-    """Put the function back where it is gone. Returns what was done, None where nothing was."""
+    """Restore the function if it is missing and return a description; None if it exists."""
     if hasattr(pkgutil, "find_loader"):
         return None
     pkgutil.find_loader = find_loader
@@ -19,6 +19,6 @@ def fill() -> str | None:
 
 
 def find_loader(fullname: str) -> Loader | None:
-    """Return the loader of the module ``fullname``, None if it is not installed."""
+    """Return the loader of the module ``fullname``; None if it is not installed."""
     spec = find_spec(fullname)
     return spec.loader if spec else None

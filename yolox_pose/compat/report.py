@@ -1,4 +1,4 @@
-"""Report the installed versions, and the gaps of the OpenMMLab stack that are filled."""
+"""Report installed versions and filled gaps. Remove this file with the package."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from yolox_pose.version import __version__
 
 
 def print_report() -> None:
-    """Print versions and gaps.
+    """Print installed versions and filled gaps.
 
     Raises:
         MissingDependencyError: If a package of the training stack is missing or too old.
     """
     print(f"yolox_pose {__version__}, Python {platform.python_version()} on {platform.platform()}\n\nVersions")
-    for found in map(dependencies.look_up, dependencies.TRAINING):
-        version = "missing" if found.version is None else found.version or "unknown version"
-        print(f"  {found.distribution:<24} {version}")
+    for package in map(dependencies.look_up, dependencies.TRAINING):
+        version = "missing" if package.version is None else package.version or "unknown version"
+        print(f"  {package.distribution:<24} {version}")
     dependencies.require()
 
     print("\nGaps")
-    for gap, done in compat.install().items():
-        print(f"  {gap:<24} {done}")
+    for gap, result in compat.install().items():
+        print(f"  {gap:<24} {result}")

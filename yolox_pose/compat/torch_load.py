@@ -1,8 +1,8 @@
-"""Checkpoints are data: they load with ``weights_only=True``, MMEngine's own included, and nothing in them runs.
+"""Load checkpoints as data with ``weights_only=True``, including MMEngine's own; no code in them runs.
 
-PyTorch 2.6 made that the default, and MMEngine 0.10.7 can no longer read its own files: they hold numpy arrays and a
-``HistoryBuffer``, whose pickle calls ``builtins.getattr``. Here numpy's plain arrays and the buffer are allowed, and
-``getattr`` becomes a stub that knows the buffer's own statistics and nothing else. May go when MMEngine saves plain data.
+PyTorch 2.6 made this the default, and MMEngine 0.10.7 cannot read its own files with it: they hold numpy arrays and a
+``HistoryBuffer`` whose pickle calls ``builtins.getattr``. This file allows numpy's plain arrays and the buffer, and replaces
+``getattr`` by a stub that returns only the buffer's statistics. Remove it when MMEngine saves plain data.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import torch
 from yolox_pose.errors import DataError
 
 TRUST_VARIABLE = "YOLOX_POSE_TRUST_CHECKPOINTS"
-"""Environment variable that, set to 1, lets checkpoints run code when they are loaded."""
+"""Environment variable that allows checkpoints to run code if it is 1."""
 
 
 def fill() -> str:
-    """Let MMEngine read its own checkpoints safely, and refuse others with one line. Returns what was done."""
+    """Patch MMEngine to load checkpoints as data, and return a description."""
     from mmengine.logging.history_buffer import HistoryBuffer
     from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -43,14 +43,14 @@ def fill() -> str:
 
 @contextlib.contextmanager
 def safe_loading(filename: str, trusted: bool | None = None) -> Iterator[None]:
-    """Within the block ``torch.load`` reads data only, whatever PyTorch's default is.
+    """Restrict ``torch.load`` to data within a block, independent of PyTorch's default.
 
     Args:
-        filename: Named in the error.
-        trusted: True lets the file run code. None asks the environment variable :data:`TRUST_VARIABLE`.
+        filename: Name of the file, for messages.
+        trusted: Whether the file may run code; None reads the environment variable :data:`TRUST_VARIABLE`.
 
     Raises:
-        DataError: If the file is not a checkpoint, or would run code.
+        DataError: If the file is not a checkpoint, or asks to run code.
     """
     if trusted is None:
         trusted = os.environ.get(TRUST_VARIABLE, "") == "1"
@@ -75,7 +75,7 @@ def safe_loading(filename: str, trusted: bool | None = None) -> Iterator[None]:
 
 
 def load(filename: str | os.PathLike[str], map_location: Any = "cpu", trusted: bool | None = None) -> Any:
-    """Return the content of a checkpoint file; arguments and errors as in :func:`safe_loading`."""
+    """Return the content of a checkpoint file; see :func:`safe_loading` for arguments and errors."""
     with safe_loading(os.fspath(filename), trusted):
         return torch.load(filename, map_location=map_location)
 
@@ -91,7 +91,7 @@ def _reason(error: Exception) -> str:
 
 
 def _statistic(owner: Any, name: str) -> Any:
-    """Stand in for ``getattr`` in a pickle: only the statistics of ``HistoryBuffer`` can be named."""
+    """Stand in for ``getattr`` in a pickle: return a statistic of ``HistoryBuffer``, refuse anything else."""
     from mmengine.logging.history_buffer import HistoryBuffer
 
     if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
@@ -100,8 +100,8 @@ def _statistic(owner: Any, name: str) -> Any:
 
 
 def _numpy_globals() -> list[Any]:
-    """Return what arrays and numbers pickle as, under numpy 1's and numpy 2's module names."""
-    multiarray = np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+    """Return the globals in pickles of arrays and numbers, under the module names of numpy 1 and numpy 2."""
+    multiarray: tuple[Any, Any] = np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     names = [(f, f"{core}.multiarray.{f.__name__}") for f in multiarray for core in ("numpy.core", "numpy._core")]
     types = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"}
     return [np.ndarray, np.dtype, *names, *sorted(types, key=lambda t: t.__name__)]

@@ -1,6 +1,6 @@
-"""The one name of torchvision that MMPose imports: ``torchvision.transforms.ToPILImage``.
+"""Stand in for the name of torchvision that MMPose imports: ``torchvision.transforms.ToPILImage``.
 
-torchvision has no CPU wheel on PyPI, and MMPose uses it in one drawing function for SimCC heads. May go when
+torchvision has no CPU wheel on PyPI, and MMPose uses it in one drawing function for SimCC heads. Remove this file when
 ``mmpose.visualization`` no longer imports it.
 """
 
@@ -15,13 +15,13 @@ __version__ = "0.0.0+stand.in.of.yolox.pose"
 
 
 class ToPILImage:
-    """Converts a tensor (C, H, W) or an array (H, W, C) to a PIL image; floats in [0, 1] become 8 bit."""
+    """Convert a tensor (C, H, W) or an array (H, W, C) to a PIL image; floats in [0, 1] become 8 bit."""
 
     def __init__(self, mode: str | None = None) -> None:
         self.mode = mode
 
     def __call__(self, pic: Any) -> Image.Image:
-        """Return ``pic`` as an image of mode L for one channel, RGB for three, unless ``mode`` says otherwise."""
+        """Return the image in ``mode``, by default L for one channel and RGB for three."""
         if isinstance(pic, np.ndarray):
             array = pic if pic.ndim == 3 else pic[..., None]
         else:

@@ -1,9 +1,9 @@
-"""``xtcocotools.coco``, ``.cocoeval`` and ``.mask`` over pycocotools and hotcoco, with the figures of the real one.
+"""Stand in for ``xtcocotools.coco``, ``.cocoeval`` and ``.mask`` over pycocotools and hotcoco, with equal metrics.
 
-MMPose evaluates with xtcocotools, whose wheels were built for numpy 1 and cannot be imported beside numpy 2. May go when
-xtcocotools has wheels for numpy 2. The engine is hotcoco (Rust); what xtcocotools adds to pycocotools is done here:
-parts of a whole body, custom sigmas, ``use_area=False``, CrowdPose's easy, medium and hard images. ``xthotcoco`` on PyPI
-is close, but does not take MMPose's calls and always takes a detection's area from its keypoints, not from its box.
+MMPose evaluates with xtcocotools, whose wheels were built for numpy 1 and fail to import with numpy 2. Remove this file when
+xtcocotools has wheels for numpy 2. The engine is hotcoco (Rust). This file adds the features that xtcocotools adds to
+pycocotools: parts of a whole body, custom sigmas, ``use_area=False``, and CrowdPose's easy, medium and hard images.
+``xthotcoco`` on PyPI is similar, but it does not support MMPose's calls and computes a detection's area from its keypoints.
 
 Shape letters: T thresholds, R recall steps, C categories, A area ranges, M limits of detections, K keypoints.
 """
@@ -36,7 +36,7 @@ _PARTS: dict[str, tuple[tuple[str, ...], str]] = {
     "keypoints_lefthand": (("lefthand_kpts",), "lefthand_score"),
     "keypoints_righthand": (("righthand_kpts",), "righthand_score"),
 }
-"""Evaluation type to the annotation fields that are joined, and the field of a detection's score."""
+"""Evaluation type to the annotation fields that it joins, and the score field of a detection."""
 
 _COCO_SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
 
@@ -45,7 +45,7 @@ _CROWD_LEVELS = (0.2, 0.8)
 
 
 class COCO(_coco.COCO):
-    """COCO annotations, with what xtcocotools adds.
+    """COCO annotations with the extensions of xtcocotools.
 
     Args:
         annotation_file: Path of the annotations.
@@ -96,16 +96,19 @@ class Params(_cocoeval.Params):
 
 
 class COCOeval(_cocoeval.COCOeval):
-    """Keypoint evaluation with the interface and the figures of xtcocotools; boxes and masks are pycocotools'.
+    """Keypoint evaluation with the interface and the metrics of xtcocotools; pycocotools evaluates boxes and masks.
 
     Args:
         cocoGt: Annotations.
         cocoDt: Results, from :meth:`COCO.loadRes`.
         iouType: "keypoints", "keypoints_crowd", "keypoints_wholebody", "keypoints_foot", "keypoints_face",
             "keypoints_lefthand", "keypoints_righthand", "bbox" or "segm".
-        sigmas: The K OKS constants; COCO's 17 where None.
-        use_area: False takes 0.53·w·h of the box as the area (CrowdPose, AIC).
+        sigmas: OKS constants of the K keypoints; None means COCO's 17.
+        use_area: Whether the area is the annotation's; False means 0.53·w·h of the box (CrowdPose, AIC).
     """
+
+    params: Any
+    eval: Any
 
     def __init__(
         self,
@@ -121,10 +124,10 @@ class COCOeval(_cocoeval.COCOeval):
         self.params.imgIds, self.params.catIds = image_ids, category_ids
         self.sigmas = _COCO_SIGMAS if sigmas is None else np.asarray(sigmas, dtype=float)
         self.use_area = use_area
-        self._engine: hotcoco.COCOeval | None = None
+        self._engine: Any = None
 
     def evaluate(self) -> None:
-        """Match detections to annotations in every image. Raises ValueError if K differs from the data's."""
+        """Match detections to annotations in every image; raise ValueError if K differs from the data's."""
         if self.params.iouType not in _PARTS:
             return super().evaluate()
         self.params.imgIds = list(np.unique(self.params.imgIds))
@@ -144,7 +147,7 @@ class COCOeval(_cocoeval.COCOeval):
         return None
 
     def summarize(self) -> None:
-        """Set ``stats`` and print them: ten figures, or CrowdPose's nine."""
+        """Set ``stats`` and print them: ten metrics, or CrowdPose's nine."""
         if self.params.iouType not in _PARTS:
             return super().summarize()
         if not self.eval:
@@ -181,16 +184,16 @@ class COCOeval(_cocoeval.COCOeval):
             "medium": [i for i, index in indices.items() if easy <= index < hard],
             "hard": [i for i, index in indices.items() if index >= hard],
         }
-        figures = []
+        metrics = []
         for level, image_ids in levels.items():
             precision = np.asarray(self._run(image_ids).eval["precision"])[..., 0, :]
-            figures.append(round(float(np.mean(precision)), 4))
+            metrics.append(round(float(np.mean(precision)), 4))
             oks = f"{self.params.iouThrs[0]:0.2f}:{self.params.iouThrs[-1]:0.2f}"
-            print(f" Average Precision  (AP) @[ IoU={oks} | type={level:>6s} | maxDets= 20 ] = {figures[-1]:0.3f}")
-        return figures
+            print(f" Average Precision  (AP) @[ IoU={oks} | type={level:>6s} | maxDets= 20 ] = {metrics[-1]:0.3f}")
+        return metrics
 
-    def _run(self, image_ids: Sequence[Any]) -> hotcoco.COCOeval:
-        """Return hotcoco's evaluator after its run on ``image_ids``; ids are renumbered, as hotcoco's are 64 bit."""
+    def _run(self, image_ids: Sequence[Any]) -> Any:
+        """Run hotcoco's evaluator on some images and return it. Ids are renumbered, because hotcoco's are 64 bit."""
         p = self.params
         numbers = {image_id: number for number, image_id in enumerate(sorted(set(image_ids)), start=1)}
         frame = {
@@ -198,13 +201,13 @@ class COCOeval(_cocoeval.COCOeval):
             "categories": [{"id": int(c), "name": str(c)} for c in p.catIds],
         }
         truth = [self._truth(ann) for ann in self._annotations(self.cocoGt, numbers)]
-        found = [self._found(ann) for ann in self._annotations(self.cocoDt, numbers)]
-        found = [ann for ann in found if ann is not None]
-        for anns in (truth, found):
+        converted = [self._detection(ann) for ann in self._annotations(self.cocoDt, numbers)]
+        detections = [ann for ann in converted if ann is not None]
+        for anns in (truth, detections):
             for number, ann in enumerate(anns, start=1):
                 ann.update(id=number, image_id=numbers[ann["image_id"]])
         with contextlib.redirect_stdout(io.StringIO()):
-            gt, dt = hotcoco.COCO({**frame, "annotations": truth}), hotcoco.COCO({**frame, "annotations": found})
+            gt, dt = hotcoco.COCO({**frame, "annotations": truth}), hotcoco.COCO({**frame, "annotations": detections})
             engine = hotcoco.COCOeval(gt, dt, "keypoints")
             for name, value in {
                 "img_ids": list(numbers.values()),
@@ -255,8 +258,8 @@ class COCOeval(_cocoeval.COCOeval):
             "num_keypoints": int(ann["num_keypoints"] if crowd else np.count_nonzero(keypoints[2::3] > 0)),
         }
 
-    def _found(self, ann: dict[str, Any]) -> dict[str, Any] | None:
-        """Return a detection for hotcoco, None for one whose keypoints all have score 0, which xtcocotools drops."""
+    def _detection(self, ann: dict[str, Any]) -> dict[str, Any] | None:
+        """Convert a detection for hotcoco; None if all its keypoints have score 0, which xtcocotools drops."""
         keypoints = self._keypoints(ann)
         if not (keypoints[2::3] > 0).any():
             return None

@@ -1,4 +1,7 @@
-"""``xtcocotools.mask``: the same functions as ``pycocotools.mask``. Goes with :mod:`yolox_pose.compat.xtcocotools`."""
+"""Stand in for ``xtcocotools.mask`` by ``pycocotools.mask``, for :mod:`yolox_pose.compat.xtcocotools`.
+
+Remove this file together with that module.
+"""
 
 from pycocotools.mask import area, decode, encode, frPyObjects, iou, merge, toBbox
 
