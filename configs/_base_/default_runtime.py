@@ -14,6 +14,7 @@ default_hooks = dict(
     checks=dict(type='yolox_pose.TrainingChecksHook'),
     threads=dict(type='yolox_pose.ThreadsHook'),
     guard=dict(type='yolox_pose.NonFiniteLossGuard'),
+    resume=dict(type='yolox_pose.ResumeHook'),
     training_phase=dict(type='yolox_pose.TrainingPhaseHook', num_last_epochs=0),
 )
 

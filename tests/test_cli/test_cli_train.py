@@ -116,6 +116,28 @@ def test_a_resumed_run_is_the_uninterrupted_run_to_the_bit(crowd, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_is_resumed_with_another_schedule_or_told_why_not(crowd, tmp_path):
+    every, resume = "default_hooks.checkpoint.interval=1", ("--resume",)
+    train(crowd, tmp_path, every, epochs=1)
+    first = weights(tmp_path, 1)["param_schedulers"][1]["T_max"]
+
+    schedule = (every, "param_scheduler.1.T_max=18")  # of 9
+    longer = train(crowd, tmp_path, *schedule, epochs=2, arguments=resume)
+    assert (longer.stdout + longer.stderr).count("epoch 2 continues with those of the config, learning rate") == 1
+    assert weights(tmp_path, 2)["param_schedulers"][1]["T_max"] == 2 * first
+
+    finished = train(crowd, tmp_path, *schedule, epochs=2, arguments=resume)
+    assert (finished.stdout + finished.stderr).count(
+        "already trained for 2 of 2 epochs; raise train_cfg.max_epochs"
+    ) == 1
+
+    frozen = train(crowd, tmp_path, every, epochs=3, arguments=(*resume, "--freeze-detector"), check=False)
+    assert frozen.returncode == 2
+    (error,) = (line for line in frozen.stderr.splitlines() if line.startswith("error:"))
+    assert "epoch_2.pth was trained with" in error and "--load-from" in error
+
+
+@pytest.mark.slow
 def test_a_detector_is_kept_also_by_a_resumed_run(crowd, tmp_path):
     every = ["default_hooks.checkpoint.interval=1", "default_hooks.checkpoint.max_keep_ckpts=5"]
     train(crowd, tmp_path / "start", *every, epochs=1)

@@ -95,12 +95,12 @@ def test_a_resumed_run_keeps_what_it_kept(detector):
     resumed.after_load_checkpoint(run, saved)
     resumed.before_train(run)
     assert run.model._teacher is not None and resumed.checkpoint == detector[0]
-    with pytest.raises(DataError, match="no detector to keep"):
+    with pytest.raises(DataError, match="has no teacher"):
         DistillationHook().before_train(runner("epoch_3.pth", resume=True))
 
 
 def test_what_does_not_fit_is_refused(detector, tmp_path):
-    with pytest.raises(DataError, match="no detector to keep"):
+    with pytest.raises(DataError, match="has no teacher"):
         DistillationHook().before_train(runner())
     with pytest.raises(DataError, match=r"detector\.pth does not fit .* of size nano, the model tiny"):
         DistillationHook(detector[0]).before_train(runner(size="tiny"))
@@ -109,5 +109,5 @@ def test_what_does_not_fit_is_refused(detector, tmp_path):
     other = tmp_path / "rgb.pth"
     meta = {"classes": ["dog", "person"], "preprocessing": dict(LEGACY)}
     write_checkpoint(other, detector[1].state_dict(), {"dataset_meta": meta})
-    with pytest.raises(DataError, match=r"rgb\.pth wants its images normalised otherwise"):
+    with pytest.raises(DataError, match=r"rgb\.pth expects another normalization"):
         DistillationHook(str(other)).before_train(runner())

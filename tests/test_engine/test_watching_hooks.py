@@ -121,7 +121,7 @@ def test_curves_that_cannot_be_drawn_are_one_warning(runner):
     hook = CurvesHook()
     hook.after_val_epoch(runner, {})
     hook.after_train(runner)
-    assert len(runner.warnings) == 1 and runner.warnings[0].startswith("curves.png is not drawn: ")
+    assert len(runner.warnings) == 1 and runner.warnings[0].startswith("curves.png cannot be drawn: ")
 
 
 def val_data(n=9, keypoints=17):

@@ -1,8 +1,8 @@
-"""The augmentations of the YOLOX recipe as pure functions: geometry of the labels here, of the pixels in ``warp``.
+"""The augmentations of the YOLOX recipe as pure functions on labels; :mod:`yolox_pose.geometry.affine` warps pixels.
 
-Shape letters: G instances, K keypoints. Conventions: boxes xyxy, continuous pixels; a keypoint is inside an image if it
-is on or within its border; an area shrinks with the image (determinant of the warp) and with the part of its box that
-a crop leaves, so that OKS stays as strict on truncated people as on whole ones.
+Shape letters: G instances, K keypoints. Conventions: boxes xyxy, continuous pixels. A keypoint on the border is inside the
+image. An area scales with the determinant of the warp and with the fraction of the box that a crop leaves, so OKS is as
+strict on truncated people as on complete ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from yolox_pose.geometry.affine import determinant, mirroring, scaling, translat
 from yolox_pose.geometry.boxes import box_areas
 
 EDGE = 1e-3
-"""Pixels by which a keypoint may lie outside a region and still counts as on its border: float32 rounding."""
+"""Tolerance in pixels for keypoints on the border of a region: float32 rounding."""
 
 
 class Instances(NamedTuple):
@@ -40,19 +40,19 @@ class Instances(NamedTuple):
     ann_ids: np.ndarray
 
     def select(self, keep: np.ndarray) -> Instances:
-        """The instances that a boolean mask or indices name; these arrays themselves if a mask names all of them."""
+        """Return the instances of a boolean mask or indices; a mask of all returns the arrays without a copy."""
         if keep.dtype == bool and keep.all():
             return self
         return Instances(*(values[keep] for values in self))
 
 
 def concat_instances(parts: Sequence[Instances]) -> Instances:
-    """Instances of several sources in one list."""
+    """Concatenate the instances of several sources."""
     return Instances(*(np.concatenate(values) for values in zip(*parts)))
 
 
 def warp_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """(G, 4) float64 smallest upright boxes around the warped corners of boxes."""
+    """Return the smallest upright boxes around the warped corners of boxes, (G, 4) float64."""
     sides = np.asarray(boxes, dtype=np.float64)
     center = warp_points((sides[:, :2] + sides[:, 2:]) / 2, matrix)
     half = (sides[:, 2:] - sides[:, :2]) / 2 @ np.abs(matrix[:2, :2]).T
@@ -60,7 +60,7 @@ def warp_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def warp_instances(instances: Instances, matrix: np.ndarray) -> Instances:
-    """Move instances by a 3x3 matrix; nothing is clipped."""
+    """Warp instances by a 3x3 matrix without clipping."""
     return instances._replace(
         boxes=warp_boxes(instances.boxes, matrix).astype(np.float32),
         keypoints=warp_points(instances.keypoints, matrix).astype(np.float32),
@@ -69,76 +69,82 @@ def warp_instances(instances: Instances, matrix: np.ndarray) -> Instances:
 
 
 def mirror_instances(instances: Instances, width: float, flip_indices: np.ndarray) -> Instances:
-    """Mirror instances in an image of ``width``, left and right keypoints exchanged by (K,) ``flip_indices``."""
+    """Mirror instances in an image of ``width`` and swap left and right keypoints by (K,) ``flip_indices``."""
     return swap_keypoints(warp_instances(instances, mirroring(width)), flip_indices)
 
 
 def swap_keypoints(instances: Instances, flip_indices: np.ndarray) -> Instances:
-    """Exchange left and right keypoints; K may be 0 where ``flip_indices`` is empty."""
+    """Swap left and right keypoints; ``flip_indices`` is empty for K = 0."""
     return instances._replace(
         keypoints=instances.keypoints[:, flip_indices], visible=instances.visible[:, flip_indices]
     )
 
 
 def clip_instances(instances: Instances, region: Sequence[float] | np.ndarray) -> Instances:
-    """Cut instances to a rectangle.
+    """Clip instances to a rectangle.
 
-    Boxes are clipped and areas shrink with them, keypoints outside become unlabelled, instances of whose box nothing
-    is left are dropped.
+    Areas shrink with the boxes. Keypoints outside become unlabeled, and instances with an empty box are dropped.
 
     Args:
         instances: G instances.
-        region: x1, y1, x2, y2, or (G, 4) with one rectangle an instance.
+        region: Rectangle x1, y1, x2, y2, or one per instance of shape (G, 4).
     """
     region = np.asarray(region, dtype=np.float32)
     boxes = instances.boxes.clip(region[..., [0, 1, 0, 1]], region[..., [2, 3, 2, 3]])
     before, after = (box_areas(values.astype(np.float64)) for values in (instances.boxes, boxes))
-    share = np.divide(after, before, out=np.zeros_like(after), where=before > 0)
+    fraction = np.divide(after, before, out=np.zeros_like(after), where=before > 0)
     clipped = instances._replace(
         boxes=boxes,
         visible=instances.visible * _inside(instances.keypoints, region),
-        areas=(instances.areas * share).astype(np.float32),
+        areas=(instances.areas * fraction).astype(np.float32),
     )
     return clipped.select((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
 
 
 def _inside(keypoints: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """(G, K) mask of the keypoints within :data:`EDGE` of a region, (4,) or (G, 4); one side after the other, which numpy
-    does in half the time of rows of two."""
+    """Return a (G, K) mask of the keypoints inside a region of shape (4,) or (G, 4), with tolerance :data:`EDGE`.
+
+    Comparing x and y separately takes numpy half the time of comparing rows of two.
+    """
     low, high = region[..., :2, None] - EDGE, region[..., 2:, None] + EDGE
     x, y = keypoints[..., 0], keypoints[..., 1]
     return (x >= low[..., 0, :]) & (x <= high[..., 0, :]) & (y >= low[..., 1, :]) & (y <= high[..., 1, :])
 
 
 def large_enough(boxes: np.ndarray, min_size: float) -> np.ndarray:
-    """(G,) mask of boxes both of whose sides are longer than ``min_size`` pixels."""
+    """Return a (G,) mask of the boxes with both sides longer than ``min_size`` pixels."""
     return (boxes[:, 2] - boxes[:, 0] > min_size) & (boxes[:, 3] - boxes[:, 1] > min_size)
 
 
 class Placement(NamedTuple):
-    """Where a source goes: 3x3 matrix and the region x1, y1, x2, y2 of the picture that it fills."""
+    """Position of a source image in the result.
+
+    Attributes:
+        matrix: Map from source to result, 3x3.
+        region: Rectangle x1, y1, x2, y2 of the result that the source fills.
+    """
 
     matrix: np.ndarray
     region: tuple[float, float, float, float]
 
 
 def fit_scale(source: tuple[int, int], size: tuple[int, int]) -> float:
-    """Scale at which an image of ``source`` width and height just fits into ``size``."""
+    """Return the largest scale at which an image of ``source`` width and height fits into ``size``."""
     return min(size[0] / source[0], size[1] / source[1])
 
 
 def mosaic_placements(
     sources: Sequence[tuple[int, int]], size: tuple[int, int], center: tuple[float, float]
 ) -> list[Placement]:
-    """Four images around a point of a canvas of twice ``size``.
+    """Place four images around a point of a canvas of twice ``size``.
 
-    Each is scaled to fit into ``size`` and touches the centre with one corner: the first is its top left neighbour, then
-    top right, bottom left, bottom right. What reaches beyond the canvas is cut off.
+    Each image is scaled to fit into ``size`` and touches the center with one corner. The order is top left, top right,
+    bottom left, bottom right. The canvas clips the images.
 
     Args:
-        sources: Widths and heights of the four images.
+        sources: Width and height of each image.
         size: Width and height of one quarter.
-        center: The common corner, in pixels of the canvas.
+        center: Common corner in pixels of the canvas.
 
     Source: mmpose ``mix_img_transforms.py``, ``Mosaic``.
     """
@@ -154,11 +160,11 @@ def mosaic_placements(
 
 
 def place_instances(parts: Sequence[Instances], places: Sequence[Placement]) -> Instances:
-    """Instances of several sources moved to their places, cut to the regions and joined.
+    """Move the instances of several sources to their positions, clip them to the regions and concatenate them.
 
     Args:
         parts: Instances of each source.
-        places: Where each source goes, by scaling and shifting alone.
+        places: Position of each source, a scaling and a shift.
     """
     rows = np.repeat(np.arange(len(parts)), [len(part.boxes) for part in parts])
     matrices = np.array([place.matrix for place in places])[rows]
@@ -173,20 +179,26 @@ def place_instances(parts: Sequence[Instances], places: Sequence[Placement]) -> 
 
 
 def mixup_placement(
-    source: tuple[int, int], size: tuple[int, int], target: tuple[int, int], *, jitter: float, mirror: bool, crop: tuple
+    source: tuple[int, int],
+    size: tuple[int, int],
+    target: tuple[int, int],
+    *,
+    jitter: float,
+    mirror: bool,
+    crop: tuple[float, float],
 ) -> Placement:
-    """Where the second image of a mixup goes.
+    """Place the second image of a MixUp.
 
-    It is fitted top left into a canvas of ``size``, the canvas is scaled by ``jitter`` and mirrored or not, and a window
-    of the size of the ``target`` image is cut out of it. Sides and offsets are whole pixels, so that resizing draws it.
+    The image is fitted into the top left of a canvas of ``size``. The canvas is scaled by ``jitter``, mirrored if ``mirror``
+    is set, and cropped to the size of the ``target`` image. Sides and offsets are whole pixels, so plain resizing draws it.
 
     Args:
         source: Width and height of the second image.
         size: Width and height of the canvas before scaling.
-        target: Width and height of the image it is mixed into.
+        target: Width and height of the first image.
         jitter: Scale of the canvas.
         mirror: Whether the scaled canvas is mirrored.
-        crop: Position of the window as two shares in [0, 1] of the room there is.
+        crop: Position of the crop as two fractions in [0, 1] of the free range.
 
     Source: mmpose ``mix_img_transforms.py``, ``YOLOXMixUp``.
     """
@@ -197,15 +209,15 @@ def mixup_placement(
     if mirror:
         matrix = mirroring(canvas[0]) @ matrix
     room = [max(canvas[axis] - target[axis], 0) for axis in (0, 1)]
-    offset = [min(int(share * (extent + 1)), extent) for share, extent in zip(crop, room)]
+    offset = [min(int(fraction * (extent + 1)), extent) for fraction, extent in zip(crop, room)]
     matrix = translation(-offset[0], -offset[1]) @ matrix
-    corners = warp_points([[0, 0], source], matrix).round(9)  # whole but for rounding, and a row more if not exactly
+    corners = warp_points([[0, 0], source], matrix).round(9)  # remove float noise, which would add a row
     low, high = np.clip(corners.min(axis=0), 0, target), np.clip(corners.max(axis=0), 0, target)
     return Placement(matrix, (*low.tolist(), *high.tolist()))
 
 
 def shift_hsv(img: np.ndarray, gains: Sequence[int]) -> np.ndarray:
-    """Add whole numbers to hue (modulo 180), saturation and value (cut to 0..255) of a BGR image.
+    """Add integers to hue (modulo 180), saturation and value (clipped to 0..255) of a BGR image.
 
     Source: Megvii YOLOX ``yolox/data/data_augment.py``, ``augment_hsv``.
     """
@@ -215,7 +227,7 @@ def shift_hsv(img: np.ndarray, gains: Sequence[int]) -> np.ndarray:
     if gains[0]:
         table = ((np.arange(256) + gains[0]) % 180).astype(np.uint8)
         cv2.insertChannel(cv2.LUT(cv2.extractChannel(hsv, 0), table), hsv, 0)
-    # saturating arithmetic of whole images is several times as fast as a look-up of three channels
+    # Saturating arithmetic on whole images is several times faster than a look-up table of three channels
     for shift, amounts in ((cv2.add, gains[1:]), (cv2.subtract, [-gain for gain in gains[1:]])):
         if max(amounts) > 0:
             shift(hsv, (0, *(max(amount, 0) for amount in amounts), 0), dst=hsv)

@@ -10,16 +10,16 @@ CHANNELS = 3
 
 
 class ImageCache:
-    """Images in one anonymous shared memory block, each decoded once by whichever process needs it first.
+    """Decoded images in one anonymous shared memory block.
 
-    Forked workers (PyTorch's way on Linux) write into the same block. A process that is started otherwise, which pickles
-    the data set, gets an empty cache of its own. Memory is taken as images come in, never more than the limit; images
-    that do not fit are not kept. No lock is needed: an image is marked as present after it is written, and two processes
-    that decode the same image write the same bytes.
+    Forked workers (PyTorch's default on Linux) share the block, so each image is decoded once. A spawned worker unpickles
+    the data set with an empty cache of its own. The operating system allocates memory as images are stored, up to the
+    limit; images that do not fit are not stored. No lock is needed: an image is marked as present after it is written,
+    and two processes that decode the same image write the same bytes.
 
     Args:
-        sizes: (N, 2) widths and heights.
-        limit: Largest number of bytes.
+        sizes: Widths and heights of shape (N, 2).
+        limit: Maximum number of bytes.
     """
 
     def __init__(self, sizes: np.ndarray, limit: int) -> None:
@@ -31,14 +31,14 @@ class ImageCache:
         self._present = _shared_bytes(self.capacity)
 
     def __len__(self) -> int:
-        """Number of images that are in memory now."""
+        """Return the number of images in memory."""
         return int(self._present.sum())
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[type[ImageCache], tuple[np.ndarray, int]]:
         return ImageCache, (self.sizes, self.limit)
 
     def get(self, index: int) -> np.ndarray | None:
-        """(H, W, 3) uint8 image, read-only; None if it is not in memory."""
+        """Return an image of shape (H, W, 3), uint8 and read-only; None if it is not in memory."""
         if index >= self.capacity or not self._present[index]:
             return None
         view = self._slot(index)
@@ -46,7 +46,7 @@ class ImageCache:
         return view
 
     def put(self, index: int, img: np.ndarray) -> None:
-        """Keep an image, if there is room for it."""
+        """Store an image if it fits."""
         if index < self.capacity:
             self._slot(index)[...] = img
             self._present[index] = 1
@@ -57,5 +57,5 @@ class ImageCache:
 
 
 def _shared_bytes(number: int) -> np.ndarray:
-    """(number,) uint8 zeros in memory that forked processes share."""
+    """Return uint8 zeros of shape (number,) in memory that forked processes share."""
     return np.frombuffer(mmap.mmap(-1, max(number, 1)), dtype=np.uint8)[:number]

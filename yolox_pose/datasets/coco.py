@@ -1,4 +1,4 @@
-"""The COCO-format keypoint data set: packed records, seeded samples, a second pipeline for the last epochs."""
+"""Data set of a COCO-format annotation file: packed records, seeded samples, a second pipeline for the last epochs."""
 
 from __future__ import annotations
 
@@ -28,48 +28,51 @@ from yolox_pose.structures.phase import TrainingPhase
 from yolox_pose.structures.skeleton import Skeleton, get_skeleton
 
 SKIP_TRIES = 10
-"""Images tried in place of one that cannot be loaded with ``on_error='skip'``."""
+"""Maximum number of images tried in place of an unreadable image with ``on_error='skip'``."""
 
 
 @DATASETS.register_module()
 class CocoPoseDataset(Dataset):
-    """People with keypoints (or any boxes, with ``skeleton=None``) from a COCO-format annotation file.
+    """People with keypoints, or boxes with ``skeleton=None``, of a COCO-format annotation file.
 
-    An item is asked for by :class:`SampleKey` or by an index alone (epoch 0). Its random numbers come from
-    ``numpy.random.default_rng((seed, epoch, index))``; from epoch ``final_epoch`` on (set by the hook of the training
-    schedule before training starts) it goes through ``final_pipeline``.
+    Items are indexed by :class:`SampleKey` or by an image index (epoch 0). The random numbers of a sample come from
+    ``numpy.random.default_rng((seed, epoch, index))``. In the last phase of the training, samples go through
+    ``final_pipeline``.
 
     Args:
         ann_file: Annotation file, relative to ``data_root`` unless absolute.
-        data_root: Folder that relative paths start from.
-        data_prefix: ``img``: folder of the images, relative to ``data_root`` unless absolute.
-        skeleton: As for :func:`~yolox_pose.structures.skeleton.get_skeleton`; None for boxes alone.
-        classes: As for :func:`~yolox_pose.structures.classes.get_classes`; None takes all categories in file order.
-        keypoint_file: A second annotation file of the same images, whose keypoints are merged into the instances of
-            ``ann_file`` (:func:`~yolox_pose.coco.merge.merge_keypoints`); a path as ``ann_file`` is.
-        keypoint_classes: Names of the classes that have keypoints; None for all classes of the file that has the
-            keypoints.
-        merge_iou: Least IoU of two boxes that are merged although their annotation ids differ.
-        input_size: Width and height of the network's input, given to every transform of the pipelines that takes an
-            ``input_size`` and does not name its own; None leaves them their own.
-        skip_transforms: Class names of transforms that are left out of the pipelines, so that a config can switch one
+        data_root: Folder of relative paths.
+        data_prefix: Folder of the images as ``img``, relative to ``data_root`` unless absolute.
+        skeleton: Keypoints (see :func:`~yolox_pose.structures.skeleton.get_skeleton`); None for boxes only.
+        classes: Classes (see :func:`~yolox_pose.structures.classes.get_classes`); None for all categories in file order.
+        keypoint_file: Second annotation file of the same images, whose keypoints are merged into the instances of
+            ``ann_file`` (:func:`~yolox_pose.coco.merge.merge_keypoints`), relative to ``data_root`` unless absolute.
+        keypoint_classes: Names of the classes that have keypoints; None for all classes of the file with the keypoints.
+        merge_iou: Minimum IoU for merging two boxes with different annotation ids.
+        input_size: Width and height of the network's input, default of every transform with an ``input_size``; None keeps
+            the defaults of the transforms.
+        skip_transforms: Class names of transforms to leave out of the pipelines, so that a config can switch a transform
             off without repeating the list.
-        transform_options: Settings of single transforms by class name, such as
-            ``dict(YOLOXPoseAffine=dict(scale_range=(0.5, 1.5)))``, in place of those in the pipelines; likewise.
+        transform_options: Arguments of transforms by class name that replace those in the pipelines, such as
+            ``dict(YOLOXPoseAffine=dict(scale_range=(0.5, 1.5)))``.
         pipeline: Transforms, as configs or callables.
-        final_pipeline: Transforms of the last epochs; None for the same.
+        final_pipeline: Transforms of the last epochs; None for ``pipeline``.
         seed: Non-negative seed of the augmentation.
-        test_mode: Samples have no labels, and the file need not have annotations.
-        on_error: ``'raise'`` stops at bad data; ``'skip'`` leaves such images out, counts and logs them.
-        other_categories: ``'error'`` or ``'ignore'`` annotations of categories that are not in ``classes``.
-        keep_empty: Whether images without instances are kept for training; they teach what is no person.
-        min_keypoints: Images on which no instance has this many labelled keypoints are left out; 0 keeps all.
-        indices: The first so many images, or the images at these positions; None for all.
-        box_tolerance: Pixels by which a box may reach beyond its image; it is clipped and counted.
-        cache: ``'ram'`` keeps decoded images in memory that forked workers share; None reads files every time.
-        cache_limit_gb: Bound of that memory in 10^9 bytes; the first images that fit are kept.
+        test_mode: Whether samples have no labels; the file then needs no annotations.
+        on_error: Whether bad data stop the training (``'raise'``) or are left out, counted and logged (``'skip'``).
+        other_categories: Whether annotations of categories outside ``classes`` are an ``'error'`` or are left out
+            (``'ignore'``).
+        keep_empty: Whether training uses images without instances; they teach the background.
+        min_keypoints: Minimum number of labeled keypoints of the best instance of a training image; 0 keeps all images.
+        indices: Number of first images, or positions of images; None for all.
+        box_tolerance: Pixels that a box may exceed its image by; it is clipped and counted.
+        cache: ``'ram'`` stores decoded images in memory that forked workers share; None reads files in each epoch.
+        cache_limit_gb: Limit of that memory in 10^9 bytes; the first images that fit are stored.
         dataset_name: Name in the metainfo.
         lazy_init: Whether reading waits for :meth:`full_init`.
+
+    Attributes:
+        phase: Training phase with the seed; its owner is the training-phase hook.
 
     Raises:
         DataError: If the annotations are wrong (see :func:`~yolox_pose.coco.loading.load_records`).
@@ -136,13 +139,13 @@ class CocoPoseDataset(Dataset):
 
     @property
     def records(self) -> PoseRecords:
-        """The annotations, read when first needed."""
+        """Annotations, read at the first access."""
         self.full_init()
         assert self._records is not None
         return self._records
 
     def full_init(self) -> None:
-        """Read the annotation file, unless that is done."""
+        """Read the annotation file once."""
         if self._records is not None:
             return
         options = ReadOptions(
@@ -158,7 +161,7 @@ class CocoPoseDataset(Dataset):
         )
         records = load_records(self.ann_file, options, on_error=self.on_error)
         self.classes, self.keypoint_classes = records.classes, records.keypoint_classes
-        self._records = records.select(self._chosen(records))
+        self._records = records.select(self._select(records))
         if not len(self._records):
             raise DataError(f"{self.ann_file}: no image is left after the filters")
         if self.cache_limit:
@@ -166,31 +169,32 @@ class CocoPoseDataset(Dataset):
         if records.counts:
             print_log(f"{self.ann_file}: {summarize_counts(records.counts)}", logger="current", level=logging.INFO)
 
-    def _chosen(self, records: PoseRecords) -> np.ndarray:
-        """Positions of the images that the filters and ``indices`` leave; filters act on training alone."""
-        chosen = np.arange(len(records))
+    def _select(self, records: PoseRecords) -> np.ndarray:
+        """Return the positions of the images that pass ``indices`` and, in training, the filters."""
+        positions = np.arange(len(records))
         if self.indices is not None:
-            chosen = chosen[: self.indices] if isinstance(self.indices, int) else chosen[np.asarray(self.indices)]
+            positions = (
+                positions[: self.indices] if isinstance(self.indices, int) else positions[np.asarray(self.indices)]
+            )
         if self.test_mode:
-            return chosen
+            return positions
         if not self.keep_empty:
-            chosen = chosen[records.instance_counts[chosen] > 0]
+            positions = positions[records.instance_counts[positions] > 0]
         if self.min_keypoints and self.skeleton is not None:
             labelled = (records.visible > 0).sum(axis=1) >= self.min_keypoints
             image_of = np.repeat(np.arange(len(records)), records.instance_counts)
-            chosen = chosen[np.isin(chosen, image_of[labelled])]
-        return chosen
+            positions = positions[np.isin(positions, image_of[labelled])]
+        return positions
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.records)
 
     def __getitem__(self, key: SampleKey | int) -> Any:
         """Run a sample through the pipeline of its epoch.
 
         Raises:
-            ImageError: If an image cannot be loaded, unless ``on_error='skip'`` in training: then the next image takes
-                its place.
+            ImageError: If an image cannot be loaded. With ``on_error='skip'``, training continues with the next image.
         """
         key = key if isinstance(key, SampleKey) else SampleKey(0, int(key))
         tries = SKIP_TRIES if self.on_error == "skip" and not self.test_mode else 1
@@ -215,7 +219,7 @@ class CocoPoseDataset(Dataset):
         return results
 
     def get_sample(self, index: int) -> dict[str, Any]:
-        """Sample without its image and generator; labels are copies, absent in test mode."""
+        """Return a sample without image and random generator. Labels are copies; test mode has none."""
         records = self.records
         width, height = records.sizes[index].tolist()
         sample = {
@@ -239,23 +243,23 @@ class CocoPoseDataset(Dataset):
         return sample
 
     def get_data_info(self, index: int) -> dict[str, Any]:
-        """What MMEngine's tools ask a data set for: the sample without its image."""
+        """Return the sample without its image, for MMEngine's tools."""
         return self.get_sample(index)
 
     def num_instances(self, index: int) -> int:
-        """Number of labelled instances of an image."""
+        """Return the number of annotated instances of an image."""
         rows = self.records.rows(index)
         return rows.stop - rows.start
 
     def image_path(self, index: int) -> str:
-        """Path of an image file."""
+        """Return the path of an image file."""
         return os.path.join(self.image_root, self.records.file_name(index))
 
     def load_image(self, index: int) -> np.ndarray:
-        """(H, W, 3) uint8 BGR image, read-only if it comes from the cache.
+        """Return an image as (H, W, 3) uint8 BGR, read-only if it comes from the cache.
 
         Raises:
-            ImageError: If the file is missing, damaged or of another size than its annotations are for.
+            ImageError: If the file is missing, damaged, or its size differs from the annotation file.
         """
         records = self.records
         img = self._cache.get(index) if self._cache is not None else None
@@ -270,7 +274,7 @@ class CocoPoseDataset(Dataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Names, links and colours in MMPose's fields, and how images are padded, as plain values for checkpoints."""
+        """Names, links and colors in MMPose's fields, and the padding side, as plain values for checkpoints."""
         if self.classes is None or self.keypoint_file is not None:
             self.full_init()  # the files say which classes there are
         metainfo = dataset_metainfo(self.dataset_name, self.classes or (), self.skeleton, self.keypoint_classes)
@@ -292,10 +296,10 @@ def build_pipeline(
         transforms: Configs or callables.
         input_size: Default ``input_size`` of the transforms that take one.
         skip: Class names of transforms to leave out.
-        options: Settings by class name, in place of those of the configs.
+        options: Arguments by class name that replace those of the configs.
 
     Raises:
-        ValueError: If a name in ``skip`` or ``options`` is not registered: a slip that would change nothing.
+        ValueError: If a name in ``skip`` or ``options`` is not registered, which would change nothing silently.
     """
     skipped = {_transform_class(name) for name in skip}
     changed = {_transform_class(name): settings for name, settings in options.items()}
@@ -313,7 +317,7 @@ def build_pipeline(
 
 
 def _transform_class(name: str | type) -> type:
-    """The class of a transform's ``type``."""
+    """Return the class of a transform's ``type``."""
     cls = TRANSFORMS.get(name) if isinstance(name, str) else name
     if cls is None:
         raise ValueError(f"there is no transform {name!r}")
@@ -323,13 +327,13 @@ def _transform_class(name: str | type) -> type:
 def dataset_metainfo(
     name: str, classes: Sequence[str], skeleton: Skeleton | None, keypoint_classes: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Metainfo of a data set in the fields that MMPose's visualizer and metrics read; colours are RGB there.
+    """Return metainfo in the fields that MMPose's visualizer and metrics read, with RGB colors.
 
     Args:
         name: Name of the data set.
         classes: Class names in label order.
         skeleton: Keypoints, or None for boxes alone.
-        keypoint_classes: Names of the classes that have keypoints; None, which leaves the field out, for all.
+        keypoint_classes: Names of the classes that have keypoints; None for all leaves the field out.
     """
     metainfo: dict[str, Any] = {"dataset_name": name, "classes": list(classes)}
     if skeleton is None:

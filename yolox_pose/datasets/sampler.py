@@ -1,4 +1,4 @@
-"""Sampler whose order depends on (seed, epoch) alone, not on workers, processes or where a run was resumed."""
+"""Sampler whose order depends only on (seed, epoch), not on workers, processes or resumes."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ from yolox_pose.structures.phase import TrainingPhase
 
 
 class SampleKey(NamedTuple):
-    """What a data set is asked for: an image, and the epoch that seeds its augmentation."""
+    """Key of a sample: the image, and the epoch that seeds its augmentation."""
 
     epoch: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    index: int  # type: ignore[assignment]  # hides tuple.index
 
 
 @DATA_SAMPLERS.register_module()
 class EpochSampler(Sampler):
-    """Yields :class:`SampleKey` in an order drawn from (seed, epoch), every process its share.
+    """Sampler that yields :class:`SampleKey` in an order drawn from (seed, epoch), its share in each process.
 
-    Processes take turns (rank r gets positions r, r + world size, ...), so that the images of one step are the same for
-    any number of processes with the same total batch size.
+    Rank r gets positions r, r + world size, and so on, so the images of one step are the same for any number of processes
+    with the same total batch size.
 
     Args:
         dataset: The data set.
         shuffle: Whether the order is random.
-        seed: Non-negative seed; drawn, and equal in all processes, if None. MMEngine's runner gives its own.
-        round_up: Whether all processes get the same number of samples, the first ones being used again where the
-            division leaves a rest. False counts every image exactly once, as validation needs.
+        seed: Non-negative seed; None draws a seed, equal in all processes. MMEngine's runner passes its own.
+        round_up: Whether all processes get the same number of samples; the first samples repeat to fill the last round.
+            False yields each image exactly once, as validation needs.
+
+    Attributes:
+        phase: Training phase with the seed; its owner is the training-phase hook.
     """
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None, round_up: bool = True) -> None:
@@ -45,11 +48,11 @@ class EpochSampler(Sampler):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the next iteration; MMEngine's ``DistSamplerSeedHook`` does it before each."""
+        """Set the epoch of the next iteration; MMEngine's ``DistSamplerSeedHook`` calls this before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Number of samples of this process."""
+        """Return the number of samples of this process."""
         total = len(self.dataset)
         return math.ceil((total if self.round_up else max(total - self.rank, 0)) / self.world_size)
 

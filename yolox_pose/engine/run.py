@@ -1,4 +1,4 @@
-"""What several hooks ask of a run."""
+"""Access to the parts of a runner that several hooks need."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mmengine.runner import Runner
 
 
 def model_of(runner: Runner) -> Any:
-    """The model, without what distributes it over processes."""
+    """Return the model without the DDP wrapper."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def classes_of(runner: Runner) -> Any:
-    """Class names of the training data; None where they are not known."""
+    """Return the class names of the training data; None if they are unknown."""
     return (getattr(runner.train_dataloader.dataset, "metainfo", None) or {}).get("classes")

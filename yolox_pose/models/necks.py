@@ -19,10 +19,10 @@ from yolox_pose.registry import MODELS
 class YOLOXDarknetNeck(BaseModule):
     """Spatial pyramid pooling, YOLOv3's top-down path, and one 1x1 convolution a level to the width of the head.
 
-    It continues ``mmdet.Darknet``. The pooled top level goes out as it is; each level below concatenates the backbone's
-    map with the reduced and upsampled level above and passes it through five convolutions.
+    The neck follows ``mmdet.Darknet``. Each level below the pooled top level concatenates the map of the backbone with the
+    reduced and upsampled level above and passes it through five convolutions.
 
-    Megvii's file (``yolo_fpn.py``, ``darknet.py``) cuts the network elsewhere. Its names and those here, ``d`` = 2 to 5:
+    Megvii's files (``yolo_fpn.py``, ``darknet.py``) divide the network elsewhere. Weight names, ``d`` = 2 to 5:
 
     ==================================  =============================================
     Megvii                              here
@@ -32,7 +32,7 @@ class YOLOXDarknetNeck(BaseModule):
     ``backbone.backbone.stem.2``        ``backbone.conv_res_block1.res0``
     ``backbone.backbone.dark{d}.0``     ``backbone.conv_res_block{d}.conv``
     ``backbone.backbone.dark{d}.{i}``   ``backbone.conv_res_block{d}.res{i-1}`` (dark5: i < 5)
-    ``….layer1``, ``….layer2``          ``….conv1``, ``….conv2`` (of these residual blocks)
+    ``….layer1``, ``….layer2``          ``….conv1``, ``….conv2`` (in the residual blocks)
     ``backbone.backbone.dark5.{i}``     ``neck.spp.{i-5}`` (i from 5 to 9)
     ``backbone.out1_cbl``, ``out2_cbl`` ``neck.reduce_layers.0``, ``neck.reduce_layers.1``
     ``backbone.out1``, ``out2``         ``neck.top_down_blocks.0``, ``neck.top_down_blocks.1``
@@ -40,11 +40,11 @@ class YOLOXDarknetNeck(BaseModule):
     ==================================  =============================================
 
     Args:
-        in_channels: Channels of the backbone's levels, finest first.
-        out_channels: Channels of every output.
-        norm_cfg: Normalisation layer.
-        act_cfg: Activation.
-        init_cfg: Initialisation; None leaves that of the model.
+        in_channels: Channels of the levels of the backbone, finest first.
+        out_channels: Channels of each output.
+        norm_cfg: Config of the normalization layers.
+        act_cfg: Config of the activations.
+        init_cfg: Config of the initialization; None for that of the model.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class YOLOXDarknetNeck(BaseModule):
         self.out_convs = nn.ModuleList(conv(channels // 2, out_channels, 1) for channels in in_channels)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Maps of the head.
+        """Compute the feature maps of the head.
 
         Args:
-            features: The backbone's maps, finest first; each level has half the height and width of the one before.
+            features: Maps of the backbone, finest first; each level has half the height and width of the level before.
 
         Returns:
-            As many maps of ``out_channels`` channels, of the same sizes.
+            Map with ``out_channels`` channels and the same size for each level.
         """
         *below, top = features
         levels = [self.spp(top)]

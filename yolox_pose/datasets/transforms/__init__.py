@@ -1,10 +1,9 @@
 """Registered transforms of the YOLOX-Pose pipelines; importing this package registers them.
 
 Each transform draws its random numbers from ``results["rng"]``, which the data set seeds by (seed, epoch, index), and
-calls the pure functions of :mod:`yolox_pose.datasets.augment` and :mod:`yolox_pose.geometry.affine`. A mosaic is not
-drawn when it is laid out: ``results["img"]`` is then a :class:`~yolox_pose.geometry.affine.TiledImage`, and
-``YOLOXPoseAffine`` draws its tiles with one warp each, straight into the final image. Any other transform gets it drawn
-first.
+calls the pure functions of :mod:`yolox_pose.datasets.augment` and :mod:`yolox_pose.geometry.affine`. A mosaic is
+drawn lazily: it makes ``results["img"]`` a :class:`~yolox_pose.geometry.affine.TiledImage`, whose tiles
+``YOLOXPoseAffine`` warps straight into the final image. Other transforms get the drawn image.
 
 Shape letters: G instances, K keypoints, (H, W) the current image. ``input_size`` is always (width, height).
 """

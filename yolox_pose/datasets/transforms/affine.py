@@ -1,4 +1,4 @@
-"""Random affine warp that draws mosaic tiles straight into the final image."""
+"""Random affine warp."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from yolox_pose.structures.constants import PAD_VALUE
 
 @TRANSFORMS.register_module()
 class YOLOXPoseAffine(SampleTransform):
-    """Scale, rotate, shear and shift about the centre of the top left ``input_size`` window, and cut that window out.
+    """Scale, rotate, shear and shift about the center of the top left ``input_size`` window, and crop to that window.
 
-    After a mosaic the window sees mainly the first image, as in the published recipe; its three neighbours are read from
-    file only where they are seen. A single image is first fitted centred into the window.
+    After a mosaic the window shows mainly the first image, as in the published recipe. The other three images are read only
+    if they are visible. A single image is first fitted into the center of the window.
 
     Args:
         input_size: Width and height of the result.
         scale_range: Range of the scale.
-        max_rotation: Largest rotation in degrees, either way.
-        max_shear: Largest shear in degrees, either way and along both axes.
-        max_shift: Largest shift as a part of ``input_size``, either way.
-        pad_value: Grey where no image is.
+        max_rotation: Largest rotation in degrees, in both directions.
+        max_shear: Largest shear in degrees, in both directions and along both axes.
+        max_shift: Largest shift as a fraction of ``input_size``, in both directions.
+        pad_value: Gray level of the background.
     """
 
     takes_tiles = True
@@ -75,7 +75,7 @@ class YOLOXPoseAffine(SampleTransform):
         )
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Draw the image and move the labels; what leaves the window is cut off."""
+        """Draw the image, move the labels and clip them to the window."""
         matrix, window = self.draw_matrix(results["rng"]), (0, 0, *self.input_size)
         if not isinstance(results["img"], TiledImage):
             self._fit(results)
@@ -85,7 +85,7 @@ class YOLOXPoseAffine(SampleTransform):
         return results
 
     def _fit(self, results: dict[str, Any]) -> None:
-        """Turn a single image into a tile that is fitted centred into the window."""
+        """Turn a single image into a tile in the center of the window."""
         img, size = results["img"], image_size(results)
         scale = augment.fit_scale(size, self.input_size)
         pad = [(side - scale * extent) / 2 for side, extent in zip(self.input_size, size)]

@@ -1,4 +1,4 @@
-"""Base class of the transforms and access to the labels of a sample."""
+"""Base class of the transforms, and access to the labels of a sample."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABEL_KEYS = ("bboxes", "labels", "keypoints", "keypoints_visible", "areas", "an
 
 
 def get_instances(results: dict[str, Any]) -> Instances:
-    """The labels of a sample."""
+    """Return the labels of a sample."""
     return Instances(*(results[key] for key in LABEL_KEYS))
 
 
@@ -27,10 +27,10 @@ def set_instances(results: dict[str, Any], instances: Instances) -> None:
 
 
 def as_size(size: int | Sequence[int]) -> tuple[int, int]:
-    """Width and height from a setting of one side (a square) or of both.
+    """Return width and height from a setting of one side (a square) or both sides.
 
     Raises:
-        ValueError: If it is something else.
+        ValueError: If the setting is not one or two positive integers.
     """
     sides = (size, size) if isinstance(size, int) else tuple(size)
     if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
@@ -39,10 +39,10 @@ def as_size(size: int | Sequence[int]) -> tuple[int, int]:
 
 
 def as_range(limits: Sequence[float]) -> tuple[float, float]:
-    """Lower and upper limit from a setting.
+    """Return lower and upper limit from a setting.
 
     Raises:
-        ValueError: If there are not two, or they are not in order.
+        ValueError: If there are not two limits in ascending order.
     """
     low, high = limits
     if not low <= high:
@@ -51,19 +51,19 @@ def as_range(limits: Sequence[float]) -> tuple[float, float]:
 
 
 def image_size(results: dict[str, Any]) -> tuple[int, int]:
-    """Width and height of the current image."""
+    """Return width and height of the current image."""
     return results["img"].shape[1], results["img"].shape[0]
 
 
 def to_planes(img: np.ndarray) -> np.ndarray:
-    """(3, H, W) copy of an (H, W, 3) image; cv2 splits channels several times as fast as numpy transposes."""
+    """Copy an (H, W, 3) image to (3, H, W); cv2 splits channels several times faster than numpy transposes."""
     planes = np.empty((img.shape[2], *img.shape[:2]), dtype=img.dtype)
     cv2.split(img, list(planes))
     return planes
 
 
 class SampleTransform(BaseTransform):
-    """Base of the transforms: draws a picture of several tiles first, unless the transform takes it as it is."""
+    """Base class of the transforms. It draws a tiled image first unless the class sets ``takes_tiles``."""
 
     takes_tiles = False
 

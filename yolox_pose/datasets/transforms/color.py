@@ -13,12 +13,12 @@ from yolox_pose.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class YOLOXPoseHSV(SampleTransform):
-    """Shift hue, saturation and value by random whole numbers, each with probability one half.
+    """Shift hue, saturation and value by random integers, each with probability 0.5.
 
     Args:
-        hue: Largest shift of the hue, of 180.
-        saturation: Largest shift of the saturation, of 255.
-        value: Largest shift of the value, of 255.
+        hue: Largest shift of the hue (0 to 179).
+        saturation: Largest shift of the saturation (0 to 255).
+        value: Largest shift of the value (0 to 255).
     """
 
     def __init__(self, hue: int = 5, saturation: int = 30, value: int = 30) -> None:

@@ -13,7 +13,7 @@ from yolox_pose.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class YOLOXPoseFlip(SampleTransform):
-    """Mirror the image left to right, x -> W - x, and exchange the left and right keypoints.
+    """Mirror the image left to right, x -> W - x, and swap left and right keypoints.
 
     Args:
         prob: Probability of mirroring.

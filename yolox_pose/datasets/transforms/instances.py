@@ -11,17 +11,17 @@ from yolox_pose.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class DropTinyInstances(SampleTransform):
-    """Drop instances of whose box the crops left no more than ``min_size`` pixels on either side.
+    """Drop instances whose box is at most ``min_size`` pixels wide or high.
 
     Args:
-        min_size: Sides up to this length are dropped. The recipe's value is 1 (mmpose ``FilterAnnotations``).
+        min_size: Pixels. The recipe uses 1 (mmpose ``FilterAnnotations``).
     """
 
     def __init__(self, min_size: float = 1.0) -> None:
         self.min_size = min_size
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Select the instances that are left."""
+        """Select the remaining instances."""
         instances = get_instances(results)
         set_instances(results, instances.select(augment.large_enough(instances.boxes, self.min_size)))
         return results

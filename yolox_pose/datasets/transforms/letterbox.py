@@ -15,12 +15,12 @@ from yolox_pose.structures.constants import PAD_VALUE
 
 @TRANSFORMS.register_module()
 class LetterboxResize(SampleTransform):
-    """Fit the image into ``input_size`` with its aspect kept; the exact inverse is in ``letterbox``.
+    """Resize the image to fit into ``input_size`` with its aspect ratio, and pad it. ``letterbox`` holds the exact inverse.
 
     Args:
         input_size: Width and height of the result.
-        centered: Pad both sides (pose, joint) or only right and bottom (detection).
-        pad_value: Grey of the padding.
+        centered: Whether padding goes to both sides (pose, joint) or only to the right and bottom (detection).
+        pad_value: Gray level of the padding.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class LetterboxResize(SampleTransform):
         self.pad_value = pad_value
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Resize and pad the image, move the labels if there are any."""
+        """Resize and pad the image and move the labels."""
         letterbox = fit_letterbox(image_size(results), self.input_size, self.centered)
         matrix = translation(*letterbox.pad) @ scaling(*letterbox.scale)
         results["img"] = letterbox_image(results["img"], letterbox, self.pad_value)

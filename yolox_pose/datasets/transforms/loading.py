@@ -13,14 +13,14 @@ from yolox_pose.registry import TRANSFORMS
 class LoadBGRImage(SampleTransform):
     """Read ``img_path`` as (H, W, 3) uint8 BGR into ``img``, unless the sample has an image already.
 
-    Grey files give three equal channels; EXIF orientation is ignored, as the COCO annotations were made without it.
+    Grayscale files give three equal channels. EXIF orientation is ignored, because COCO annotations refer to the stored pixels.
 
     Raises:
-        ImageError: If the file is missing, damaged or of another size than its annotations are for.
+        ImageError: If the file is missing, damaged, or its size differs from the annotation file.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add ``img``, and ``ori_shape`` (h, w) where it is not known yet."""
+        """Add ``img``, and ``ori_shape`` (h, w) if it is missing."""
         if results.get("img") is None:
             if "dataset" in results:
                 results["img"] = results["dataset"].load_image(results["sample_idx"])

@@ -21,21 +21,21 @@ from yolox_pose.registry import TRANSFORMS
 from yolox_pose.structures.constants import PAD_VALUE
 
 MIXUP_TRIES = 15
-"""Draws of a MixUp partner until one has instances, as in mmdet's ``YOLOXMixUp`` (``max_iters``)."""
+"""Maximum number of draws until a partner has instances, as in mmdet's ``YOLOXMixUp`` (``max_iters``)."""
 
 
 @TRANSFORMS.register_module()
 class YOLOXPoseMixUp(SampleTransform):
-    """Average the image with another one of the data set, of which a random window is seen.
+    """Average the image with a random crop of another image of the data set.
 
-    Partners without instances are drawn again, up to :data:`MIXUP_TRIES` times; a data set without any works too.
+    Partners without instances are drawn again, up to :data:`MIXUP_TRIES` times.
 
     Args:
-        input_size: Width and height into which the partner is fitted before it is scaled.
+        input_size: Width and height that the partner is fitted into before scaling.
         scale_range: Range of the partner's scale.
         flip_prob: Probability of mirroring the partner.
-        pad_value: Grey where the partner does not reach.
-        prob: Probability of a mixup.
+        pad_value: Gray level outside the partner.
+        prob: Probability of a MixUp.
     """
 
     def __init__(

@@ -14,12 +14,12 @@ from yolox_pose.structures.constants import PAD_VALUE
 
 @TRANSFORMS.register_module()
 class YOLOXPoseMosaic(SampleTransform):
-    """Put the image and three others of the data set around a point of a canvas of twice ``input_size``.
+    """Place the image and three other images around a point of a canvas of twice ``input_size``.
 
     Args:
         input_size: Width and height of a quarter of the canvas.
-        center_range: Range of the common corner, in units of ``input_size``.
-        pad_value: Grey where no image is.
+        center_range: Range of the common corner in units of ``input_size``.
+        pad_value: Gray level of the background.
         prob: Probability of a mosaic.
     """
 
@@ -36,7 +36,7 @@ class YOLOXPoseMosaic(SampleTransform):
         self.prob = prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Replace ``img`` by a :class:`TiledImage` and the labels by those of all four images."""
+        """Replace ``img`` with a :class:`TiledImage` and the labels with those of all four images."""
         rng, dataset = results["rng"], results["dataset"]
         if rng.random() >= self.prob:
             return results

@@ -19,26 +19,26 @@ class PackYOLOXPoseInputs(SampleTransform):
     """Turn a sample into ``inputs``, a (3, H, W) uint8 tensor, and ``data_samples``, a :class:`PoseDataSample`.
 
     The labels go into ``gt_instance_labels`` (``bboxes``, ``labels``, ``keypoints``, ``keypoints_visible``, ``areas``), a
-    crowd mask into ``gt_fields.ignore_mask`` (1, H, W), but only where the image has one. The metainfo has ``img_id``,
+    crowd mask of the image, if any, into ``gt_fields.ignore_mask`` (1, H, W). The metainfo has ``img_id``,
     ``img_path``, ``ori_shape`` (h, w), ``img_shape`` (H, W), ``input_size`` (W, H), ``letterbox`` (sx, sy, left, top), and
-    ``input_center`` and ``input_scale`` in source pixels for MMPose's own consumers.
+    ``input_center`` and ``input_scale`` in source pixels for MMPose.
 
     Args:
-        meta_keys: Further keys of the sample to put into the metainfo.
+        meta_keys: Further keys of the sample for the metainfo.
     """
 
     def __init__(self, meta_keys: Sequence[str] = ()) -> None:
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Pack a sample; in test mode it has no labels."""
+        """Pack a sample; samples of test mode have no labels."""
         sample = PoseDataSample()
-        for key, value in self._metainfo(results).items():  # set at once, MMEngine would copy each of them
+        for key, value in self._metainfo(results).items():  # the constructor would copy each value
             sample.set_field(value, key, field_type="metainfo")
         if "bboxes" in results:
             labels = InstanceData()
             for key, values in zip(LABEL_KEYS[:-1], get_instances(results)):
-                labels.set_field(torch.from_numpy(values), key)  # of one length, which need not be looked at each time
+                labels.set_field(torch.from_numpy(values), key)  # skips the check of equal lengths
             sample.gt_instance_labels = labels
         if results.get("ignore_mask") is not None:
             mask = torch.from_numpy(np.ascontiguousarray(results["ignore_mask"]))

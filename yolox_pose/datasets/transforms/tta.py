@@ -1,4 +1,4 @@
-"""TTASettings of an image for test-time augmentation: several sizes, as it is and mirrored."""
+"""Augmented views of an image for test-time augmentation: several sizes, plain and mirrored."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from yolox_pose.structures.constants import PAD_VALUE, SIZE_DIVISOR
 
 @TRANSFORMS.register_module()
 class TTALetterbox(LetterboxResize):
-    """Letterbox the image at several sizes, as it is and mirrored; takes the place of ``LetterboxResize`` and packing.
+    """Letterbox the image at several sizes, plain and mirrored, in place of ``LetterboxResize`` and packing.
 
-    The source image itself is mirrored and resized once for each view, so that a larger view shows more detail and
-    coordinates come back exactly whatever the size of the image. The metainfo of each view has ``flip``.
+    Each view is made from the source image, so larger views show more detail and the inverse is exact for any image size.
+    The metainfo of each view has ``flip``.
 
     Args:
-        input_size: Width and height of the view of scale 1.
-        centered: As for ``LetterboxResize``.
-        pad_value: Likewise.
-        scales: Sizes of the views against ``input_size``, rounded to multiples of ``divisor``.
-        flip: Whether each view is also taken of the mirrored image.
-        divisor: Pixels.
+        input_size: Width and height at scale 1.
+        centered: Whether padding goes to both sides, as for ``LetterboxResize``.
+        pad_value: Gray level of the padding.
+        scales: Scales relative to ``input_size``.
+        flip: Whether each size is also used for the mirrored image.
+        divisor: Number of pixels that sides of the views are rounded to multiples of.
 
     Raises:
-        ValueError: If there is no scale, or one is not positive.
+        ValueError: If ``scales`` is empty or a scale is not positive.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class TTALetterbox(LetterboxResize):
         self.pack = PackYOLOXPoseInputs(meta_keys=("flip",))
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Lists of the ``inputs`` and ``data_samples`` of all views, as MMEngine's ``BaseTTAModel`` takes them."""
+        """Return lists of the ``inputs`` and ``data_samples`` of all views, the format of MMEngine's ``BaseTTAModel``."""
         views = []
         for flip in self.mirrored:
             img = cv2.flip(results["img"], 1) if flip else results["img"]

@@ -7,6 +7,7 @@ from yolox_pose.engine.hooks.distillation import DistillationHook
 from yolox_pose.engine.hooks.guard import NonFiniteLossGuard
 from yolox_pose.engine.hooks.phase import TrainingPhaseHook
 from yolox_pose.engine.hooks.progress import ProgressBarHook
+from yolox_pose.engine.hooks.resume import ResumeHook
 from yolox_pose.engine.hooks.runtime_info import BufferedRuntimeInfoHook
 from yolox_pose.engine.hooks.start import StartWeightsHook
 from yolox_pose.engine.hooks.threads import ThreadsHook
@@ -19,6 +20,7 @@ __all__ = [
     "DistillationHook",
     "NonFiniteLossGuard",
     "ProgressBarHook",
+    "ResumeHook",
     "StartWeightsHook",
     "ThreadsHook",
     "TrainingChecksHook",

@@ -1,4 +1,4 @@
-"""Curves of the training so far, as a picture in the work dir."""
+"""Hook that draws training curves."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ CURVES = "curves.png"
 
 @HOOKS.register_module()
 class CurvesHook(Hook):
-    """Draws ``curves.png`` in the work dir after every validation and at the end, over all resumes.
+    """Draw ``curves.png`` in the work dir after each validation and at the end, over all resumed runs.
 
-    A picture that cannot be drawn is one warning and never ends a training.
+    A failure is one warning and does not stop the training.
     """
 
-    priority = "VERY_LOW"  # after the figures are written
+    priority = "VERY_LOW"  # after the metrics are written
 
     def __init__(self) -> None:
         self.failed = False
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Draw what there is."""
+        """Draw the curves so far."""
         self._draw(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Likewise."""
+        """Draw the complete curves."""
         self._draw(runner)
 
     @master_only
@@ -45,4 +45,4 @@ class CurvesHook(Hook):
             write_atomically(Path(runner.work_dir, CURVES), draw_curves([read_history(runner.work_dir)]))
         except (DataError, ImportError, OSError) as error:
             self.failed = True
-            runner.logger.warning(f"{CURVES} is not drawn: {error}")
+            runner.logger.warning(f"{CURVES} cannot be drawn: {error}")

@@ -1,10 +1,12 @@
-"""Fine-tuning without forgetting: the detector that a training starts from goes on saying what it sees."""
+"""Hook for fine-tuning without forgetting: the detector that a training starts from becomes its teacher."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
+from mmengine.config import ConfigDict
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -13,28 +15,29 @@ from yolox_pose.checkpoints.matching import check_complete, match_weights
 from yolox_pose.checkpoints.preprocessing import adopt_normalization, stored_preprocessing
 from yolox_pose.engine.run import classes_of, model_of
 from yolox_pose.errors import DataError
+from yolox_pose.models import YOLOXPoseEstimator
 from yolox_pose.ops import DistillationWeights
 from yolox_pose.registry import HOOKS, MODELS
 from yolox_pose.weights import find_weights
 
-KEPT = "kept_detector"
-"""Entry of a checkpoint's ``meta``: the file, for a run that is resumed."""
+TEACHER = "teacher"
+"""Entry of a checkpoint's ``meta``: the weights file of the teacher, for a run that is resumed."""
 
 
 @HOOKS.register_module()
 class DistillationHook(Hook):
-    """Holds a model near the detections of a detector while it learns from few images, which would make it forget.
+    """Keep the detections of a model near those of a teacher while it learns from few images.
 
-    The detector computes every batch once more, without gradients and without keypoints: a quarter more time.
+    The teacher processes every batch without gradients and without keypoints, which takes a quarter more time.
 
     Args:
-        checkpoint: Weights of the detector, in any known layout, of this model's size; ``'bundled'`` is possible. None
-            takes those that the training starts from.
-        score: Weight of the scores (:class:`yolox_pose.ops.DistillationWeights`).
-        box: Weight of the boxes.
+        checkpoint: Weights of the teacher in any known layout, of the size of the model, or ``'bundled'``. None takes the
+            weights that the training starts from.
+        score: Weight of the score term (:class:`yolox_pose.ops.DistillationWeights`).
+        box: Weight of the box term.
 
     Raises:
-        DataError: If there are no such weights, they do not fit, or they want another normalisation than the model has.
+        DataError: If there are no such weights, or they do not match the model or its normalization.
     """
 
     def __init__(
@@ -45,47 +48,57 @@ class DistillationHook(Hook):
     ) -> None:
         self.checkpoint, self.weights = checkpoint, DistillationWeights(score, box)
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remember the detector of a run that is resumed."""
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Read the name of the teacher from the checkpoint of a resumed run."""
         if runner._resume and self.checkpoint is None:
-            self.checkpoint = (checkpoint.get("meta") or {}).get(KEPT)
+            self.checkpoint = (checkpoint.get("meta") or {}).get(TEACHER)
 
     def before_train(self, runner: Runner) -> None:
-        """Read the detector."""
+        """Load the teacher and add its losses to the model."""
+        if self.checkpoint is None and not runner._resume:
+            self.checkpoint = runner._load_from
         if self.checkpoint is None:
-            self.checkpoint = None if runner._resume else runner._load_from
-        if self.checkpoint is None:
-            raise DataError(
-                "DistillationHook has no detector to keep: start with --load-from, or give its 'checkpoint'"
-            )
+            raise DataError("DistillationHook has no teacher: start with --load-from, or set its 'checkpoint'")
         model = model_of(runner)
-        detector = read_detector(self.checkpoint, runner.cfg.model, model, classes_of(runner))
-        model.distill(detector, self.weights)
-        runner.logger.info(f"the detections of {self.checkpoint} are kept ({self.weights})")
+        model.distill(load_teacher(self.checkpoint, runner.cfg.model, model, classes_of(runner)), self.weights)
+        runner.logger.info(f"distillation from {self.checkpoint} ({self.weights})")
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Note the detector."""
-        checkpoint.setdefault("meta", {})[KEPT] = self.checkpoint
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Note the teacher."""
+        checkpoint.setdefault("meta", {})[TEACHER] = self.checkpoint
 
 
-def read_detector(path: str, config: Any, model: Any, classes: Any = None) -> Any:
-    """A model of a config without its keypoints, with the weights of a file.
+def load_teacher(
+    path: str, config: ConfigDict, model: YOLOXPoseEstimator, classes: Sequence[str] | None = None
+) -> YOLOXPoseEstimator:
+    """Build the detector of a model's config, without keypoints, with the weights of a file.
+
+    Args:
+        path: Weights in any known layout, or ``'bundled'``.
+        config: Config of the model.
+        model: Model that learns, for its normalization.
+        classes: Names of its classes; None if unknown.
 
     Raises:
-        DataError: As :class:`DistillationHook`.
+        DataError: If the weights do not match the detector, or expect another normalization.
     """
+    # Build the detector
     config = copy.deepcopy(config)
-    config.update(compile=False, micro_batch=None)
+    config.update(compile=False, micro_batch=None, freeze_detector=False)
     config.head.skeleton = None
     config.head.pop("keypoint_classes", None)
-    detector = MODELS.build(config)
-    found = read_checkpoint(find_weights(path))
-    own = detector.state_dict()
-    fit = match_weights(found.weights, own, source_classes=found.dataset_meta.get("classes"), target_classes=classes)
-    check_complete(fit, own, found.weights, path)
-    wanted = dict(model.data_preprocessor.normalization)
-    adopt_normalization(wanted, stored_preprocessing(found.dataset_meta))
-    if wanted != model.data_preprocessor.normalization:
-        raise DataError(f"{path} wants its images normalised otherwise than the model that it is to be kept in")
-    detector.load_state_dict(fit.weights, strict=False)
-    return detector
+    teacher = MODELS.build(config)
+
+    # Match the weights
+    checkpoint = read_checkpoint(find_weights(path))
+    source_classes, state_dict = checkpoint.dataset_meta.get("classes"), teacher.state_dict()
+    match = match_weights(checkpoint.weights, state_dict, source_classes=source_classes, target_classes=classes)
+    check_complete(match, state_dict, checkpoint.weights, path)
+
+    # Both networks see the same input
+    normalization = dict(model.data_preprocessor.normalization)
+    adopt_normalization(normalization, stored_preprocessing(checkpoint.dataset_meta))
+    if normalization != model.data_preprocessor.normalization:
+        raise DataError(f"{path} expects another normalization of its images than the model that learns from it")
+    teacher.load_state_dict(match.weights, strict=False)
+    return teacher

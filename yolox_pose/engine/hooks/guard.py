@@ -1,4 +1,4 @@
-"""Tells of skipped steps, and stops a run whose loss is no longer a number, naming the images."""
+"""Hook that logs skipped steps and stops a run whose loss stays NaN or Inf."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from yolox_pose.registry import HOOKS
 
 @HOOKS.register_module()
 class NonFiniteLossGuard(Hook):
-    """Log how many steps were skipped, and stop the run when the loss has not been finite several times in a row.
+    """Log how many steps were skipped, and stop the run if the loss is NaN or Inf several times in a row.
 
     Args:
-        patience: Checks in a row that may fail.
-        interval: Iterations between two checks; each check waits for the device.
+        patience: Number of failed checks in a row that stops the run.
+        interval: Number of iterations between two checks; each check waits for the device.
     """
 
     priority = "ABOVE_NORMAL"
@@ -28,16 +28,16 @@ class NonFiniteLossGuard(Hook):
         self.patience, self.interval, self.failures, self.skipped = patience, interval, 0, 0
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         """Check the loss.
 
         Raises:
-            YOLOXPoseError: If it was not finite ``patience`` times in a row.
+            YOLOXPoseError: If it was NaN or Inf ``patience`` times in a row; names the images.
         """
         if outputs is None or not self.every_n_train_iters(runner, self.interval):
             return
-        self._tell_skipped(runner)
+        self._log_skipped(runner)
         loss = outputs.get("loss")
         finite = loss is None or bool(torch.isfinite(torch.as_tensor(loss)).all())
         self.failures = 0 if finite else self.failures + 1
@@ -48,7 +48,7 @@ class NonFiniteLossGuard(Hook):
                 f"{images}): lower the learning rate, check the annotations of these images, or train without --amp"
             )
 
-    def _tell_skipped(self, runner: Runner) -> None:
+    def _log_skipped(self, runner: Runner) -> None:
         skip = getattr(getattr(runner.optim_wrapper, "optimizer", None), "skip", None)
         count = 0 if skip is None or skip.skipped is None else int(skip.skipped)
         if count > self.skipped:
@@ -59,5 +59,5 @@ class NonFiniteLossGuard(Hook):
         self.skipped = count
 
 
-def _image_ids(samples: Sequence) -> list:
+def _image_ids(samples: Sequence[Any]) -> list[Any]:
     return [sample.metainfo.get("img_id") for sample in samples]

@@ -1,4 +1,4 @@
-"""One progress bar for a whole training, in place of log lines."""
+"""Hook that shows one progress bar for a whole training."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from tqdm import tqdm
 from yolox_pose.registry import HOOKS
 
 REFRESH = 10.0
-"""Seconds between two states of the bar where it goes to a file instead of a terminal."""
+"""Seconds between two updates of the bar if it is written to a file instead of a terminal."""
 
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """Shows epoch, iterations, time left, loss and the last validation figures; the log file still gets the log lines.
+    """Show epoch, iterations, remaining time, loss and the last validation metric. The log file still gets the log lines.
 
     Args:
-        metric: Validation figure that is shown.
-        smoothing: Part of each new loss in the shown one.
+        metric: Validation metric to show.
+        smoothing: Weight of a new loss in the moving average that is shown.
     """
 
     priority = "VERY_LOW"
 
     def __init__(self, metric: str = "coco/AP", smoothing: float = 0.05) -> None:
         self.metric, self.smoothing = metric, smoothing
-        self.loss: torch.Tensor | None = None  # read from the device when the bar is drawn only
-        self.figure: float | None = None
+        self.loss: torch.Tensor | None = None  # stays on the device until the bar is drawn
+        self.value: float | None = None
         self.bar: tqdm | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -48,7 +48,7 @@ class ProgressBarHook(Hook):
         self.bar.set_description(f"epoch {runner.epoch + 1}/{runner.max_epochs}", refresh=False)
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping | None = None
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
         """Advance the bar."""
         if outputs and "loss" in outputs:
@@ -58,8 +58,8 @@ class ProgressBarHook(Hook):
             self._show()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Show the validation figure."""
-        self.figure = (metrics or {}).get(self.metric, self.figure)
+        """Show the validation metric."""
+        self.value = (metrics or {}).get(self.metric, self.value)
         if self.bar is not None:
             self._show()
 
@@ -69,5 +69,5 @@ class ProgressBarHook(Hook):
         self.bar.close()
 
     def _show(self) -> None:
-        shown = {"loss": None if self.loss is None else float(self.loss), self.metric.rpartition("/")[2]: self.figure}
+        shown = {"loss": None if self.loss is None else float(self.loss), self.metric.rpartition("/")[2]: self.value}
         self.bar.set_postfix({key: f"{value:.3f}" for key, value in shown.items() if value is not None}, refresh=False)

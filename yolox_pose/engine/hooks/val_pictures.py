@@ -1,4 +1,4 @@
-"""Pictures of the same few validation images, epoch after epoch."""
+"""Hook that draws the same validation images after each validation."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ FOLDER = "val_pictures"
 
 @HOOKS.register_module()
 class ValPicturesHook(Hook):
-    """Draws annotations and predictions of some validation images side by side, into ``val_pictures/epoch_N/`` of the work dir;
-    the pictures are named by the image ids.
+    """Draw annotations and predictions of some validation images side by side.
+
+    The pictures go to ``val_pictures/epoch_N/`` in the work dir, named by image ids.
 
     Args:
-        num: Images, evenly spread over the validation data.
-        score_thr: Lowest score of a person that is drawn.
+        num: Number of images, evenly spread over the validation data.
+        score_thr: Lowest score of a detection that is drawn.
 
     Raises:
-        UsageError: If ``num`` is not positive, or the validation data are of another kind than this package's.
+        UsageError: If ``num`` is not positive, or the validation data set is not one of this package.
     """
 
     priority = "LOW"
@@ -41,37 +42,37 @@ class ValPicturesHook(Hook):
         self.chosen: dict[int, int] = {}
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Choose the images, the same ones every time."""
+        """Choose the images, the same in each epoch."""
         dataset: Any = runner.val_dataloader.dataset
         if not hasattr(dataset, "records"):
             raise UsageError(f"pictures of the validation are for yolox_pose's data sets, not {type(dataset).__name__}")
-        places = np.unique(np.linspace(0, len(dataset) - 1, min(self.num, len(dataset))).round().astype(int))
-        self.chosen = {int(dataset.records.image_ids[place]): int(place) for place in places}
+        positions = np.unique(np.linspace(0, len(dataset) - 1, min(self.num, len(dataset))).round().astype(int))
+        self.chosen = {int(dataset.records.image_ids[position]): int(position) for position in positions}
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
     ) -> None:
-        """Draw the chosen images of this batch; every process draws its own."""
+        """Draw the chosen images of this batch; each process draws its share."""
         for sample in outputs or ():
-            place = self.chosen.get(sample.metainfo["img_id"])
-            if place is not None:
-                self._write(runner, sample, place)
+            position = self.chosen.get(sample.metainfo["img_id"])
+            if position is not None:
+                self._write(runner, sample, position)
 
-    def _write(self, runner: Runner, sample: Any, place: int) -> None:
+    def _write(self, runner: Runner, sample: Any, position: int) -> None:
         dataset = runner.val_dataloader.dataset
         folder = Path(runner.work_dir, FOLDER, f"epoch_{runner.epoch}")
         folder.mkdir(parents=True, exist_ok=True)
-        img = dataset.load_image(place)
+        img = dataset.load_image(position)
         common = {"skeleton": dataset.skeleton, "classes": dataset.records.classes}
-        left = draw_poses(img, **annotated(dataset.records, place), **common)
+        left = draw_poses(img, **annotated(dataset.records, position), **common)
         right = draw_poses(img, **predicted(sample.pred_instances, self.score_thr), **common)
         name = f"{sample.metainfo['img_id']}.jpg"
         cv2.imwrite(str(folder / name), side_by_side(left, right, ("annotated", f"epoch {runner.epoch}")))
 
 
-def annotated(records: Any, place: int) -> Mapping[str, Any]:
-    """Arguments of :func:`yolox_pose.visualization.drawing.draw_poses` for the annotations of an image."""
-    rows = records.rows(place)
+def annotated(records: Any, position: int) -> Mapping[str, Any]:
+    """Return arguments of :func:`~yolox_pose.visualization.drawing.draw_poses` for the annotations of an image."""
+    rows = records.rows(position)
     return {
         "keypoints": records.keypoints[rows],
         "keypoint_scores": None,
@@ -83,7 +84,7 @@ def annotated(records: Any, place: int) -> Mapping[str, Any]:
 
 
 def predicted(instances: Any, threshold: float) -> Mapping[str, Any]:
-    """Likewise for predictions with a score of at least ``threshold``."""
+    """Return the same arguments for predictions with a score of at least ``threshold``."""
     kept = instances[instances.scores >= threshold].cpu().numpy()
     keypoints = kept.keypoints if "keypoints" in kept else np.zeros((len(kept), 0, 2), np.float32)
     scores = kept.keypoint_scores if "keypoint_scores" in kept else np.zeros((len(kept), 0), np.float32)
