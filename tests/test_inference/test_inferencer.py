@@ -249,7 +249,7 @@ def test_colors_of_a_data_set_are_drawn():
     assert skeleton.keypoint_colors == ((10, 20, 250),) * 17 and skeleton.link_colors == COCO_PERSON.link_colors
     metainfo["skeleton_link_colors"] = [[1, 2, 3]] * 19
     assert skeleton_from_metainfo(metainfo).link_colors == ((3, 2, 1),) * 19
-    with pytest.raises(ValueError, match="point_colors are 1"):
+    with pytest.raises(ValueError, match="1 point_colors, expected 17"):
         replace(COCO_PERSON, point_colors=((1, 2, 3),))
 
 
