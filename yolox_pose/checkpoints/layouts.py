@@ -159,6 +159,7 @@ def find_layout(keys: Iterable[str], *, backbone_only: bool = False) -> Layout:
     """
     keys = list(keys)
 
+    # Identify each layout by prefixes that no other layout has
     def any_starts(prefix: str) -> bool:
         return any(key.startswith(prefix) for key in keys)
 

@@ -211,9 +211,9 @@ def _mismatch(
 ) -> str:
     """Describe missing and misshapen tensors in one line, with the likely reason."""
     parts = [f"{len(missing)} are missing (such as '{missing[0]}')"] if missing else []
-    for key, (there, here) in list(misshapen.items())[:1]:
+    for key, (file_shape, model_shape) in list(misshapen.items())[:1]:
         parts.append(
-            f"{len(misshapen)} have another shape (such as '{key}', {_shape(there)} in the file, {_shape(here)} in the model)"
+            f"{len(misshapen)} have another shape (such as '{key}', {_shape(file_shape)} in the file, {_shape(model_shape)} in the model)"
         )
     reasons = [
         f"{fact} {first or 'none'}, the model {second or 'none'}"

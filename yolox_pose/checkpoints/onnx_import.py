@@ -128,7 +128,7 @@ def expected_convs(keys: Iterable[str], levels: int = _LEVELS) -> dict[str, froz
 
 
 class _Graph:
-    """Collects convolutions; every method returns what its block's output comes from."""
+    """Collector of convolutions. Every method returns the sources of its block's output."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self.keys = set(keys)

@@ -43,11 +43,11 @@ def install() -> dict[str, str]:
     global _filled
     if _filled is None:
         dependencies.require()
-        done = {gap: _stand_in(gap) for gap in _STAND_INS}
+        results = {gap: _stand_in(gap) for gap in _STAND_INS}
         for gap in ("pkgutil_find_loader", "torch_load", "mmengine_cpu", "mmengine_infer"):
             fill = importlib.import_module(f"{__name__}.{gap}").fill
-            done[gap] = fill() or "found"
-        _filled = done
+            results[gap] = fill() or "found"
+        _filled = results
     return _filled
 
 

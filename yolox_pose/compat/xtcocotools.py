@@ -194,6 +194,7 @@ class COCOeval(_cocoeval.COCOeval):
 
     def _run(self, image_ids: Sequence[Any]) -> Any:
         """Run hotcoco's evaluator on some images and return it. Ids are renumbered, because hotcoco's are 64 bit."""
+        # Convert both sides to hotcoco's records
         p = self.params
         numbers = {image_id: number for number, image_id in enumerate(sorted(set(image_ids)), start=1)}
         frame = {
@@ -206,6 +207,8 @@ class COCOeval(_cocoeval.COCOeval):
         for anns in (truth, detections):
             for number, ann in enumerate(anns, start=1):
                 ann.update(id=number, image_id=numbers[ann["image_id"]])
+
+        # Evaluate with the settings of this evaluator
         with contextlib.redirect_stdout(io.StringIO()):
             gt, dt = hotcoco.COCO({**frame, "annotations": truth}), hotcoco.COCO({**frame, "annotations": detections})
             engine = hotcoco.COCOeval(gt, dt, "keypoints")

@@ -114,8 +114,8 @@ def _keys_of_builder(builder: Any, group: Mapping[str, Any]) -> frozenset[str] |
     names = keywords(builder)
     for base in inspect.getmro(builder) if names is None and inspect.isclass(builder) else ():
         if base in PASSED_ON:
-            own, _ = _parameters(vars(base)["__init__"])
-            return _or_any(keywords(PASSED_ON[base](group)), own)
+            parameters, _ = _parameters(vars(base)["__init__"])
+            return _or_any(keywords(PASSED_ON[base](group)), parameters)
     return names
 
 
@@ -148,8 +148,8 @@ def find_class(name: str) -> Any:
     """Return the registered class of a name in any registry; None if there is none."""
     for registry in registries():
         try:
-            if name and (found := registry.get(name)) is not None:
-                return found
+            if name and (registered := registry.get(name)) is not None:
+                return registered
         except (ImportError, KeyError):  # a scope or module that is not installed
             continue
     return None

@@ -73,8 +73,9 @@ def check_options(options: ExportOptions) -> ExportOptions:
 
     Raises:
         UsageError: If options do not fit together.
-        MissingDependencyError: If the format needs a package that is not installed; the message has the command that installs it.
+        MissingDependencyError: If a package is missing; one line with the command that installs it.
     """
+    # Check format and layout
     if options.format not in FORMATS:
         raise UsageError(f"unknown format '{options.format}'; there are: {', '.join(FORMATS)}")
     chosen = FORMATS[options.format]
@@ -84,9 +85,13 @@ def check_options(options: ExportOptions) -> ExportOptions:
     if layout not in chosen.layouts:
         supported = " or ".join(f"--{name}" for name in chosen.layouts)
         raise UsageError(f"{options.format} has no operator for NMS; export with {supported}, and the runtime runs NMS")
+
+    # Check size and batch
     if not chosen.flexible and (options.dynamic or options.batch != 1):
         raise UsageError(f"{options.format} takes one image of a fixed size at a time; leave --dynamic and --batch out")
     _check_size(options)
+
+    # Check the precision
     if options.calibration is not None and options.format != "openvino":
         raise UsageError(f"--int8 is for openvino, not {options.format}")
     if options.calibration is not None and options.half:
@@ -95,6 +100,8 @@ def check_options(options: ExportOptions) -> ExportOptions:
         raise UsageError("--fp16 is not for torchscript; call .half() on the loaded model on a GPU")
     if options.half and options.format == "tensorrt":
         raise UsageError("--fp16 is chosen when the engine is built: python build_engine.py model.onnx --fp16")
+
+    # Check the installed packages
     missing = [name for name in _needed(options) if not _is_installed(name)]
     if missing:
         raise MissingDependencyError(

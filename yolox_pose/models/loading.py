@@ -55,8 +55,8 @@ def load_model(
     """Build a model, load its weights and switch it to evaluation.
 
     Args:
-        config: File, name of a config of this package, or :class:`mmengine.Config`. Without a checkpoint, what names
-            weights (:func:`yolox_pose.weights.names_weights`) stands for both.
+        config: File, name of a config of this package, or :class:`mmengine.Config`. Without a checkpoint, a name or
+            file of weights (:func:`yolox_pose.weights.names_weights`) gives both.
         checkpoint: Weights (:func:`yolox_pose.weights.resolve_checkpoint`), which are loaded as data: no code in them runs.
             None leaves the weights random.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.

@@ -35,6 +35,7 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
     ahead: queue.Queue = queue.Queue(maxsize=max(depth, 1))
     stop = threading.Event()
 
+    # The thread draws items and puts them into the queue until the consumer stops
     def put(item: Any) -> bool:
         while not stop.is_set():
             try:
@@ -58,6 +59,7 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
             if close is not None:
                 close()
 
+    # The consumer takes them out and raises the thread's error
     thread = threading.Thread(target=draw, name="prefetch", daemon=True)
     thread.start()
     try:
