@@ -230,5 +230,6 @@ def shift_hsv(img: np.ndarray, gains: Sequence[int]) -> np.ndarray:
     # Saturating arithmetic on whole images is several times faster than a look-up table of three channels
     for shift, amounts in ((cv2.add, gains[1:]), (cv2.subtract, [-gain for gain in gains[1:]])):
         if max(amounts) > 0:
-            shift(hsv, (0, *(max(amount, 0) for amount in amounts), 0), dst=hsv)
+            channels = np.array([0, *(max(amount, 0) for amount in amounts), 0], dtype=np.float64)
+            shift(hsv, channels, dst=hsv)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)

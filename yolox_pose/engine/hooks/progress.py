@@ -45,6 +45,7 @@ class ProgressBarHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Show the epoch."""
+        assert self.bar is not None
         self.bar.set_description(f"epoch {runner.epoch + 1}/{runner.max_epochs}", refresh=False)
 
     def after_train_iter(
@@ -54,6 +55,7 @@ class ProgressBarHook(Hook):
         if outputs and "loss" in outputs:
             loss = torch.as_tensor(outputs["loss"]).detach()
             self.loss = loss if self.loss is None else self.loss + self.smoothing * (loss - self.loss)
+        assert self.bar is not None
         if self.bar.update():
             self._show()
 
@@ -65,9 +67,11 @@ class ProgressBarHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Close the bar."""
+        assert self.bar is not None
         self._show()
         self.bar.close()
 
     def _show(self) -> None:
+        assert self.bar is not None
         shown = {"loss": None if self.loss is None else float(self.loss), self.metric.rpartition("/")[2]: self.value}
         self.bar.set_postfix({key: f"{value:.3f}" for key, value in shown.items() if value is not None}, refresh=False)

@@ -1,4 +1,4 @@
-"""Where a run starts: weights of any layout, checked against the model, and what they assume of their input."""
+"""Hook that loads the weights that a training starts from, in any known layout."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ CheckpointLoader.register_scheme(rf".*\{SAFETENSORS}$", loader=_load_safetensors
 
 @HOOKS.register_module()
 class StartWeightsHook(Hook):
-    """Turns the weights that a training starts from into the model's, and refuses those that do not fit its body.
+    """Match the weights that a training starts from with the model.
 
-    Channel order and normalisation of the weights are taken over into the data preprocessor and written into the
-    checkpoints of the run. (The padding side is that of the training itself.)
+    The data preprocessor adopts channel order and normalization of the weights, and the checkpoints of the run store them.
+    The padding side stays that of the training.
 
     Args:
-        only: ``'backbone'`` takes only the backbone; the rest of the model stays new. None takes whatever the model has.
+        only: ``'backbone'`` loads only the backbone; None loads all weights that the model has.
 
     Raises:
-        DataError: If the weights are of no known layout or do not fit (:func:`yolox_pose.checkpoints.matching.check_start`).
+        DataError: If the weights have no known layout or do not match the model (:func:`yolox_pose.checkpoints.matching.check_start`).
     """
 
     priority = "HIGHEST"  # before the hook of the EMA model, which loads the same weights
@@ -45,30 +45,38 @@ class StartWeightsHook(Hook):
             raise UsageError(f"StartWeightsHook: only must be 'backbone' or None, not {only!r}")
         self.only = only
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Replace the content of a file that was read, in place; a run that is resumed is given what it was written with."""
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Replace the content of the file with the weights of the model, in place."""
         if runner._resume:
             meta = checkpoint.get("meta") or {}
             self._adopt(runner, meta.get("dataset_meta") or {})
             return
-        name, model = runner._load_from, model_of(runner)
-        found = parse_checkpoint(checkpoint, name, backbone_only=self.only == "backbone")
-        if self.only is not None:
-            weights = {key: value for key, value in found.weights.items() if part_of(key) == self.only}
-            found = found._replace(weights=weights)
-        own = model.state_dict()
-        names = found.dataset_meta.get("classes")
-        fit = match_weights(found.weights, own, source_classes=names, target_classes=classes_of(runner))
-        check_start(fit, own, found.weights, name)
-        log_match(fit, own, f"{name} ({found.layout.title})")
-        _warn_of_rate(runner, fit, own)
-        self._adopt(runner, found.dataset_meta)
-        initial = {key: value.detach().cpu().clone() for key, value in own.items()}
-        checkpoint.clear()
-        checkpoint["state_dict"] = initial | fit.weights
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Note channel order and normalisation where they are not the usual ones."""
+        # Read the file and leave out unwanted parts
+        name, model = runner._load_from, model_of(runner)
+        source = parse_checkpoint(checkpoint, name, backbone_only=self.only == "backbone")
+        if self.only is not None:
+            weights = {key: value for key, value in source.weights.items() if part_of(key) == self.only}
+            source = source._replace(weights=weights)
+
+        # Match its weights with the model
+        state_dict = model.state_dict()
+        source_classes = source.dataset_meta.get("classes")
+        match = match_weights(
+            source.weights, state_dict, source_classes=source_classes, target_classes=classes_of(runner)
+        )
+        check_start(match, state_dict, source.weights, name)
+        log_match(match, state_dict, f"{name} ({source.layout.title})")
+        _warn_of_learning_rate(runner, match, state_dict)
+
+        # Weights that the file lacks keep their initial values
+        self._adopt(runner, source.dataset_meta)
+        initial = {key: value.detach().cpu().clone() for key, value in state_dict.items()}
+        checkpoint.clear()
+        checkpoint["state_dict"] = initial | match.weights
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Note channel order and normalization unless they are the defaults."""
         normalization = getattr(model_of(runner).data_preprocessor, "normalization", None)
         if not normalization or not any(normalization.values()):
             return
@@ -79,6 +87,7 @@ class StartWeightsHook(Hook):
 
     @staticmethod
     def _adopt(runner: Runner, dataset_meta: Mapping[str, Any]) -> None:
+        """Adopt channel order and normalization from a checkpoint's metainfo."""
         preprocessor = model_of(runner).data_preprocessor
         if hasattr(preprocessor, "set_normalization"):
             settings = preprocessor.normalization
@@ -86,13 +95,14 @@ class StartWeightsHook(Hook):
             preprocessor.set_normalization(**settings)
 
 
-def _warn_of_rate(runner: Runner, fit: WeightMatch, own: Mapping[str, Any]) -> None:
-    """Say so where a keypoint branch that has learned already is given the rate of a new one."""
+def _warn_of_learning_rate(runner: Runner, match: WeightMatch, state_dict: Mapping[str, Any]) -> None:
+    """Warn if a trained pose branch gets the learning rate of a new branch."""
     wrapper = runner.cfg.get("optim_wrapper") or {}
     factor = (wrapper.get("paramwise_cfg") or {}).get("pose_lr_mult", 1)
-    branch = {key for key in own if part_of(key) == "keypoints" and not key.endswith(COUNTER)}
-    if factor > 1 and branch and branch <= fit.weights.keys():
+    branch = {key for key in state_dict if part_of(key) == "keypoints" and not key.endswith(COUNTER)}
+    if factor > 1 and branch and branch <= match.weights.keys():
         runner.logger.warning(
-            f"the keypoint branch starts from learned weights, but at {factor:g} times the rate of the rest, which is meant "
-            "for a new one and makes it forget; --cfg-options optim_wrapper.paramwise_cfg.pose_lr_mult=1 keeps more"
+            f"the keypoint branch starts from learned weights, but its learning rate is {factor:g} times that of the rest, "
+            "which suits a new branch and makes this one forget; "
+            "--cfg-options optim_wrapper.paramwise_cfg.pose_lr_mult=1 keeps more"
         )

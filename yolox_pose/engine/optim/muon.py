@@ -11,18 +11,20 @@ from torch import Tensor
 from yolox_pose.registry import OPTIMIZERS
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the polynomial ``a x + b x^3 + c x^5``, which takes every singular value from (0, 1] to about 1 in few iterations."""
+"""Coefficients of the polynomial ``a x + b x^3 + c x^5``, which maps singular values in (0, 1] to about 1."""
+
 ITERATIONS = 5
+"""Iterations of the polynomial."""
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """The nearest matrices whose singular values are all about 1 (0.7 to 1.2), by Newton-Schulz iterations.
+    """Return the nearest matrices with singular values of about 1 (0.7 to 1.2), by Newton-Schulz iterations.
 
     Args:
-        matrices: (n, rows, columns) of a float type.
+        matrices: Matrices of shape (n, rows, columns) in a float type.
 
     Returns:
-        (n, rows, columns) of the same type; a matrix of zeros stays one.
+        Matrices of the same shape and type; zeros stay zeros.
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024).
     """
@@ -39,28 +41,28 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 @OPTIMIZERS.register_module()
 class MuonAdamW(torch.optim.Optimizer):
-    """Groups of parameters with ``matrix=True`` are stepped by Muon, the others by ``torch.optim.AdamW``.
+    """Optimizer that steps groups with ``matrix=True`` by Muon and the others by ``torch.optim.AdamW``.
 
-    Muon replaces the momentum of a weight, seen as a matrix of (output channels, everything else), by the nearest orthogonal
-    one: all directions of the matrix learn at the same speed. ``YOLOXPoseOptimConstructor`` makes the groups: what is a
-    matrix are the weights of convolutions that are neither depthwise nor predict.
+    Muon reshapes the momentum of a weight to a matrix (output channels, all other dimensions) and replaces it with the
+    nearest orthogonal matrix, so that all directions learn at the same speed. ``YOLOXPoseOptimConstructor`` makes the
+    groups; matrices are the weights of convolutions that are neither depthwise nor output layers.
 
     Args:
-        params: Parameters or groups.
-        lr: Rate of AdamW, and of Muon after ``matrix_lr_mult``.
-        betas: Of AdamW.
-        eps: Of AdamW.
-        weight_decay: Decoupled, of both: a step takes ``lr * weight_decay`` of a weight away.
-        momentum: Of Muon, in Nesterov's form.
-        matrix_lr_mult: An orthogonal step is this much longer than ``lr`` (times ``sqrt(rows / columns)`` for tall ones).
-        fused: Whether AdamW's part is one kernel.
+        params: Parameters or parameter groups.
+        lr: Learning rate of AdamW; Muon multiplies it by ``matrix_lr_mult``.
+        betas: Betas of AdamW.
+        eps: Epsilon of AdamW.
+        weight_decay: Decoupled weight decay: a step reduces a weight by the fraction ``lr * weight_decay``.
+        momentum: Nesterov momentum of Muon.
+        matrix_lr_mult: Factor of the learning rate of Muon (times ``sqrt(rows / columns)`` for tall matrices).
+        fused: Whether AdamW runs as one kernel.
 
-    Source: Jordan et al., Muon (2024); the split as there: hidden matrices to Muon, the rest to AdamW.
+    Source: Jordan et al., Muon (2024), including the split between Muon and AdamW.
     """
 
     def __init__(
         self,
-        params: Iterable,
+        params: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -69,51 +71,64 @@ class MuonAdamW(torch.optim.Optimizer):
         matrix_lr_mult: float = 10.0,
         fused: bool | None = None,
     ) -> None:
-        self._adamw = torch.optim.AdamW([torch.zeros(1)], lr, betas, eps, weight_decay, fused=fused)
-        own = {"matrix": False, "momentum": momentum, "matrix_lr_mult": matrix_lr_mult}
-        super().__init__(params, self._adamw.defaults | own)
+        self._adamw: Any = torch.optim.AdamW([torch.zeros(1)], lr, betas, eps, weight_decay, fused=fused)
+        matrix_defaults = {"matrix": False, "momentum": momentum, "matrix_lr_mult": matrix_lr_mult}
+        super().__init__(params, self._adamw.defaults | matrix_defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; ``found_inf``, a scalar tensor that is not 0, makes it one that changes nothing.
+        """Update the parameters; if the attribute ``found_inf``, a scalar tensor, is not 0, nothing changes.
 
         Args:
-            closure: Computes the loss again; called once, if given.
+            closure: Function that computes the loss again; called once.
         """
+        # Compute the loss again
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+
+        # AdamW steps its groups on the state of this optimizer
         found_inf: Tensor | None = getattr(self, "found_inf", None)
         self._adamw.param_groups = [group for group in self.param_groups if not group["matrix"]]
         self._adamw.state = self.state
         self._adamw.found_inf = found_inf
         self._adamw.step()
+
+        # Muon steps the matrices
         for group in self.param_groups:
             if group["matrix"]:
                 self._step_matrices(group, found_inf)
         return loss
 
-    def _step_matrices(self, group: dict, found_inf: Tensor | None) -> None:
+    def _step_matrices(self, group: dict[str, Any], found_inf: Tensor | None) -> None:
+        """Step the matrices of a group, those of one shape together."""
         shapes: dict[tuple[int, int], list[Tensor]] = {}
         for parameter in group["params"]:
             if parameter.grad is not None:
                 shapes.setdefault((len(parameter), parameter[0].numel()), []).append(parameter)
         for (rows, columns), parameters in shapes.items():
-            gradients = torch.stack([parameter.grad.reshape(rows, columns) for parameter in parameters]).float()
+            # Stack gradients and momenta
+            gradients = torch.stack([p.grad.reshape(rows, columns) for p in parameters if p.grad is not None]).float()
             states = [self.state[parameter] for parameter in parameters]
             for state, gradient in zip(states, gradients):
                 if "momentum_buffer" not in state:
                     state["momentum_buffer"] = torch.zeros_like(gradient)
             momentum = torch.stack([state["momentum_buffer"] for state in states])
-            keep: Tensor | float = 1.0
+
+            # A step with NaN or Inf gradients has the factor 0
+            factor: Tensor | float = 1.0
             if found_inf is not None:
-                keep = 1 - found_inf.sign()
+                factor = 1 - found_inf.sign()
                 gradients = gradients.nan_to_num(0.0, 0.0, 0.0)
-            momentum = momentum + (gradients - momentum) * ((1 - group["momentum"]) * keep)
+
+            # Nesterov momentum, orthogonalized
+            momentum = momentum + (gradients - momentum) * ((1 - group["momentum"]) * factor)
             update = orthogonalize(gradients.lerp(momentum, group["momentum"]))
+
+            # Weight decay and update
             rate = group["lr"] * group["matrix_lr_mult"] * max(1.0, rows / columns) ** 0.5
             for parameter, state, buffer, change in zip(parameters, states, momentum, update):
                 state["momentum_buffer"].copy_(buffer)
-                parameter.mul_(1 - group["lr"] * group["weight_decay"] * keep)
-                parameter.sub_(change.reshape(parameter.shape) * (rate * keep))
+                parameter.mul_(1 - group["lr"] * group["weight_decay"] * factor)
+                parameter.sub_(change.reshape(parameter.shape) * (rate * factor))
