@@ -1,4 +1,4 @@
-# The faster recipe of MMYOLO, with RTMDet's hyper-parameters: 8 GPUs x 32 images, AdamW, the last 20 epochs plain.
+# The faster recipe of MMYOLO with RTMDet's hyperparameters: 8 GPUs x 32 images, AdamW, the last 20 epochs without mosaic.
 _base_ = './coco-detection_8xb8-300e.py'
 
 max_epochs, num_last_epochs, warmup_epochs = 300, 20, 5

@@ -1,5 +1,5 @@
-# The published recipe of YOLOX: COCO instances, 8 GPUs x 8 images, 300 epochs, SGD, the last 15 without mosaic and mixup.
-# It differs from the pose recipe in the range of the affine scale, the padding (right and bottom), the optimizer, the EMA.
+# The published recipe of YOLOX: COCO instances, 8 GPUs x 8 images, 300 epochs, SGD, the last 15 without mosaic and MixUp.
+# It differs from the pose recipe in affine scale, padding (right and bottom), optimizer and EMA.
 _base_ = './coco-pose_8xb32-300e.py'
 
 max_epochs, num_last_epochs, warmup_epochs = 300, 15, 5

@@ -1,4 +1,4 @@
-# The published recipe: COCO keypoints, 8 GPUs x 32 images, 300 epochs, the last 20 without mosaic and mixup.
+# The published recipe: COCO keypoints, 8 GPUs x 32 images, 300 epochs, the last 20 without mosaic and MixUp.
 _base_ = './default_runtime.py'
 
 data_root = 'data/coco/'

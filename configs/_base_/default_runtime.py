@@ -1,4 +1,4 @@
-# What all recipes share. Nothing here depends on data or model size.
+# Settings shared by all recipes, independent of data and model size.
 default_scope = 'yolox_pose'
 custom_imports = dict(imports=['yolox_pose.registry'], allow_failed_imports=False)
 
@@ -25,7 +25,7 @@ env_cfg = dict(
 )
 randomness = dict(seed=0)
 visualizer = dict(type='yolox_pose.YOLOXPoseVisualizer', vis_backends=[dict(type='LocalVisBackend')])
-data_mode = 'bottomup'  # whole images go in; MMPose's own inferencer asks
+data_mode = 'bottomup'  # MMPose's inferencer: the model takes whole images
 log_processor = dict(
     type='LogProcessor', window_size=50, by_epoch=True, num_digits=6,
     mean_pattern=r'.*(loss|time|grad_norm|positives|unmatched|oks).*')

@@ -1,4 +1,4 @@
-# The detection model, size s: the pose model without keypoint branch, 80 classes.
+# The detection model, size s: the pose model without the keypoint branch, 80 classes.
 _base_ = './yolox-pose_s.py'
 
 model = dict(

@@ -2,13 +2,16 @@
 #
 #   python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth
 #
-# Differences from the 300-epoch recipe, and why (docs/learning.md has what each is worth): Muon instead of AdamW for the
-# matrices of the convolutions (learns several times as much in the first epochs), no mosaic and mixup, the first layers stay
-# as they are and the rest of the detector learns at a low rate (else its boxes get worse before poses get good), a higher one
-# for the new keypoint branch, which has plain instead of depthwise convolutions (they learn from fewer images), k from IoU
-# (the boxes are good from the first step, so every person gets many positives while the keypoints are still far off), a
-# keypoint L1 beside OKS (which is flat there), an EMA that follows within a short run; batches of random sizes up to 416 px make
-# the first epochs a third cheaper, the last ten are plain and at 416 px.
+# Differences from the 300-epoch recipe (docs/learning.md has the effect of each):
+#
+# - Muon instead of AdamW for the matrices of the convolutions: several times the AP after the first epochs.
+# - No mosaic and MixUp.
+# - Frozen first layers and a low learning rate for the detector: otherwise boxes get worse before poses get good.
+# - A higher learning rate and plain convolutions for the new keypoint branch: they learn from fewer images.
+# - k from IoU: boxes are good from the first step, so every person gets many positives.
+# - Keypoint L1 beside OKS, which has no gradient far from the target.
+# - An EMA that follows within a short run.
+# - Random batch sizes up to 416 px make the first epochs a third cheaper; the last ten use 416 px.
 _base_ = '../yolox-pose/yolox-pose_nano_8xb32-300e_coco.py'
 
 max_epochs, num_last_epochs = 30, 10

@@ -1,5 +1,5 @@
-# The recipe of the bundled weights (docs/learning.md, yolox_pose/weights/README.md): the fine-tuning recipe, twenty epochs longer,
-# with the keypoint L1 and the gradient clip that they were trained with.
+# The recipe of the bundled weights (docs/learning.md, yolox_pose/weights/README.md): the fine-tuning recipe with 50 epochs and
+# other weights of keypoint L1 and gradient clipping.
 _base_ = './yolox-pose_nano_1xb16-30e_custom-416.py'
 
 max_epochs = 50

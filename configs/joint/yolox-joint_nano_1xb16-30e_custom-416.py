@@ -2,8 +2,8 @@
 #
 #   python tools/train.py configs/joint/yolox-joint_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth
 #
-# The recipe for poses on small data, but the boxes are an aim of their own here: the detector's backbone stays as it is and
-# the rest of it learns slowly, so that a small data set does not spoil it, by AdamW and from images as they are, at 416 px.
+# The recipe for poses on small data, changed to preserve the boxes: the backbone is frozen, the rest of the detector learns
+# slowly with AdamW, and images are not augmented by scale, at 416 px.
 _base_ = '../finetune/yolox-pose_nano_1xb16-30e_custom-416.py'
 
 base_lr = 0.00002

@@ -1,4 +1,4 @@
-# One model for the boxes of the 80 COCO classes and the keypoints of people: the pose recipe with a second annotation file.
+# Boxes of the 80 COCO classes and keypoints of people in one model: the pose recipe with a second annotation file.
 _base_ = '../yolox-pose/yolox-pose_s_8xb32-300e_coco.py'
 
 data_root = 'data/coco/'

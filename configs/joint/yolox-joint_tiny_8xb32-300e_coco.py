@@ -1,6 +1,6 @@
 _base_ = './yolox-joint_s_8xb32-300e_coco.py'
 
-# 416 px, batches of 320 to 640 px, no mixup: as published for tiny
+# 416 px, batches of 320 to 640 px, no MixUp, as published for tiny
 model = dict(
     data_preprocessor=dict(random_size=(320, 640)),
     backbone=dict(widen_factor=0.375),

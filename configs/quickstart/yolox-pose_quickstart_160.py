@@ -1,6 +1,6 @@
-# A small pose model on a synthesized crowd, from scratch, in minutes on two CPU cores (`make quickstart`).
-# Nano's width without depthwise convolutions, 160 px, no mosaic and mixup: too few epochs for them to pay. k comes from
-# IoU, which is good long before OKS is and so gives more positives in a short run.
+# A small pose model trained from scratch on a synthetic crowd, in minutes on two CPU cores (`make quickstart`).
+# Nano's width without depthwise convolutions, 160 px, no mosaic and MixUp, which need more epochs. k comes from IoU, which
+# rises long before OKS and gives more positives in a short run.
 _base_ = ['../_base_/default_runtime.py', '../_base_/yolox-pose_s.py']
 
 data_root = 'quickstart/data/'

@@ -1,5 +1,5 @@
 _base_ = ['./yolox-pose_nano_8xb32-300e_coco.py', '../_base_/improved.py']
 
-# the published recipe with our changes (`improved.py`); not trained to the end yet
+# The published recipe with our changes (`improved.py`), not yet trained for 300 epochs
 model = dict(head=_base_.improved_head)
 optim_wrapper = _base_.improved_optim_wrapper

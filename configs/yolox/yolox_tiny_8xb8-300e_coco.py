@@ -1,6 +1,6 @@
 _base_ = './yolox_s_8xb8-300e_coco.py'
 
-# 416 px, batches of 320 to 640 px, a milder affine, no mixup: as published for tiny and nano
+# 416 px, batches of 320 to 640 px, a milder affine, no MixUp, as published for tiny and nano
 model = dict(
     data_preprocessor=dict(random_size=(320, 640)),
     backbone=dict(widen_factor=0.375),

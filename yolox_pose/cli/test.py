@@ -129,7 +129,7 @@ def _evaluate_streaming(config: Config, args: argparse.Namespace, out: Path | No
         device=args.device,
         out=out,
     )
-    source = "given" if report.latency.given else "measured, median"
+    source = "given" if report.latency.fixed else "measured, median"
     _report(
         report.metrics,
         out,

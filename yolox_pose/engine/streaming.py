@@ -1,4 +1,4 @@
-"""Score a model on sequences as it would be seen live (:mod:`yolox_pose.evaluation.streaming`), beside the offline figures."""
+"""Evaluate a model on sequences, offline and as a live stream (:mod:`yolox_pose.evaluation.streaming`)."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ from yolox_pose.utils.progress import track
 WARM_UP = 3
 """Calls of the model before latencies are measured."""
 
-Shown = tuple[int, PoseResult | None]
-"""Image id, and what is shown at that frame: None before the first prediction is finished."""
+FrameResult = tuple[int, PoseResult | None]
+"""Image id and result at that frame; None before the first prediction is finished."""
 
 
 class Latency(NamedTuple):
-    """How long the detector takes, in seconds.
+    """Latency of the detector in seconds.
 
     Attributes:
-        mean: Of all frames.
-        median: Likewise.
-        given: Whether it was given, not measured.
+        mean: Mean over all frames.
+        median: Median over all frames.
+        fixed: Whether the latency is an option, not measured.
     """
 
     mean: float
     median: float
-    given: bool
+    fixed: bool
 
 
 class StreamingReport(NamedTuple):
-    """Outcome of :func:`evaluate_streaming`.
+    """Result of :func:`evaluate_streaming`.
 
     Attributes:
-        metrics: Offline figures (``coco/AP``) and streaming figures (``streaming/AP``), and ``streaming/latency_ms``,
-            ``streaming/processed`` (share of the frames that the detector worked on) and ``streaming/age_ms`` (mean age of
-            the frame that a shown prediction is of).
-        latency: Of the detector.
+        metrics: Offline metrics (``coco/AP``), streaming metrics (``streaming/AP``), ``streaming/latency_ms``,
+            ``streaming/processed`` (fraction of the frames that the detector processed) and ``streaming/age_ms`` (mean age
+            of the current prediction).
+        latency: Latency of the detector.
         frames: Number of frames.
     """
 
@@ -74,65 +74,74 @@ def evaluate_streaming(
 ) -> StreamingReport:
     """Evaluate a checkpoint on the sequences of a config's test data.
 
-    Every frame goes through the model once, alone; what is current at which frame is worked out afterwards from the
-    latencies, since a prediction does not depend on when it was made. Measured latencies are of the whole call from the
-    decoded frame to the result.
+    The model processes every frame once, with batch size 1. The latencies then decide which prediction is current at which
+    frame. A measured latency covers the whole call, from the decoded frame to the result.
 
     Args:
-        config: An ``mmengine.Config``.
-        checkpoint: Weights.
-        fps: Frames a second of the sequences.
-        latency: Seconds that each frame takes; None measures.
-        forecast: Whether persons are moved on at constant velocity to the time of the frame.
-        device: As for :class:`yolox_pose.PoseInferencer`.
+        config: Config with test data.
+        checkpoint: Weights of the model.
+        fps: Frames per second of the sequences.
+        latency: Latency of each frame in seconds; None measures it.
+        forecast: Whether a tracker moves people at constant velocity to the time of the frame.
+        device: Device, as for :class:`yolox_pose.PoseInferencer`.
         out: Folder for ``predictions.json`` and ``predictions_streaming.json``; None writes none.
 
     Raises:
-        UsageError: If the config says nothing of testing, or an option is out of range.
-        DataError: If the data are no sequences.
+        UsageError: If the config has no test data, or an option is out of range.
+        DataError: If the images are not frames of sequences.
     """
     from yolox_pose.inference.inferencer import PoseInferencer
     from yolox_pose.registry import DATASETS
 
     if latency is not None and not latency >= 0:
         raise UsageError(f"the latency must not be negative, found {latency * 1000:g} ms")
+
+    # Find the sequences in the test data; the data set may leave bad images out
     data = DATASETS.build(config.test_dataloader.dataset)
-    usable = set(data.records.image_ids.tolist())  # all, unless the data set leaves bad ones out
+    usable = set(data.records.image_ids.tolist())
     images = [
         image
         for image in read_coco_file(data.ann_file, require_annotations=False).images.entries
         if image["id"] in usable
     ]
     sequences = find_sequences(images, fps, data.ann_file)
-    score = float((config.model.get("test_cfg") or {}).get("score_thr", 0.01))
-    pose = PoseInferencer(config, checkpoint, device, score_thr=score, batch_size=1)
+
+    # Predict every frame
+    score_thr = float((config.model.get("test_cfg") or {}).get("score_thr", 0.01))
+    pose = PoseInferencer(config, checkpoint, device, score_thr=score_thr, batch_size=1)
     metric = _build_metric(config, pose.skeleton is not None)
     metric.dataset_meta = {**data.metainfo, "classes": pose.classes}
     results, seconds = _predict_all(pose, data, sequences)
     if latency is not None:
         seconds = {name: np.full(len(values), latency) for name, values in seconds.items()}
+
+    # Select the current prediction of each scored frame
     runs = {sequence.name: run_detector(sequence.times, seconds[sequence.name]) for sequence in sequences}
     sigmas = None if pose.skeleton is None else np.asarray(pose.skeleton.sigmas)
-    offline: list[Shown] = []
-    live: list[Shown] = []
+    offline: list[FrameResult] = []
+    streamed: list[FrameResult] = []
     for sequence in sequences:
-        found, tracker = results[sequence.name], Tracker(sigmas=sigmas) if forecast else None
-        shown = stream_results(sequence, runs[sequence.name], found, tracker)
+        predictions, tracker = results[sequence.name], Tracker(sigmas=sigmas) if forecast else None
+        current = stream_results(sequence, runs[sequence.name], predictions, tracker)
         scored = np.flatnonzero(sequence.scored).tolist()
-        offline += [(int(sequence.image_ids[i]), found[i]) for i in scored]
-        live += [(int(sequence.image_ids[i]), shown[i]) for i in scored]
+        offline += [(int(sequence.image_ids[i]), predictions[i]) for i in scored]
+        streamed += [(int(sequence.image_ids[i]), current[i]) for i in scored]
+
+    # Compute the metrics
     metrics = _score(metric, offline, None if out is None else out / PREDICTIONS_PREFIX)
     metric.prefix = STREAMING_PREFIX
-    metrics |= _score(metric, live, None if out is None else out / f"{PREDICTIONS_PREFIX}_{STREAMING_PREFIX}")
-    every = np.concatenate(list(seconds.values()))
-    metrics |= _summary(sequences, runs, every)
+    metrics |= _score(metric, streamed, None if out is None else out / f"{PREDICTIONS_PREFIX}_{STREAMING_PREFIX}")
+    latencies = np.concatenate(list(seconds.values()))
+    metrics |= _timing_metrics(sequences, runs, latencies)
     return StreamingReport(
-        metrics, Latency(float(every.mean()), float(np.median(every)), latency is not None), len(every)
+        metrics, Latency(float(latencies.mean()), float(np.median(latencies)), latency is not None), len(latencies)
     )
 
 
-def _summary(sequences: Sequence[FrameSequence], runs: Mapping[str, Runs], seconds: np.ndarray) -> dict[str, float]:
-    """Figures of time; -1 as age where nothing was ever shown."""
+def _timing_metrics(
+    sequences: Sequence[FrameSequence], runs: Mapping[str, Runs], seconds: np.ndarray
+) -> dict[str, float]:
+    """Return the metrics of time; the age is -1 if no prediction was ever finished in time."""
     ages = np.concatenate([age_of_predictions(sequence.times, runs[sequence.name]) for sequence in sequences])
     processed = sum(len(run.frames) for run in runs.values())
     return {
@@ -143,34 +152,34 @@ def _summary(sequences: Sequence[FrameSequence], runs: Mapping[str, Runs], secon
 
 
 def stream_results(
-    sequence: FrameSequence, runs: Runs, found: Sequence[PoseResult], tracker: Tracker | None = None
+    sequence: FrameSequence, runs: Runs, predictions: Sequence[PoseResult], tracker: Tracker | None = None
 ) -> list[PoseResult | None]:
-    """What is shown at each frame.
+    """Return the current prediction at each frame.
 
     Args:
-        sequence: F frames.
-        runs: Of :func:`~yolox_pose.evaluation.streaming.run_detector`.
-        found: F results, of which only those of frames that the detector worked on are used.
-        tracker: Moves persons on to the time of the frame; None shows them where they were.
+        sequence: Sequence of F frames.
+        runs: Runs of the detector (:func:`~yolox_pose.evaluation.streaming.run_detector`).
+        predictions: Prediction of each frame; those of skipped frames are not used.
+        tracker: Tracker that moves people to the time of the frame; None leaves them in place.
 
     Returns:
-        F results, None where no prediction was finished yet.
+        Result of each frame, None before the first prediction is finished.
     """
     current = current_runs(sequence.times, runs)
-    shown: list[PoseResult | None] = [None] * len(current)
+    results: list[PoseResult | None] = [None] * len(current)
     for run, frame in enumerate(runs.frames.tolist()):
-        result = found[frame]
+        result = predictions[frame]
         ids = _track(tracker, result, float(sequence.times[frame])) if tracker is not None else None
         for target in np.flatnonzero(current == run).tolist():
-            shown[target] = result
+            results[target] = result
             if tracker is not None and ids is not None:
-                shown[target] = _moved(result, ids, tracker, float(sequence.times[target] - sequence.times[frame]))
-    assert all((result is None) == (index == NO_RUN) for result, index in zip(shown, current.tolist()))
-    return shown
+                results[target] = _moved(result, ids, tracker, float(sequence.times[target] - sequence.times[frame]))
+    assert all((result is None) == (index == NO_RUN) for result, index in zip(results, current.tolist()))
+    return results
 
 
 def _track(tracker: Tracker, result: PoseResult, now: float) -> np.ndarray:
-    """(n,) ids of the persons of a frame, -1 for those too unsure to have one."""
+    """Return the track ids of a frame's people, (n,); -1 for low scores without a track."""
     return tracker.update(
         result.boxes,
         result.scores,
@@ -183,7 +192,7 @@ def _track(tracker: Tracker, result: PoseResult, now: float) -> np.ndarray:
 
 
 def _moved(result: PoseResult, ids: np.ndarray, tracker: Tracker, seconds: float) -> PoseResult:
-    """A result with its tracked persons moved on by the velocities of their tracks."""
+    """Return a result with tracked people moved by the velocities of their tracks."""
     before, after = tracker.forecast(0.0), tracker.forecast(seconds)
     by_id = dict(zip(after.ids.tolist(), after.boxes[:, :2] - before.boxes[:, :2]))  # boxes keep their size
     shift = np.asarray([by_id.get(i, (0.0, 0.0)) for i in ids.tolist()], np.float32).reshape(-1, 2)
@@ -196,7 +205,7 @@ def _moved(result: PoseResult, ids: np.ndarray, tracker: Tracker, seconds: float
 def _predict_all(
     pose: Any, data: Any, sequences: Iterable[FrameSequence]
 ) -> tuple[dict[str, list[PoseResult]], dict[str, np.ndarray]]:
-    """Results and seconds of every frame of every sequence."""
+    """Return results and latencies in seconds of all frames by sequence."""
     index = {int(image_id): position for position, image_id in enumerate(data.records.image_ids)}
     sequences = list(sequences)
     total = sum(len(sequence.image_ids) for sequence in sequences)
@@ -206,24 +215,24 @@ def _predict_all(
             for image_id in sequence.image_ids.tolist():
                 yield sequence.name, index[image_id]
 
-    found: dict[str, list[PoseResult]] = {sequence.name: [] for sequence in sequences}
+    results: dict[str, list[PoseResult]] = {sequence.name: [] for sequence in sequences}
     seconds: dict[str, list[float]] = {sequence.name: [] for sequence in sequences}
-    cold = WARM_UP
+    warm_up = WARM_UP
     for name, position in track(frames(), "frames", total=total):
         img = data.load_image(position)
-        for _ in range(cold):
+        for _ in range(warm_up):
             next(iter(pose(img)))
-        cold = 0
+        warm_up = 0
         start = time.perf_counter()
         result = next(iter(pose(img)))
         seconds[name].append(time.perf_counter() - start)
-        result.held_image = None  # a sequence of pictures may not fit into memory
-        found[name].append(result)
-    return found, {name: np.asarray(values) for name, values in seconds.items()}
+        result.held_image = None  # the images of a sequence may not fit into memory
+        results[name].append(result)
+    return results, {name: np.asarray(values) for name, values in seconds.items()}
 
 
 def _build_metric(config: Any, has_keypoints: bool) -> Any:
-    """The config's metric, for boxes and, where there are any, keypoints."""
+    """Build the metric of the config, for boxes and, if the model has them, keypoints."""
     from yolox_pose.registry import METRICS
 
     settings = config.test_evaluator
@@ -232,16 +241,16 @@ def _build_metric(config: Any, has_keypoints: bool) -> Any:
     return METRICS.build({**settings, "metric": ["keypoints", "bbox"] if has_keypoints else ["bbox"]})
 
 
-def _score(metric: Any, shown: Iterable[Shown], prefix: Path | None) -> dict[str, float]:
-    """Figures of some results, by image id; None is nothing found."""
+def _score(metric: Any, results: Iterable[FrameResult], prefix: Path | None) -> dict[str, float]:
+    """Compute the metrics of results; None counts as no detections."""
     metric.outfile_prefix = None if prefix is None else str(prefix)
-    samples = [{"img_id": image_id, "pred_instances": _instances(result, metric)} for image_id, result in shown]
+    samples = [{"img_id": image_id, "pred_instances": _instances(result, metric)} for image_id, result in results]
     metric.process(None, samples)
     return dict(metric.evaluate(len(samples)))
 
 
 def _instances(result: PoseResult | None, metric: Any) -> dict[str, np.ndarray]:
-    """Fields of ``pred_instances`` as the metric takes them."""
+    """Return the fields of ``pred_instances`` that the metric reads."""
     names = {"scores": (), "labels": (), "bboxes": (4,)}
     if "keypoints" in metric.kinds:
         num_keypoints = metric.skeleton.num_keypoints

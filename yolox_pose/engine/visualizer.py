@@ -1,4 +1,4 @@
-"""MMPose's visualizer, as its inferencer and its hooks ask for, working with numpy 2.4 and newer."""
+"""MMPose's visualizer for numpy 2.4 and later."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from yolox_pose.registry import VISUALIZERS
 class YOLOXPoseVisualizer(PoseLocalVisualizer):
     """``PoseLocalVisualizer`` for numpy 2.
 
-    It calls ``np.array(..., copy=False)`` on tensors, which numpy 2 refuses, and ``int`` on an array of one radius, which
-    numpy 2.4 refuses. May go when MMPose no longer does that.
+    MMPose calls ``np.array(..., copy=False)`` on tensors, which numpy 2 refuses, and ``int`` on an array with one radius,
+    which numpy 2.4 refuses. This class can go when MMPose stops doing that.
     """
 
     def _draw_instances_kpts(self, image: np.ndarray, instances: InstanceData, *args: Any, **kwargs: Any) -> np.ndarray:
         return super()._draw_instances_kpts(image, instances.cpu().numpy(), *args, **kwargs)
 
     def draw_circles(self, center: Any, radius: Any, *args: Any, **kwargs: Any) -> YOLOXPoseVisualizer:
-        """Draw circles; one radius may come as an array.
+        """Draw circles; a single radius may be an array.
 
         Args:
-            center: (2,), or (n, 2) with the matplotlib backend.
-            radius: A number or (1,), or (n,) with the matplotlib backend.
-            *args: As for ``PoseLocalVisualizer``.
-            **kwargs: Likewise.
+            center: Center of shape (2,), or centers of shape (n, 2) with the matplotlib backend.
+            radius: Number or array of shape (1,), or (n,) with the matplotlib backend.
+            *args: Further arguments of ``PoseLocalVisualizer.draw_circles``.
+            **kwargs: Further keyword arguments of ``PoseLocalVisualizer.draw_circles``.
         """
         if self.backend == "opencv":
             radius = float(np.asarray(radius).reshape(-1)[0])
