@@ -124,6 +124,13 @@ def test_the_threshold_is_a_setting(files):
     assert outcome(files.load(merge_iou=0.6)) == (0, 3, 0, 0)
 
 
+def test_a_pair_at_the_threshold_is_matched(files):
+    for annotation in files.people["annotations"]:
+        annotation["id"] += 100
+    files.person(0)["bbox"] = [0, 0, 20, 10]  # half of its instance
+    assert outcome(files.load(merge_iou=0.5)) == (0, 3, 0, 0)
+
+
 def test_regions_of_crowds_come_from_the_instances_and_of_any_class(files):
     crowd = {"id": 70, "image_id": 1, "category_id": 18, "bbox": [40, 0, 10, 10], "iscrowd": 1}
     files.instances["annotations"].append(crowd)

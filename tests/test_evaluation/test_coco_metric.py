@@ -191,6 +191,26 @@ def test_score_modes(truth, ann_file, tmp_path, mode):
     assert [r["score"] for r in read(f"{prefix}.json")] == pytest.approx(expect)
 
 
+def test_a_keypoint_score_at_the_threshold_does_not_count(truth, ann_file, tmp_path):
+    instances = {
+        "bbox_scores": np.array([1.0]),
+        "keypoints": np.zeros((1, 17, 2)),
+        "keypoint_scores": np.array([[0.25] * 16 + [0.75]]),
+    }
+    options = {"score_mode": "bbox_keypoint", "keypoint_score_thr": 0.25}
+    metric = CocoPoseMetric(ann_file, **options, outfile_prefix=str(tmp_path / "out"), format_only=True)
+    evaluate(metric, [{"img_id": truth["images"][0]["id"], "pred_instances": instances}])
+    assert [record["score"] for record in read(tmp_path / "out.json")] == [0.75]
+
+
+def test_tiny_keypoint_scores_are_not_rounded_to_zero(truth, ann_file):
+    records = noisy_predictions(truth, 1)
+    for record in records:
+        record["keypoints"][2::3] = [1e-9] * 17
+    metrics = evaluate(CocoPoseMetric(ann_file), samples(truth, records))
+    assert metrics == expected(truth, records) and metrics["coco/AP"] > 0
+
+
 @pytest.fixture
 def log_lines(monkeypatch):
     lines = []
