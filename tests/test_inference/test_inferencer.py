@@ -354,3 +354,56 @@ def test_tracking_without_scipy_is_refused_at_once(pose, monkeypatch, request):
     assert len(list(pose(picture()))) == 1, "scipy is needed for tracking only"
     with pytest.raises(MissingDependencyError, match=r"pip install yolox-pose\[track\]"):
         pose(picture(), track=True)
+
+
+def test_settings_of_one_call(pose):
+    """The settings of a call hold for that call only."""
+    before = dict(pose.settings)
+    (usual,), (few,), (strict,) = pose(picture()), pose(picture(), max_per_img=3), pose(picture(), score_thr=0.999)
+    (loose,) = pose(picture(), nms_thr=1.0, max_per_img=200)
+    assert len(few) == 3 and len(strict) == 0 and len(loose) > len(usual) > 3
+    same(next(pose(picture(), classes=["person"])), usual)
+    same(next(pose(picture())), usual)
+    assert pose.settings == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"score_thr": 1.5}, "score_thr must be between 0 and 1"),
+        ({"nms_thr": -1}, "nms_thr"),
+        ({"max_per_img": 0}, "at least 1"),
+        ({"classes": ["dog"]}, "no class 'dog'"),
+        ({"classes": []}, "classes is empty"),
+    ],
+)
+def test_settings_of_one_call_are_checked_at_once(pose, options, message):
+    with pytest.raises(UsageError, match=message):
+        pose(picture(), **options)
+    with pytest.raises(UsageError, match=message):
+        pose.track(picture(), **options)
+
+
+def test_ids_last_over_the_calls_of_a_loop(pose):
+    """Each call used to start at 1, so that the ids of a loop meant nothing."""
+    pose.reset_tracks()
+    first = pose.track(picture())
+    again = pose.track(picture())
+    assert len(first) and sorted(first.track_ids) == sorted(again.track_ids) == list(range(1, len(first) + 1))
+    (third,) = pose(picture(), persist=True)
+    assert sorted(third.track_ids) == sorted(first.track_ids), "both forms follow the same persons"
+    turned = pose.track(np.ascontiguousarray(picture()[::-1]))
+    assert turned.track_ids.max() > first.track_ids.max(), "new persons do not take the ids of others"
+
+    (alone,) = pose(np.ascontiguousarray(picture()[::-1]), track=True)
+    assert alone.track_ids.min() == 1, "without persist every call starts at 1"
+    assert 1 in pose.track(picture(), persist=False).track_ids
+    pose.reset_tracks()
+    assert 1 in pose.track(picture()).track_ids
+
+
+def test_track_takes_one_frame(pose, tmp_path):
+    for source in ([picture(), picture()], tmp_path / "v.avi", 0):
+        (tmp_path / "v.avi").touch()
+        with pytest.raises(UsageError, match="one frame per call"):
+            pose.track(source)

@@ -276,3 +276,9 @@ def test_runs_in_an_environment_of_four_packages(model_file, tmp_path, repo_root
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2 True"), done.stdout
+
+
+def test_settings_of_one_call_that_are_fixed_in_the_model(tmp_path):
+    pose = load(write_handmade(tmp_path, layout="nms"))
+    with pytest.raises(UsageError, match="NMS with nms_thr 0.65 is part of this model"):
+        pose(bright(), nms_thr=0.3)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from yolox_pose.inference.results import PoseResult
-from yolox_pose.inference.sequence import track_results
+from yolox_pose.inference.sequence import SequenceTracker, track_results
 from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.tracking import SmootherSettings, TrackerSettings
 
@@ -66,3 +66,22 @@ def test_smoothing():
     smooth = np.array([r.keypoints[0, 0] for r in track_results(frames, smoothing=SmootherSettings())])
     assert np.diff(smooth, axis=0).std() < 0.7 * np.diff(raw, axis=0).std()
     assert frames[0].track_ids is None, "the results that were given stay as they are"
+
+
+def test_one_result_at_a_time():
+    frames = [result(2 * i, i, noise=i) for i in range(4)] + [result(300, i, "b.mp4") for i in range(2)]
+    tracker = SequenceTracker(smoothing=SmootherSettings())
+    for mine, other in zip(map(tracker.update, frames), track_results(frames, smoothing=SmootherSettings())):
+        assert mine.track_ids.tolist() == other.track_ids.tolist() == [1, 2]
+        np.testing.assert_array_equal(mine.keypoints, other.keypoints)
+
+
+def test_ids_continue_in_the_next_video_without_restart():
+    """A film in two files: the second starts at frame 0 and time 0 again."""
+    parts = [result(2 * i, i) for i in range(4)] + [result(8 + 2 * i, i, "b.mp4") for i in range(3)]
+    tracker = SequenceTracker(restart=False)
+    assert [tracker.update(r).track_ids.tolist() for r in parts] == [[1, 2]] * 7
+    assert tracker.update(result(900, 5, "b.mp4")).track_ids.tolist() == [3, 4], "another person gets a new id"
+    assert tracker.update(result(900)).track_ids.tolist() == [3, 4], "an image after the video"
+    tracker.reset()
+    assert tracker.update(result(900, 6, "b.mp4")).track_ids.tolist() == [1, 2]

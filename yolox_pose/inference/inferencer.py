@@ -19,7 +19,7 @@ from yolox_pose.geometry.letterbox import Fitted, fit_image
 from yolox_pose.inference.exported.backends import MODEL_SUFFIXES
 from yolox_pose.inference.network import Network
 from yolox_pose.inference.results import PoseResult
-from yolox_pose.inference.sequence import track_results
+from yolox_pose.inference.sequence import SequenceTracker, track_results
 from yolox_pose.io.sources import Frame, Source, list_sources, read_frames
 from yolox_pose.structures.constants import DEFAULT_FPS
 from yolox_pose.structures.detections import Detections
@@ -171,6 +171,7 @@ class PoseInferencer:
             self.settings["classes"] = find_labels(classes, self.classes)
         self.keep_images = keep_images
         self.skipped: list[Skipped] = []
+        self._tracker: SequenceTracker | None = None
 
     def __call__(
         self,
@@ -181,6 +182,11 @@ class PoseInferencer:
         track: bool | TrackerSettings = False,
         smooth: bool | SmootherSettings = False,
         fps: float = DEFAULT_FPS,
+        persist: bool = False,
+        score_thr: float | None = None,
+        nms_thr: float | None = None,
+        max_per_img: int | None = None,
+        classes: Sequence[str | int] | None = None,
     ) -> Iterator[PoseResult]:
         """Detect the poses in images and videos.
 
@@ -196,32 +202,128 @@ class PoseInferencer:
                 that continue a track are then included.
             smooth: Whether to smooth the keypoints of tracked persons over time. Implies ``track``.
             fps: Frames per second of images that are no video, for ``track`` and ``smooth``.
+            persist: Whether track ids continue those of the last call with ``persist`` or of :meth:`track`. Otherwise they
+                start at 1 in every call and with every video. Implies ``track``.
+            score_thr: Lowest score of a person in this call. None uses the inferencer's, here and below.
+            nms_thr: IoU above which two boxes are duplicates.
+            max_per_img: Maximum number of persons per image.
+            classes: Names or labels of the classes to detect.
 
         Returns:
             Iterator over the results, in the order of the images.
 
         Raises:
-            UsageError: If a path does not exist or a folder is empty. It is raised before anything is computed.
+            UsageError: If a path does not exist, a folder is empty, or an option is out of range. It is raised before
+                anything is computed.
             MissingDependencyError: If persons are tracked and scipy is not installed.
             DataError: If an image cannot be read. It is raised while iterating.
         """
-        # List the sources
+        # List the sources and check the settings
         sources = list_sources(source)
         size = self.batch_size if batch_size is None else _checked_batch_size(batch_size)
         size = 1 if any(item.is_live for item in sources) else size
         skip = len(sources) > 1 if skip_unreadable is None else skip_unreadable
+        settings = self._settings(score_thr, nms_thr, max_per_img, classes)
         self.skipped = []
-        if not track and not smooth:
-            return self._stream(sources, size, skip, self.settings)
+        if not track and not smooth and not persist:
+            return self._stream(sources, size, skip, settings)
 
         # Include low-score detections for the tracker
         load_solver()
-        score_thr = float(self.settings["score_thr"])
+        score_thr = float(settings["score_thr"])
         if not isinstance(track, TrackerSettings):
             track = TrackerSettings(high_score=score_thr, low_score=min(MAX_LOW_SCORE, score_thr))
         smoothing = smooth if isinstance(smooth, SmootherSettings) else SmootherSettings() if smooth else None
-        settings = {**self.settings, "score_thr": min(track.low_score, score_thr)}
-        return track_results(self._stream(sources, size, skip, settings), track, smoothing, fps)
+        settings["score_thr"] = min(track.low_score, score_thr)
+        self.network.postprocess_settings(settings)
+        results = self._stream(sources, size, skip, settings)
+        if not persist:
+            return track_results(results, track, smoothing, fps)
+
+        # Continue the tracks of the last call
+        tracker = self._tracker or SequenceTracker(restart=False)
+        tracker.settings, tracker.smoothing, tracker.fps = track, smoothing, fps
+        self._tracker = tracker
+        return (tracker.update(result) for result in results)
+
+    def track(
+        self,
+        frame: Any,
+        *,
+        smooth: bool | SmootherSettings = False,
+        fps: float = DEFAULT_FPS,
+        persist: bool = True,
+        settings: TrackerSettings | None = None,
+        score_thr: float | None = None,
+        nms_thr: float | None = None,
+        max_per_img: int | None = None,
+        classes: Sequence[str | int] | None = None,
+    ) -> PoseResult:
+        """Detect and track the persons in the next frame of your own loop. Ids stay the same from call to call.
+
+        The inferencer follows one sequence at a time. For several cameras, give each a
+        :class:`yolox_pose.inference.sequence.SequenceTracker`.
+
+        Args:
+            frame: Image: a BGR array, a PIL image, a path or an address. For a whole video use ``pose(video, track=True)``.
+            smooth: Whether to smooth the keypoints of tracked persons over time.
+            fps: Number of calls per second of the sequence.
+            persist: Whether to continue the ids of the last call. Otherwise a new sequence starts with this frame.
+            settings: Settings of the tracker. None follows the score threshold.
+            score_thr: Lowest score of a person who starts a track. None uses the inferencer's, here and below.
+            nms_thr: IoU above which two boxes are duplicates.
+            max_per_img: Maximum number of persons per image.
+            classes: Names or labels of the classes to detect.
+
+        Returns:
+            Result of the frame with ``track_ids``. Low-score detections that continue a track are included.
+
+        Raises:
+            UsageError: If the source is not a single image, or an option is out of range.
+            MissingDependencyError: If scipy is not installed.
+            DataError: If the image cannot be read.
+
+        Example:
+            >>> while camera.isOpened():
+            ...     result = pose.track(camera.read()[1])
+            ...     print(result.track_ids)
+        """
+        sources = list_sources(frame)
+        if len(sources) != 1 or sources[0].is_video:
+            raise UsageError("track takes one frame per call; for a video or folder use pose(source, track=True)")
+        if not persist:
+            self.reset_tracks()
+        results = self(
+            sources,
+            track=True if settings is None else settings,
+            smooth=smooth,
+            fps=fps,
+            persist=True,
+            score_thr=score_thr,
+            nms_thr=nms_thr,
+            max_per_img=max_per_img,
+            classes=classes,
+        )
+        return next(results)
+
+    def reset_tracks(self) -> None:
+        """Forget the persons of :meth:`track` and ``persist=True``. The next ids start at 1."""
+        self._tracker = None
+
+    def _settings(
+        self,
+        score_thr: float | None,
+        nms_thr: float | None,
+        max_per_img: int | None,
+        classes: Sequence[str | int] | None,
+    ) -> dict[str, Any]:
+        """Return the settings of a call: the inferencer's with those that are not None, all of them checked."""
+        overrides = settings_overrides(score_thr=score_thr, nms_thr=nms_thr, max_per_img=max_per_img)
+        if classes is not None:
+            overrides["classes"] = find_labels(classes, self.classes)
+        settings = {**self.settings, **overrides}
+        self.network.postprocess_settings(settings)  # refuses settings that are fixed in the model
+        return settings
 
     def _stream(
         self, sources: Sequence[Source], batch_size: int, skip: bool, settings: dict[str, Any]

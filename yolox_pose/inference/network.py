@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from yolox_pose.geometry.letterbox import Fitted, Preprocessing
 from yolox_pose.structures.detections import Detections
+from yolox_pose.structures.settings import PostprocessSettings
 from yolox_pose.structures.skeleton import Skeleton
 
 
@@ -29,6 +30,16 @@ class Network(Protocol):
     classes: tuple[str, ...]
     keypoint_classes: tuple[int, ...]
     ahead: int
+
+    def postprocess_settings(self, overrides: Mapping[str, Any]) -> PostprocessSettings:
+        """Return the settings of the model with overrides, all of them checked.
+
+        Args:
+            overrides: Fields of :class:`yolox_pose.structures.settings.PostprocessSettings`.
+
+        Raises:
+            UsageError: If a value is out of range or fixed in the model.
+        """
 
     def begin(
         self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None

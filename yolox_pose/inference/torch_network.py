@@ -95,6 +95,17 @@ class TorchNetwork:
             torch.cuda.Stream(self.device) if self.ahead else None for _ in range(2)
         )
 
+    def postprocess_settings(self, overrides: Mapping[str, Any]) -> PostprocessSettings:
+        """Return the settings of the config with overrides.
+
+        Args:
+            overrides: Entries of ``test_cfg`` that differ from the config's.
+
+        Raises:
+            UsageError: If a setting is unknown or out of range.
+        """
+        return as_postprocess_settings({**self.test_cfg, **overrides})
+
     def begin(
         self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None
     ) -> Callable[[], list[Detections]]:
@@ -110,7 +121,7 @@ class TorchNetwork:
         Raises:
             UsageError: If a setting is unknown or out of range.
         """
-        merged = as_postprocess_settings({**self.test_cfg, **(settings or {})})
+        merged = self.postprocess_settings(settings or {})
         raw = self._forward([image.canvas for image in batch])
         return partial(self._finish, raw, [image.letterbox for image in batch], merged)
 
