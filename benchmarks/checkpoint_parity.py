@@ -21,7 +21,8 @@ import onnxruntime
 import torch
 from common import add_json_option, case, progress, report
 
-from yolox_pose.checkpoints.conversion import DETECTOR, convert
+from yolox_pose.checkpoints.conversion import convert
+from yolox_pose.checkpoints.onnx_detector import DETECTOR_CONFIG
 from yolox_pose.coco.ground_truth import GroundTruth
 from yolox_pose.coco.results import Predictions
 from yolox_pose.evaluation.coco_eval import evaluate_boxes
@@ -102,7 +103,7 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, f
     category_ids = np.array(sorted(truth.categories))
     with tempfile.TemporaryDirectory() as folder:
         models = {
-            n: load_model(DETECTOR.format(args.size), p, "cpu") for n, p in convert_copies(args, Path(folder)).items()
+            n: load_model(DETECTOR_CONFIG.format(args.size), p, "cpu") for n, p in convert_copies(args, Path(folder)).items()
         }
     found: dict[str, list] = {name: [] for name in ("", *models)}
     largest = dict.fromkeys(models, 0.0)
