@@ -103,7 +103,8 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, f
     category_ids = np.array(sorted(truth.categories))
     with tempfile.TemporaryDirectory() as folder:
         models = {
-            n: load_model(DETECTOR_CONFIG.format(args.size), p, "cpu") for n, p in convert_copies(args, Path(folder)).items()
+            n: load_model(DETECTOR_CONFIG.format(args.size), p, "cpu")
+            for n, p in convert_copies(args, Path(folder)).items()
         }
     found: dict[str, list] = {name: [] for name in ("", *models)}
     largest = dict.fromkeys(models, 0.0)
