@@ -70,7 +70,7 @@ def load_model(
     """
     target = resolve_device(device)
     if checkpoint is None and names_weights(config):
-        config, checkpoint = find_model(None, os.fspath(config))  # type: ignore[type-var]
+        config, checkpoint = find_model(None, os.fspath(config))
     cfg = config if isinstance(config, Config) else load_config(os.fspath(config))
     if "model" not in cfg:
         raise UsageError(f"config {cfg.filename or ''} has no 'model'")
