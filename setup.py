@@ -69,7 +69,16 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["yolox_pose", "yolox_pose.*"]),
-    package_data={"yolox_pose": ["py.typed", "serve/page/*", "weights/*.pth", "weights/*.tsv", "weights/README.md"]},
+    package_data={
+        "yolox_pose": [
+            "py.typed",
+            "serve/page/*",
+            "weights/*.pth",
+            "weights/*.tsv",
+            "weights/README.md",
+            "weights/onnx/*",
+        ]
+    },
     install_requires=["numpy>=1.23", "opencv-python-headless>=4.5", "tqdm>=4.60"],
     extras_require={**EXTRAS, "dev": requirements("dev")},
     entry_points={"console_scripts": ["yolox-pose=yolox_pose.cli.main:entry"]},

@@ -44,7 +44,7 @@ def test_options_of_export(arguments, words, everything_installed, tmp_path, cap
 def test_a_missing_extra_is_named(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(options, "_is_installed", lambda name: False)
     line = refused(capsys, export, tmp_path / "c.py", tmp_path / "w.pth", "--format", "openvino")
-    assert line.endswith("install it with: pip install yolox-pose[export-openvino]")
+    assert line.endswith("install it with: pip install onnx onnxscript openvino")
 
 
 def test_folders_without_images_to_calibrate_on(everything_installed, tmp_path, capsys):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from tests.tiny_models import write_checkpoint, write_config
 from yolox_pose import PoseInferencer
@@ -216,9 +217,17 @@ def test_weights_that_are_not_used_are_told(files, tmp_path, caplog):
     assert "1 tensors are not used, such as 'extra.weight'" in caplog.text
 
 
-def test_no_checkpoint_is_random_and_says_so(files, caplog):
-    pose = PoseInferencer(files[0], device="cpu", score_thr=0.0)
-    assert "random" in caplog.text and len(next(pose(picture()))) > 0
+def test_a_config_runs_on_random_weights_only_if_asked_to(files, caplog):
+    for config in (files[0], Config.fromfile(files[0])):
+        with pytest.raises(UsageError, match=r"has no weights; pass a checkpoint too, or weights='random'$"):
+            PoseInferencer(config, device="cpu")
+        pose = PoseInferencer(config, device="cpu", score_thr=0.0, weights="random")
+        assert "random" in caplog.text and len(next(pose(picture()))) > 0
+    for arguments in ((files[0], files[1]), (None, None)):
+        with pytest.raises(UsageError, match="weights='random': only 'random' is possible, with a config"):
+            PoseInferencer(*arguments, device="cpu", weights="random")
+    with pytest.raises(UsageError, match="weights='none': only 'random' is possible"):
+        PoseInferencer(files[0], device="cpu", weights="none")
 
 
 def test_the_checkpoint_wins_over_the_config(files, tmp_path, caplog):
@@ -352,7 +361,7 @@ def test_tracking_without_scipy_is_refused_at_once(pose, monkeypatch, request):
     load_solver.cache_clear()
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     assert len(list(pose(picture()))) == 1, "scipy is needed for tracking only"
-    with pytest.raises(MissingDependencyError, match=r"pip install yolox-pose\[track\]"):
+    with pytest.raises(MissingDependencyError, match=r"pip install scipy$"):
         pose(picture(), track=True)
 
 

@@ -69,7 +69,7 @@ def test_the_inferencer_takes_the_model_too(model_file, tmp_path):
         with pytest.raises(UsageError, match="is an exported model"):
             PoseInferencer(model_file, **options)
     with pytest.raises(UsageError, match="for exported models"):
-        PoseInferencer("config.py", backend="opencv")
+        PoseInferencer("config.py", "weights.pth", backend="opencv")
 
 
 def test_wrong_calls(model_file, tmp_path):
@@ -192,10 +192,10 @@ def test_opencv_refuses_what_it_cannot_run(tmp_path):
         load(path, nms_thr=0.5)
 
 
-def test_a_missing_runtime_names_the_extra(model_file, monkeypatch):
+def test_a_missing_runtime_names_its_package(model_file, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.delitem(sys.modules, "yolox_pose.inference.exported.backends.onnxruntime", raising=False)
-    with pytest.raises(MissingDependencyError, match=r"pip install yolox-pose\[runtime\]$"):
+    with pytest.raises(MissingDependencyError, match=r"pip install onnxruntime$"):
         load(model_file)
 
 
@@ -248,14 +248,14 @@ def test_runs_where_torch_and_openmmlab_are_not(model_file, tmp_path, repo_root)
     assert len(json.loads((out / "r.json").read_text())) == 2 and (out / "5.png").is_file()
 
 
-def test_track_without_scipy_is_one_line_that_names_the_extra(model_file, tmp_path, monkeypatch, capsys, request):
+def test_track_without_scipy_is_one_line_that_names_the_package(model_file, tmp_path, monkeypatch, capsys, request):
     request.addfinalizer(load_solver.cache_clear)
     load_solver.cache_clear()
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     cv2.imwrite(str(tmp_path / "5.png"), bright())
     arguments = [str(tmp_path / "5.png"), "--model", str(model_file), "--out", str(tmp_path / "out")]
     assert run(predict, [*arguments, "--track"]) == 1
-    assert capsys.readouterr().err == "error: tracking needs scipy; install it with: pip install yolox-pose[track]\n"
+    assert capsys.readouterr().err == "error: tracking needs scipy; install it with: pip install scipy\n"
     assert run(predict, arguments) == 0
 
 

@@ -75,7 +75,7 @@ def test_a_tracker_without_scipy_names_the_extra(monkeypatch, request):
     request.addfinalizer(load_solver.cache_clear)
     load_solver.cache_clear()
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
-    with pytest.raises(MissingDependencyError, match=r"^tracking needs scipy; .* pip install yolox-pose\[track\]$"):
+    with pytest.raises(MissingDependencyError, match=r"^tracking needs scipy; .* pip install scipy$"):
         Tracker()
 
 

@@ -14,6 +14,10 @@ from yolox_pose.cli.common import choose_model
 from yolox_pose.cli.convert import main as convert
 from yolox_pose.config import find_config
 from yolox_pose.errors import UsageError
+from yolox_pose.export.check import check_export
+from yolox_pose.inference.exported.description import read_description
+from yolox_pose.inference.exported.network import ExportedNetwork
+from yolox_pose.inference.torch_network import TorchNetwork
 from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_weights
 
 MAX_BYTES = 5_000_000
@@ -29,7 +33,9 @@ def command(repo_root, cwd, *arguments):
 @pytest.fixture
 def absent(monkeypatch, tmp_path):
     """An installation without the file."""
-    monkeypatch.setattr(weights, "BUNDLED", BUNDLED._replace(path=tmp_path / "none.pth"))
+    monkeypatch.setattr(
+        weights, "BUNDLED", BUNDLED._replace(path=tmp_path / "none.pth", exported=tmp_path / "none.onnx")
+    )
 
 
 def test_a_file_is_taken_as_it_is_and_the_word_is_the_bundled_one(tmp_path, monkeypatch):
@@ -52,6 +58,8 @@ def test_what_is_not_there_is_said(tmp_path, absent):
         find_weights(BUNDLED_NAME)
     with pytest.raises(UsageError, match="not in this installation"):
         PoseInferencer()
+    with pytest.raises(UsageError, match=r"bundled weights \(none.onnx\) are not in this installation"):
+        PoseInferencer(backend="onnxruntime")
 
 
 def test_the_word_is_the_bundled_config_too():
@@ -85,8 +93,88 @@ def test_the_file_is_small_plain_and_in_half_precision():
     assert all(len(file["sha256"]) == 64 and file["epoch"] > 0 for file in checkpoints)
 
 
+def test_the_exported_file_takes_any_size_and_is_small():
+    description = read_description(BUNDLED.exported)
+    assert description.dynamic and description.batch is None and description.precision == "fp16"
+    assert BUNDLED.exported.stat().st_size < MAX_BYTES
+
+
+@pytest.mark.parametrize("size", [(416, 416), (320, 640)])
+def test_the_exported_file_is_the_model_in_pytorch(repo_root, size):
+    pytest.importorskip("onnxruntime")
+    pictures = [cv2.imread(str(repo_root / "demo" / name)) for name in ("astronaut.jpg", "grace_hopper.jpg")]
+    reference, exported = TorchNetwork(BUNDLED_NAME, None, "cpu"), ExportedNetwork.load(BUNDLED.exported, size=size)
+    preprocessing = reference.preprocessing._replace(size=size[::-1])
+    assert exported.preprocessing == preprocessing and exported.skeleton == reference.skeleton
+    check = check_export(reference, exported, preprocessing, pictures)  # raises where they differ
+    assert check["matched"] == check["detections"] >= 2
+
+
+def test_naming_a_runtime_chooses_the_exported_file(repo_root):
+    pytest.importorskip("onnxruntime")
+    for pose in (PoseInferencer(backend="onnxruntime"), PoseInferencer("bundled", "bundled", backend="onnxruntime")):
+        assert isinstance(pose.network, ExportedNetwork)
+        assert len(next(pose(repo_root / "demo" / "astronaut.jpg"))) >= 1
+    assert choose_model(None, None, "onnxruntime") == (str(BUNDLED.exported), None)
+    assert choose_model(None, None)[0] == BUNDLED.config
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmpose", "scipy", "pycocotools", "hotcoco", "PIL"):
+    sys.modules[name] = None
+sys.path.insert(0, {root!r})
+from yolox_pose import PoseInferencer
+from yolox_pose.cli.main import entry
+pose = PoseInferencer()
+assert len(next(pose(sys.argv[2]))) >= 1 and len(next(PoseInferencer("bundled")(sys.argv[2]))) >= 1
+sys.argv = ["yolox-pose", *sys.argv[1:]]
+sys.exit(entry())
+"""
+
+
+def without_torch(repo_root, cwd, *arguments):
+    return command("", cwd, "-c", WITHOUT_TORCH.format(root=str(repo_root)), *arguments)
+
+
+def test_predict_needs_no_torch(repo_root, tmp_path):
+    pytest.importorskip("onnxruntime")
+    done = without_torch(repo_root, tmp_path, "predict", repo_root / "demo" / "astronaut.jpg")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith(
+        f"model: {BUNDLED.path.stem} from the package as ONNX (better ones: 'yolox-pose install'"
+    )
+    assert (tmp_path / "predictions" / "astronaut.jpg").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("predict", ["--config", "bundled", "--checkpoint", BUNDLED.path], "need torch, mmengine, mmcv, mmdet, mmpose; install"),
+        ("train", [], "torch is missing, which this command needs; install it with: yolox-pose install"),
+        ("test", ["bundled"], "torch is missing"), ("export", ["--format", "torchscript"], "torch is missing"),
+        ("convert", ["w.pth"], "torch is missing"), ("quickstart", None, "torch is missing"),
+    ],
+)  # fmt: skip
+def test_commands_that_need_torch_say_so_in_one_line(repo_root, tmp_path, name, options, words):
+    photo = repo_root / "demo" / "astronaut.jpg"
+    code = "import sys; sys.modules.update(dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmpose')))\n"
+    code += f"sys.path.insert(0, {str(repo_root)!r})\nfrom yolox_pose.utils import dependencies\n"
+    code += "look_up = dependencies.look_up\n"
+    code += "dependencies.look_up = lambda one: look_up(one)._replace(version=None if one.module == 'torch' else 'x')\n"
+    code += "from yolox_pose.cli.main import entry\nsys.argv[0] = 'yolox-pose'\nsys.exit(entry())"
+    arguments = [name, *([] if options is None else [photo, *options])]
+    done = command("", tmp_path, "-c", code, *arguments)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith("error: ") and words in line and "yolox-pose install" in line
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_the_card_is_complete():
     card = BUNDLED.path.with_name("README.md").read_text()
+    assert (
+        "tools/export.py bundled --format onnx --dynamic --batch dynamic --fp16 --out yolox_pose/weights/onnx" in card
+    )
     assert BUNDLED.path.name in card and BUNDLED.config in card
     assert "TO FILL" not in card
 

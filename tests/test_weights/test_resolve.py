@@ -109,7 +109,7 @@ def test_files_of_the_hugging_face_hub(monkeypatch, tmp_path):
     with pytest.raises(UsageError, match="not of the form hf:ORG/REPO/FILE"):
         find_weights("hf:org/w.pth")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UsageError, match=r"pip install 'yolox-pose\[hub\]'"):
+    with pytest.raises(UsageError, match=r"pip install huggingface_hub$"):
         find_weights("hf:org/repo/w.pth")
 
 

@@ -192,7 +192,5 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError:
-        raise UsageError(
-            f"{SAFETENSORS} files need the safetensors package: pip install 'yolox-pose[safetensors]'"
-        ) from None
+        raise UsageError(f"{SAFETENSORS} files need the safetensors package: pip install safetensors") from None
     return safetensors.torch

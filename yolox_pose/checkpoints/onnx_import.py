@@ -60,7 +60,7 @@ def read_onnx(path: str | os.PathLike[str]) -> OnnxModel:
         import onnx
         from onnx.numpy_helper import to_array
     except ImportError:
-        raise UsageError("reading ONNX files needs the onnx package: pip install 'yolox-pose[export]'") from None
+        raise UsageError("reading ONNX files needs the onnx package: pip install onnx") from None
     try:
         graph = onnx.load(name).graph
         values = {tensor.name: to_array(tensor) for tensor in graph.initializer}

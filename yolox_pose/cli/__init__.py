@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from yolox_pose.errors import YOLOXPoseError
+from yolox_pose.utils.dependencies import missing_module
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells (128 + SIGINT)."""
@@ -16,8 +17,17 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     try:
         return main(argv)
     except YOLOXPoseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return _report(error)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "yolox_pose":
+            raise
+        return _report(missing_module(error.name))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _report(error: YOLOXPoseError) -> int:
+    """Print an error and return its exit code."""
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolox_pose.errors import UsageError
-from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_model, find_weights, names_weights
+from yolox_pose.utils.dependencies import has_torch_stack
+from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_bundled, find_model, names_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -75,18 +76,31 @@ def check_file(path: str | Path, kind: str) -> Path:
     return file
 
 
-def choose_model(config: str | None, checkpoint: str | None) -> tuple[str, Path]:
+def choose_model(config: str | None, checkpoint: str | None, backend: str | None = None) -> tuple[str, Path | None]:
     """Return the config and the weights of a command, and announce the bundled model where neither is given.
+
+    Args:
+        config: Value of ``--config``.
+        checkpoint: Value of ``--checkpoint``.
+        backend: Runtime of exported models, which asks for the ONNX file of the bundled model.
+
+    Returns:
+        Config and weights, or the ONNX file of the bundled model and None (:func:`yolox_pose.weights.find_bundled`).
 
     Raises:
         UsageError: If a config is given alone, the weights do not exist, or no config belongs to them.
     """
     if checkpoint is None and names_weights(config):
         config, checkpoint = None, config
-    if checkpoint is not None:
+    if checkpoint is not None and (config, checkpoint) != (None, BUNDLED_NAME):
         return find_model(config, checkpoint)
     if config is not None:
         raise UsageError("--config C and --checkpoint W go together; leave both out to use the bundled model")
-    weights = find_weights(BUNDLED_NAME)
-    print(f"model: {weights.stem} from the package (better ones: --checkpoint s, or see 'yolox-pose weights list')")
-    return BUNDLED.config, weights
+    model, weights = find_bundled(backend)
+    form = "" if weights is not None else " as ONNX"
+    install = "" if weights is not None or has_torch_stack() else "'yolox-pose install', then "
+    print(
+        f"model: {BUNDLED.path.stem} from the package{form} (better ones: {install}--checkpoint s, or see 'yolox-pose weights "
+        "list')"
+    )
+    return model, weights

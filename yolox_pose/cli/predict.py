@@ -153,8 +153,8 @@ def _check_options(args: argparse.Namespace) -> None:
     if args.model is not None and args.checkpoint is not None:
         raise UsageError("--config C and --checkpoint W go together; an exported --model has its own weights")
     if args.model is None:
-        args.config, args.checkpoint = choose_model(args.config, args.checkpoint)
-        if args.backend is not None:
+        args.config, args.checkpoint = choose_model(args.config, args.checkpoint, args.backend)
+        if args.backend is not None and args.checkpoint is not None:
             raise UsageError("--backend is for an exported --model")
 
     # Check the outputs

@@ -14,6 +14,7 @@ from pathlib import Path
 from yolox_pose.config import resource_folder
 from yolox_pose.errors import YOLOXPoseError
 from yolox_pose.utils.cores import usable_cores
+from yolox_pose.utils.dependencies import require
 
 CONFIG = "quickstart/yolox-pose_quickstart_160"
 TRAIN_IMAGES, VAL_IMAGES = 1000, 150
@@ -82,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     args = build_parser().parse_args(argv)
+    require()  # before data are drawn for minutes
     out, steps = Path(args.out), Steps()
     names = ("data", "train", "results", "pictures", "photos")
     data, work_dir, results, pictures, photos = (out / name for name in names)

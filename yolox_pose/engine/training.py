@@ -165,7 +165,7 @@ def check_tensorboard() -> None:
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: F401
     except ImportError:
-        raise UsageError("--tensorboard needs the tensorboard package: pip install 'yolox-pose[tensorboard]'") from None
+        raise UsageError("--tensorboard needs the tensorboard package: pip install tensorboard") from None
 
 
 def _is_tensorboard(backend: Any) -> bool:

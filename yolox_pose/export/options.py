@@ -9,21 +9,19 @@ from typing import NamedTuple
 from yolox_pose.errors import UsageError
 from yolox_pose.inference.exported.description import LAYOUTS
 from yolox_pose.structures.constants import SIZE_DIVISOR
-from yolox_pose.utils.dependencies import MissingDependencyError
+from yolox_pose.utils.dependencies import MissingDependencyError, pip_install
 
 
 class Format(NamedTuple):
     """Export format.
 
     Attributes:
-        extra: Extra of ``setup.py`` that installs the required packages.
         modules: Required modules.
         file: Name of the model's file.
         layouts: Supported layouts, the default first.
         flexible: Whether batch and size may be dynamic.
     """
 
-    extra: str
     modules: tuple[str, ...]
     file: str
     layouts: tuple[str, ...] = ("decode", "raw", "nms")
@@ -31,11 +29,11 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "onnx": Format("export", ("onnx", "onnxscript", "onnxruntime"), "model.onnx"),
-    "openvino": Format("export-openvino", ("onnx", "onnxscript", "openvino"), "model.xml"),
-    "ncnn": Format("export-ncnn", ("pnnx", "ncnn"), "model.ncnn.param", ("decode", "raw"), flexible=False),
-    "tensorrt": Format("export", ("onnx", "onnxscript", "onnxruntime"), "model.onnx"),
-    "torchscript": Format("", (), "model.torchscript", ("decode", "raw"), flexible=False),
+    "onnx": Format(("onnx", "onnxscript", "onnxruntime"), "model.onnx"),
+    "openvino": Format(("onnx", "onnxscript", "openvino"), "model.xml"),
+    "ncnn": Format(("pnnx", "ncnn"), "model.ncnn.param", ("decode", "raw"), flexible=False),
+    "tensorrt": Format(("onnx", "onnxscript", "onnxruntime"), "model.onnx"),
+    "torchscript": Format((), "model.torchscript", ("decode", "raw"), flexible=False),
 }
 
 
@@ -106,7 +104,7 @@ def check_options(options: ExportOptions) -> ExportOptions:
     if missing:
         raise MissingDependencyError(
             f"{', '.join(missing)} is missing, which --format {options.format} needs; install it with: "
-            f"pip install yolox-pose[{'export-int8' if missing == ['nncf'] else chosen.extra}]"
+            f"{pip_install(*missing)}"
         )
     return options._replace(layout=layout)
 

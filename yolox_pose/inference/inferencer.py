@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +29,7 @@ from yolox_pose.tracking import SmootherSettings, TrackerSettings
 from yolox_pose.tracking.assignment import load_solver
 from yolox_pose.utils.background import prefetch
 from yolox_pose.utils.cores import usable_cores
+from yolox_pose.utils.dependencies import INSTALL_COMMAND, TORCH_STACK, MissingDependencyError, has_torch_stack
 
 if TYPE_CHECKING:
     import torch
@@ -67,9 +69,9 @@ class PoseInferencer:
     Args:
         config: Config of the model (a file, a name or a :class:`mmengine.Config`), or an exported model: ``.onnx``, ``.xml``
             of OpenVINO or ``.param`` of ncnn. A name of published weights, their URL, or a checkpoint that holds its config
-            stands for both config and checkpoint. None, without a checkpoint, uses the model in the package.
-        checkpoint: Weights of the model: a file, a published name or a URL. None leaves the weights of a config random. An
-            exported model has its own weights.
+            stands for both config and checkpoint. None or ``bundled``, without a checkpoint, uses the model in the package: in
+            PyTorch if that is installed with OpenMMLab's packages, and its ONNX file otherwise or if ``backend`` is given.
+        checkpoint: Weights of the model: a file, a published name or a URL. An exported model has its own weights.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Exported models run where their
             runtime does.
         score_thr: Lowest score of a person.
@@ -87,6 +89,7 @@ class PoseInferencer:
             of the file.
         input_size: Input size (H, W) of an exported model with a dynamic size.
         threads: Number of threads of an exported model. None leaves it to the runtime.
+        weights: ``'random'`` leaves the weights of a config random, for tests and timings.
 
     Attributes:
         network: The :class:`yolox_pose.inference.network.Network`.
@@ -98,8 +101,9 @@ class PoseInferencer:
         skipped: Sources that the last call could not read so far.
 
     Raises:
-        UsageError: If config, checkpoint or device do not exist, or an option is out of range.
+        UsageError: If config, checkpoint or device do not exist, a config has no weights, or an option is out of range.
         DataError: If the checkpoint does not match the config.
+        MissingDependencyError: If PyTorch or the runtime of the model is not installed.
 
     Example:
         >>> pose = PoseInferencer("s")  # or PoseInferencer(), or PoseInferencer("config.py", "weights.pth")
@@ -127,6 +131,7 @@ class PoseInferencer:
         backend: str | None = None,
         input_size: tuple[int, int] | None = None,
         threads: int | None = None,
+        weights: str | None = None,
     ) -> None:
         # Check the options
         self.settings = settings_overrides(
@@ -139,10 +144,8 @@ class PoseInferencer:
             soft_sigma=soft_sigma,
         )
         self.batch_size = _checked_batch_size(batch_size)
-        if config is None:
-            from yolox_pose.weights import BUNDLED_NAME, find_model  # imports HTTP, which exported models do not need
-
-            config, checkpoint = find_model(None, BUNDLED_NAME if checkpoint is None else checkpoint)
+        if not is_exported(config):
+            config, checkpoint = _choose_model(config, checkpoint, backend, weights)
 
         # Load the network
         self.network: Network
@@ -159,9 +162,7 @@ class PoseInferencer:
         else:
             if (backend, input_size, threads) != (None, None, None):
                 raise UsageError("backend, input_size and threads are for exported models")
-            from yolox_pose.inference.torch_network import TorchNetwork
-
-            self.network = TorchNetwork(config, checkpoint, device, half=half)
+            self.network = _load_torch_network(config, checkpoint, device, half)
 
         # Take over what the network knows of its model
         self.preprocessing = self.network.preprocessing
@@ -386,6 +387,57 @@ class PoseInferencer:
 def is_exported(config: Any) -> bool:
     """Return whether a path names an exported model rather than a config."""
     return isinstance(config, (str, os.PathLike)) and Path(config).suffix in MODEL_SUFFIXES
+
+
+def _choose_model(
+    config: str | os.PathLike[str] | Config | None,
+    checkpoint: str | os.PathLike[str] | None,
+    backend: str | None,
+    weights: str | None,
+) -> tuple[str | os.PathLike[str] | Config, str | os.PathLike[str] | None]:
+    """Return config and checkpoint of a model in PyTorch, or the exported file of the bundled model and None.
+
+    Raises:
+        UsageError: If no weights are given or implied, and random ones are not asked for.
+    """
+    from yolox_pose.weights import BUNDLED_NAME, find_bundled, find_model, names_weights  # imports HTTP
+
+    if weights is not None:
+        if weights != "random" or config is None or checkpoint is not None:
+            raise UsageError(f"weights={weights!r}: only 'random' is possible, with a config and without a checkpoint")
+        return config, None
+    if config in (None, BUNDLED_NAME) and checkpoint in (None, BUNDLED_NAME):
+        return find_bundled(backend)
+    if config is None:
+        assert checkpoint is not None
+        return find_model(None, checkpoint)
+    if checkpoint is None and not names_weights(config):
+        raise UsageError(
+            f"config {getattr(config, 'filename', config)} has no weights; pass a checkpoint too, or weights='random'"
+        )
+    return config, checkpoint
+
+
+def _load_torch_network(
+    config: str | os.PathLike[str] | Config,
+    checkpoint: str | os.PathLike[str] | None,
+    device: str | torch.device,
+    half: bool,
+) -> Network:
+    """Load a network in PyTorch.
+
+    Raises:
+        MissingDependencyError: If PyTorch or a package of OpenMMLab is not installed.
+    """
+    if not has_torch_stack():
+        missing = [module for module in TORCH_STACK if find_spec(module) is None]
+        raise MissingDependencyError(
+            f"models in PyTorch need {', '.join(missing)}; install with: {INSTALL_COMMAND}. An exported model (.onnx) needs "
+            "onnxruntime alone"
+        )
+    from yolox_pose.inference.torch_network import TorchNetwork
+
+    return TorchNetwork(config, checkpoint, device, half=half)
 
 
 def find_labels(selected: Sequence[str | int], classes: Sequence[str]) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ def load_solver() -> Solver:
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError:
-        raise MissingDependencyError("tracking needs scipy; install it with: pip install yolox-pose[track]") from None
+        raise MissingDependencyError("tracking needs scipy; install it with: pip install scipy") from None
     return linear_sum_assignment
 
 

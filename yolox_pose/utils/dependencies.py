@@ -58,6 +58,13 @@ TRAINING = (
 """Packages that training, evaluation and inference with PyTorch import, in the order of the report."""
 
 
+TORCH_STACK = ("torch", "mmengine", "mmcv", "mmdet", "mmpose")
+"""Modules without which no model in PyTorch can be built."""
+
+_DISTRIBUTIONS = {"cv2": "opencv-python-headless", "PIL": "pillow"}
+"""Distributions of modules that have another name."""
+
+
 class Installed(NamedTuple):
     """Installed version of a dependency.
 
@@ -102,6 +109,32 @@ def require(dependencies: Iterable[Dependency] = TRAINING) -> None:
     problems = [package.problem for package in map(look_up, dependencies) if package.problem]
     if problems:
         raise MissingDependencyError(f"{', '.join(problems)}; install with: {INSTALL_COMMAND}")
+
+
+def has_torch_stack() -> bool:
+    """Return whether PyTorch and the packages of OpenMMLab that its models need are installed, without importing them."""
+    return all(find_spec(module) is not None for module in TORCH_STACK)
+
+
+def missing_module(name: str) -> MissingDependencyError:
+    """Return the error for a module that could not be imported: one line with the command that installs it.
+
+    Args:
+        name: Dotted name of the module.
+    """
+    module = name.partition(".")[0]
+    if any(dependency.module == module for dependency in TRAINING):
+        return MissingDependencyError(
+            f"{module} is missing, which this command needs; install it with: {INSTALL_COMMAND}"
+        )
+    return MissingDependencyError(
+        f"{module} is missing, which this command needs; install it with: {pip_install(module)}"
+    )
+
+
+def pip_install(*modules: str) -> str:
+    """Return the command that installs modules. It names distributions and not extras, which need this package on PyPI."""
+    return " ".join(["pip install", *(_DISTRIBUTIONS.get(module, module) for module in modules)])
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yolox_pose.errors import UsageError
+from yolox_pose.utils.dependencies import has_torch_stack
 from yolox_pose.weights.hub import HUB_SCHEME, get_from_hub
 from yolox_pose.weights.store import get_weights
 from yolox_pose.weights.table import (
@@ -30,11 +31,13 @@ class BundledModel(NamedTuple):
 
     Attributes:
         config: Name of its config (:func:`yolox_pose.config.find_config`).
-        path: Its weights; ``README.md`` beside them is the model card.
+        path: Its weights for PyTorch; ``README.md`` beside them is the model card.
+        exported: The same model as ONNX, which runs without PyTorch. The card has the command that writes it.
     """
 
     config: str
     path: Path
+    exported: Path
 
 
 BUNDLED_NAME = "bundled"
@@ -42,6 +45,7 @@ BUNDLED_NAME = "bundled"
 BUNDLED = BundledModel(
     config="yolox-pose_nano_1xb16-50e_coco-persons-416",
     path=Path(__file__).with_name("yolox-pose_nano_coco-persons-416.pth"),
+    exported=Path(__file__).with_name("onnx") / "model.onnx",
 )
 
 
@@ -84,11 +88,7 @@ def resolve_checkpoint(name: str | os.PathLike[str], *, backbone_only: bool = Fa
         config = BUNDLED.config if path.name == BUNDLED.path.name else published.config if published else None
         return ResolvedCheckpoint(path, config or None, published)
     if text == BUNDLED_NAME:
-        if not BUNDLED.path.is_file():
-            raise UsageError(
-                f"the bundled weights ({BUNDLED.path.name}) are not in this installation; name a config and a checkpoint"
-            )
-        return ResolvedCheckpoint(BUNDLED.path, BUNDLED.config)
+        return ResolvedCheckpoint(_present(BUNDLED.path), BUNDLED.config)
     if text.startswith(HUB_SCHEME):
         return ResolvedCheckpoint(get_from_hub(text))
     published = _model_of_url(text) if text.lower().startswith(URL_SCHEMES) else find_published(text)
@@ -114,6 +114,31 @@ def names_weights(name: object) -> bool:
 def is_address(text: str) -> bool:
     """Return whether a text is a URL, or ``hf:...``."""
     return text.startswith(HUB_SCHEME) or text.lower().startswith(URL_SCHEMES)
+
+
+def find_bundled(backend: str | None = None) -> tuple[str, Path | None]:
+    """Return config and weights of the bundled model, or its ONNX file and None.
+
+    PyTorch runs it where it is installed with OpenMMLab's packages, as a GPU and ``tools/test.py`` need it.
+
+    Args:
+        backend: Runtime of exported models, which asks for the ONNX file.
+
+    Raises:
+        UsageError: If the file is not in this installation.
+    """
+    if backend is None and has_torch_stack():
+        return BUNDLED.config, _present(BUNDLED.path)
+    return str(_present(BUNDLED.exported)), None
+
+
+def _present(path: Path) -> Path:
+    """Return the path of a file of the bundled model, which must exist."""
+    if not path.is_file():
+        raise UsageError(
+            f"the bundled weights ({path.name}) are not in this installation; name a config and a checkpoint"
+        )
+    return path
 
 
 def find_model(config: str | None, checkpoint: str | os.PathLike[str]) -> tuple[str, Path]:

@@ -24,7 +24,7 @@ def get_from_hub(name: str) -> Path:
     try:
         from huggingface_hub import hf_hub_download
     except ImportError:
-        raise UsageError(f"{name} needs the package huggingface_hub: pip install 'yolox-pose[hub]'") from None
+        raise UsageError(f"{name} needs the package huggingface_hub: pip install huggingface_hub") from None
     repository = f"{parts[0]}/{parts[1]}"
     try:
         return Path(

@@ -13,7 +13,7 @@ import numpy as np
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.inference.exported.description import ModelDescription
 from yolox_pose.inference.exported.governed import GovernedBackend
-from yolox_pose.utils.dependencies import MissingDependencyError
+from yolox_pose.utils.dependencies import MissingDependencyError, pip_install
 
 
 class Backend(Protocol):
@@ -30,22 +30,20 @@ class _Entry(NamedTuple):
         module: Name of its module in this package.
         loader: Name of its class.
         package: Package that it imports.
-        extra: Extra of this package that installs it.
         suffixes: Endings of the files that it reads.
     """
 
     module: str
     loader: str
     package: str
-    extra: str
     suffixes: tuple[str, ...]
 
 
 BACKENDS = {
-    "onnxruntime": _Entry("onnxruntime", "OnnxRuntimeBackend", "onnxruntime", "runtime", (".onnx",)),
-    "openvino": _Entry("openvino", "OpenVINOBackend", "openvino", "openvino", (".xml", ".onnx")),
-    "ncnn": _Entry("ncnn", "NcnnBackend", "ncnn", "ncnn", (".param",)),
-    "opencv": _Entry("opencv", "OpenCVBackend", "cv2", "runtime", (".onnx",)),
+    "onnxruntime": _Entry("onnxruntime", "OnnxRuntimeBackend", "onnxruntime", (".onnx",)),
+    "openvino": _Entry("openvino", "OpenVINOBackend", "openvino", (".xml", ".onnx")),
+    "ncnn": _Entry("ncnn", "NcnnBackend", "ncnn", (".param",)),
+    "opencv": _Entry("opencv", "OpenCVBackend", "cv2", (".onnx",)),
 }
 """Backends by name; the first that reads a file is the default."""
 
@@ -120,7 +118,7 @@ def open_backend(
         if error.name is None or error.name.partition(".")[0] != entry.package:
             raise
         raise MissingDependencyError(
-            f"{path.name} needs {name}, which is missing; install it with: pip install yolox-pose[{entry.extra}]"
+            f"{path.name} needs {name}, which is missing; install it with: {pip_install(entry.package)}"
         ) from None
     open_with: Callable[[int | None], Backend] = partial(getattr(module, entry.loader), path, description, size)
     if threads is None and name in GOVERNED:
