@@ -208,7 +208,7 @@ def _same(first: Any, second: Any) -> bool:
     """Whether detections are the same ones within 0.05 px and 0.001 of score."""
     from yolox_pose.export.check import TOLERANCES, compare
 
-    found = compare(first, second, TOLERANCES["fp32"], score_thr=SCORE, nms_thr=0.65, most=300)
+    found = compare(first, second, TOLERANCES["fp32"], score_thr=SCORE, nms_thr=0.65, max_per_img=300)
     return found.matched > 0 and not found.unmatched
 
 

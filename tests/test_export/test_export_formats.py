@@ -82,14 +82,14 @@ def test_dynamic_sizes(models, tmp_path):
     needs("onnx")
     done = export(models["pose"], tmp_path, "onnx", dynamic=True, batch=None)
     agree(models["pose"], done.model, ("onnxruntime", "openvino"))
-    model = load(done.model, size=(64, 160), score_thr=0.05)
+    model = load(done.model, input_size=(64, 160), score_thr=0.05)
     wanted = PoseInferencer(*models["pose"], device="cpu", score_thr=0.05)
     wanted.preprocessing = model.preprocessing
     for one, other in zip(wanted(pictures()), model(pictures())):
         same(one, other)
     for size, words in (((64, 100), "multiples of 32"), ((0, 64), "multiples of 32")):
         with pytest.raises(UsageError, match=words):
-            load(done.model, size=size)
+            load(done.model, input_size=size)
     with pytest.raises(UsageError, match="dynamic size, which OpenCV cannot run"):
         load(done.model, backend="opencv")
 
@@ -204,6 +204,6 @@ def test_what_a_converter_cannot_do_is_one_line(models, tmp_path, monkeypatch):
 
 def test_a_config_whose_size_no_network_takes(tmp_path):
     files = write_model(tmp_path, size=(100, 96))
-    with pytest.raises(UsageError, match=r"96x100 px \(height x width\) is no multiple of 32; give --size H W"):
+    with pytest.raises(UsageError, match=r"96x100 px \(height x width\) is not a multiple of 32; pass --size H W"):
         export(files, tmp_path / "out", "torchscript")
     assert export(files, tmp_path / "out", "torchscript", size=(96, 128)).description.size == (96, 128)

@@ -68,5 +68,5 @@ def test_batches_do_not_change_what_is_found(weights, photos, tmp_path):
     for start in range(0, len(photos), 8):
         part = slice(start, start + 8)
         for one, other in zip(alone[part], exported.begin(batch[part])()):
-            total += compare(one, other, TOLERANCES["fp32"], score_thr=0.01, nms_thr=0.65, most=300)
+            total += compare(one, other, TOLERANCES["fp32"], score_thr=0.01, nms_thr=0.65, max_per_img=300)
     assert total.share == 1 and total.images == len(photos)

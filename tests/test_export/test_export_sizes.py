@@ -70,5 +70,5 @@ def test_three_hundred_people(mode, layout, tmp_path):
     total = Comparison()
     for wanted, found in zip(*(network.begin(batch)() for network in (reference, exported))):
         assert len(wanted.scores) == len(found.scores) == PEOPLE
-        total += compare(wanted, found, TOLERANCES["fp32"], score_thr=0.01, nms_thr=0.65, most=PEOPLE)
+        total += compare(wanted, found, TOLERANCES["fp32"], score_thr=0.01, nms_thr=0.65, max_per_img=PEOPLE)
     assert total.unmatched == 0 and total.matched > 2 * PEOPLE
