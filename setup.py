@@ -42,6 +42,8 @@ EXTRAS = {
     "hub": ["huggingface_hub"],
     "tensorboard": ["tensorboard"],
     "track": ["scipy"],
+    "pandas": ["pandas"],
+    "supervision": ["supervision>=0.29"],
     "serve": [],  # the page needs the standard library only
 }
 

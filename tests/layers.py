@@ -64,7 +64,7 @@ LAYERS = (
     Layer("evaluation", "COCO metrics over hotcoco, streaming accuracy, the registered metric", ANY),
     Layer("tracking", "tracker, motion, smoothing, tracking metrics", NUMPY | {"scipy"}),
     Layer("visualization", "drawing, annotations, pictures side by side, training curves", CV2 | {"matplotlib"}),
-    Layer("inference", "the inferencer, its results, networks", CV2 | RUNTIMES),
+    Layer("inference", "the inferencer, its results, networks", CV2 | RUNTIMES | {"pandas", "supervision"}),
     Layer("runtime", "entry point for exported models: `load`"),
     Layer("engine", "training: hooks, optimizers, runs over a data set", ANY),
     Layer("export", "one file per target, and the check against torch", ANY),

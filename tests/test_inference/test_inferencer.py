@@ -416,3 +416,12 @@ def test_track_takes_one_frame(pose, tmp_path):
         (tmp_path / "v.avi").touch()
         with pytest.raises(UsageError, match="one frame per call"):
             pose.track(source)
+
+
+def test_timings_of_each_image(pose, monkeypatch):
+    results = list(pose([picture(), picture(1)], batch_size=2))
+    for result in results:
+        assert min(result.timings) > 0 and sum(result.timings) < 60_000
+    assert results[0].timings.network == results[1].timings.network, "a batch is shared"
+    monkeypatch.setattr(pose.network, "ahead", 1)
+    assert next(pose([picture(), picture()])).timings.postprocess == 0

@@ -282,3 +282,15 @@ def test_settings_of_one_call_that_are_fixed_in_the_model(tmp_path):
     pose = load(write_handmade(tmp_path, layout="nms"))
     with pytest.raises(UsageError, match="NMS with nms_thr 0.65 is part of this model"):
         pose(bright(), nms_thr=0.3)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "opencv"])
+def test_parts_of_a_batch_keep_their_outputs(tmp_path, backend):
+    """The network runs on all parts before the first is decoded; the next run must not overwrite its outputs."""
+    if backend != "opencv":
+        pytest.importorskip(backend)
+    pose = load(write_handmade(tmp_path), backend=backend, score_thr=0.1)
+    gray = [np.full((64, 96, 3), level, np.uint8) for level in (255, 128, 64)]
+    together = [result.scores.tolist() for result in pose(gray, batch_size=3)]
+    assert together == [next(pose(image)).scores.tolist() for image in gray]
+    assert together[0][0] == pytest.approx(0.9) and min(next(pose(gray[0])).timings) > 0

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yolox_pose.coco.image_files import stored_size
+from yolox_pose.coco.label_lines import format_label_line
 from yolox_pose.coco.records import PoseRecords
 from yolox_pose.errors import DataError
 from yolox_pose.structures.constants import IMAGE_SUFFIXES
@@ -233,12 +234,6 @@ def folder_from_records(records: PoseRecords, out: Path, progress: Progress = it
 def _label_line(records: PoseRecords, row: int) -> str:
     """Return instance ``row`` as a line of YOLO text."""
     image = int(np.searchsorted(records.offsets, row, side="right")) - 1
-    size = records.sizes[image].astype(np.float64)
-    low, high = records.boxes[row].astype(np.float64).reshape(2, 2) / size
-    columns = [
-        str(int(records.labels[row])),
-        *(f"{value:.6f}" for value in ((low + high) / 2).tolist() + (high - low).tolist()),
-    ]
-    for (x, y), code in zip((records.keypoints[row] / size).tolist(), records.visible[row].tolist()):
-        columns += [f"{x:.6f}", f"{y:.6f}", str(code)] if code else ["0", "0", "0"]
-    return " ".join(columns)
+    return format_label_line(
+        records.labels[row], records.boxes[row], records.keypoints[row], records.visible[row], records.sizes[image]
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
@@ -19,7 +20,7 @@ from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import Fitted, fit_image
 from yolox_pose.inference.exported.backends import MODEL_SUFFIXES
 from yolox_pose.inference.network import Network
-from yolox_pose.inference.results import PoseResult
+from yolox_pose.inference.results import PoseResult, Timings
 from yolox_pose.inference.sequence import SequenceTracker, track_results
 from yolox_pose.io.sources import Frame, Source, list_sources, read_frames
 from yolox_pose.structures.constants import DEFAULT_FPS
@@ -57,10 +58,17 @@ class Skipped(NamedTuple):
 
 
 class _Image(NamedTuple):
-    """Image and its letterboxed copy, the input of the network."""
+    """Image and its letterboxed copy, the input of the network.
+
+    Attributes:
+        frame: The image.
+        fitted: Its letterboxed copy.
+        seconds: Time that letterboxing took.
+    """
 
     frame: Frame
     fitted: Fitted
+    seconds: float
 
 
 class PoseInferencer:
@@ -356,17 +364,33 @@ class PoseInferencer:
 
     def _fit(self, frame: Frame) -> _Image:
         """Letterbox an image, and drop its pixels if they can be read again from the file."""
+        start = time.perf_counter()
         fitted = fit_image(frame.pixels, self.preprocessing)
+        seconds = time.perf_counter() - start
         if frame.source.path is not None and frame.number is None and not self.keep_images:
             frame = frame._replace(pixels=np.zeros((0, 0, 3), np.uint8))
-        return _Image(frame, fitted)
+        return _Image(frame, fitted, seconds)
 
     def _begin(self, batch: Sequence[_Image], settings: dict[str, Any]) -> Callable[[], list[PoseResult]]:
         """Begin to process a batch, and return a function that returns its results."""
-        finish = self.network.begin([image.fitted for image in batch], settings)
-        return lambda: [self._result(image, detections) for image, detections in zip(batch, finish())]
+        start = time.perf_counter()
+        compute = self.network.begin([image.fitted for image in batch], settings)
+        begun = time.perf_counter()
 
-    def _result(self, image: _Image, detections: Detections) -> PoseResult:
+        def finish() -> list[PoseResult]:
+            resumed = time.perf_counter()
+            detections = compute()
+            end = time.perf_counter()
+            seconds = (end - start, 0.0) if self.network.ahead else (begun - start, end - resumed)
+            network, postprocess = (1000 * value / len(batch) for value in seconds)
+            return [
+                self._result(image, found, Timings(1000 * image.seconds, network, postprocess))
+                for image, found in zip(batch, detections)
+            ]
+
+        return finish
+
+    def _result(self, image: _Image, detections: Detections, timings: Timings) -> PoseResult:
         frame, source = image.frame, image.frame.source
         return PoseResult(
             **detections._asdict(),
@@ -381,6 +405,7 @@ class PoseInferencer:
             size=image.fitted.letterbox.source,
             source=source,
             held_image=frame.pixels if len(frame.pixels) else None,
+            timings=timings,
         )
 
 

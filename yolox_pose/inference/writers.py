@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
 from yolox_pose.errors import DataError
-from yolox_pose.inference.results import COORDINATE_DIGITS, SCORE_DIGITS, PoseResult
+from yolox_pose.inference.formats import table_columns, table_rows
+from yolox_pose.inference.results import PoseResult
 from yolox_pose.io.pictures import write_picture
 
 
@@ -94,29 +93,11 @@ class CocoFile(ResultFile):
 class CsvFile(ResultFile):
     """CSV table with a row for each person: image, box, and x, y and score of every keypoint."""
 
-    COLUMNS = ("image_id", "frame", "time", "person", "track_id", "class", "score", "x1", "y1", "x2", "y2")
-
     def _begin(self, file: IO[str], result: PoseResult) -> None:
-        names = result.skeleton.names if result.skeleton is not None else ()
-        keypoints = [f"{name}_{part}" for name in names for part in ("x", "y", "score")]
-        csv.writer(file).writerow([*self.COLUMNS, *keypoints])
+        csv.writer(file).writerow(table_columns(result))
 
     def _append(self, file: IO[str], result: PoseResult, image_id: int | str) -> None:
-        # Format the values that all persons of the image share
-        frame = "" if result.frame is None else result.frame
-        time = "" if result.time is None else round(result.time, 4)
-        triples = np.concatenate([result.keypoints, result.keypoint_scores[..., None]], axis=-1)
-        triples = triples.reshape(len(result), 3 * result.keypoints.shape[1])
-
-        # Write a row for each person
-        rows = []
-        for i in range(len(result)):
-            track_id = "" if result.track_ids is None else int(result.track_ids[i])
-            class_name = result.classes[int(result.labels[i])]
-            score = round(float(result.scores[i]), SCORE_DIGITS)
-            coordinates = [round(float(v), COORDINATE_DIGITS) for v in (*result.boxes[i], *triples[i])]
-            rows.append([image_id, frame, time, i, track_id, class_name, score, *coordinates])
-        csv.writer(file).writerows(rows)
+        csv.writer(file).writerows(table_rows(result, image_id))
 
 
 def write_crops(folder: Path, result: PoseResult, image_id: int | str) -> None:

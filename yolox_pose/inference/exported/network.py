@@ -85,7 +85,7 @@ class ExportedNetwork:
     def begin(
         self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None
     ) -> Callable[[], list[Detections]]:
-        """Check a batch and return a function that computes its detections.
+        """Run the network on a batch, in parts of the batch size that it takes.
 
         Args:
             batch: Letterboxed images of the size of the model's input.
@@ -101,17 +101,23 @@ class ExportedNetwork:
         wrong = [image.canvas.shape for image in batch if image.canvas.shape != expected]
         if wrong:
             raise UsageError(f"the model takes images of shape {expected}, not {wrong[0]}")
-        return partial(self._detect, batch, self.postprocess_settings(settings or {}))
-
-    def _detect(self, batch: Sequence[Fitted], settings: PostprocessSettings) -> list[Detections]:
-        """Run the network on parts of the batch size that it takes, and postprocess each image."""
-        results: list[Detections] = []
+        merged = self.postprocess_settings(settings or {})
         step = self.description.batch or len(batch)
-        for start in range(0, len(batch), step):
-            part = batch[start : start + step]
-            outputs = self.backend(_stack([image.canvas for image in part], step))
+        parts = [batch[start : start + step] for start in range(0, len(batch), step)]
+        outputs = [self.backend(_stack([image.canvas for image in part], step)) for part in parts]
+        return partial(self._finish, parts, outputs, merged)
+
+    def _finish(
+        self,
+        parts: Sequence[Sequence[Fitted]],
+        outputs: Sequence[Mapping[str, np.ndarray]],
+        settings: PostprocessSettings,
+    ) -> list[Detections]:
+        """Postprocess each image of the parts."""
+        results: list[Detections] = []
+        for part, values in zip(parts, outputs):
             for row, image in enumerate(part):
-                detections = detect(outputs, row, self._priors, self.description, settings)
+                detections = detect(values, row, self._priors, self.description, settings)
                 results.append(image.letterbox.inverse_detections(detections))
         return results
 
