@@ -96,7 +96,8 @@ def test_arrays():
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros(4, np.uint8)]
+    "array",
+    [np.zeros((4, 4, 3), int), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros(4, np.uint8)],
 )
 def test_other_arrays_are_refused(array):
     with pytest.raises(DataError, match="uint8 or uint16"):

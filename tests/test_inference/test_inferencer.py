@@ -59,6 +59,35 @@ def test_arrays_types_and_shapes(pose):
     assert result.plot().shape == (90, 120, 3) and result.skeleton == COCO_PERSON and result.classes == ("person",)
 
 
+def test_the_same_image_in_other_forms(pose, tmp_path):
+    """Bytes once counted as numbers of cameras, and a tensor as a list of lists."""
+    img = picture()
+    (expected,) = pose(img)
+    data = cv2.imencode(".png", img)[1].tobytes()
+    (tmp_path / "a.png").write_bytes(data)
+    rgb = torch.from_numpy(img[..., ::-1].copy()).permute(2, 0, 1)
+    for source in (data, rgb, rgb / 255, rgb[None], img[None], img / 255):
+        (result,) = pose(source)
+        same(result, expected)
+        assert np.array_equal(result.image, img)
+    with open(tmp_path / "a.png", "rb") as file:
+        (result,) = pose(file)
+    assert result.name == "a.png" and result.image_id == "a"
+    same(result, expected)
+    with pytest.raises(DataError, match="undo the normalization"):
+        pose([rgb, rgb / 127.5 - 1])
+
+
+def test_every_nth_frame_of_a_video(pose, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (120, 90))
+    for seed in range(5):
+        writer.write(picture(seed))
+    writer.release()
+    results = list(pose(tmp_path, vid_stride=2))
+    assert [result.frame for result in results] == [0, 2, 4]
+    assert [result.time for result in results] == pytest.approx([0, 0.2, 0.4]) and results[0].fps == pytest.approx(5)
+
+
 @pytest.fixture(scope="module")
 def precise(files):
     """Return the same model in float64: in float32 another order of sums moves its far keypoints by a thousandth."""

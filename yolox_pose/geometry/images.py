@@ -105,23 +105,59 @@ def _jpeg_scan_start(data: bytes) -> int:
 
 
 def to_bgr(array: np.ndarray) -> np.ndarray:
-    """Convert a gray, BGR or BGRA array of 8 or 16 bits to BGR (H, W, 3), uint8. A BGR uint8 array is returned unchanged.
+    """Convert a gray, BGR or BGRA array to BGR (H, W, 3), uint8. A BGR uint8 array is returned unchanged.
+
+    Args:
+        array: Image accepted by :func:`check_image_array`. Of 16 bits the high 8 are kept; floats are multiplied by 255.
 
     Raises:
-        DataError: If the shape or type is not supported, or the array is empty.
+        DataError: If :func:`check_image_array` refuses it.
     """
+    check_image_array(array)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
-    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
-    if channels not in (1, 3, 4) or array.size == 0 or array.dtype not in (np.uint8, np.uint16, np.bool_):
-        raise DataError(
-            f"an image array must be (H, W), (H, W, 3) BGR or (H, W, 4) BGRA of uint8 or uint16, "
-            f"not {array.shape} {array.dtype}"
-        )
     if array.dtype == np.uint16:
         array = (array >> 8).astype(np.uint8)
     elif array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
-    if channels == 3:
+    elif array.dtype.kind == "f":
+        array = np.rint(array.astype(np.float32) * 255).astype(np.uint8)
+    if array.ndim == 3 and array.shape[2] == 3:
         return array
-    return cv2.cvtColor(np.ascontiguousarray(array), cv2.COLOR_GRAY2BGR if channels == 1 else cv2.COLOR_BGRA2BGR)
+    return cv2.cvtColor(np.ascontiguousarray(array), cv2.COLOR_GRAY2BGR if array.ndim == 2 else cv2.COLOR_BGRA2BGR)
+
+
+def check_image_array(array: np.ndarray) -> None:
+    """Check the shape, type and range of an image array.
+
+    Args:
+        array: Image of shape (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA; uint8, uint16, bool, or floats from 0 to 1.
+
+    Raises:
+        DataError: If it is none of these, or empty.
+    """
+    # Check the shape and the type
+    name = f"{array.shape} {array.dtype}"
+    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
+    if channels not in (1, 3, 4) or array.size == 0:
+        hint = ""
+        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+            hint = "; put channels last: array.transpose(1, 2, 0)"
+        elif array.ndim == 3:
+            hint = "; a batch of gray images is (N, H, W, 1): array[..., None]"
+        raise DataError(
+            "an image array must be (H, W), (H, W, 3) BGR or (H, W, 4) BGRA of uint8 or uint16, or floats from 0 to 1, "
+            f"not {name}{hint}"
+        )
+    if array.dtype.kind != "f":
+        if array.dtype not in (np.uint8, np.uint16, np.bool_):
+            raise DataError(
+                f"an image array must be of uint8 or uint16, or floats from 0 to 1, not {name}; use .astype(np.uint8)"
+            )
+        return
+
+    # Check the range of floats
+    low, high = float(array.min()), float(array.max())
+    if not (low >= 0 and high <= 1):
+        hint = "; use .astype(np.uint8)" if low >= 0 and high <= 255 else ""
+        raise DataError(f"an image array of floats must hold 0 to 1, not {low:g} to {high:g} ({name}){hint}")

@@ -196,6 +196,8 @@ class PoseInferencer:
         nms_thr: float | None = None,
         max_per_img: int | None = None,
         classes: Sequence[str | int] | None = None,
+        recursive: bool = False,
+        vid_stride: int = 1,
     ) -> Iterator[PoseResult]:
         """Detect the poses in images and videos.
 
@@ -203,7 +205,8 @@ class PoseInferencer:
 
         Args:
             source: Path of an image, video or folder, a glob pattern, an address (``http``, ``https``, ``rtsp`` …), the index
-                of a camera, a BGR array, a PIL image, or a list of these.
+                of a camera, encoded bytes, an open file, a BGR array, an RGB torch tensor, a PIL image, or a list of these.
+                :func:`yolox_pose.io.sources.list_sources` states the layouts of arrays, tensors and batches.
             batch_size: Number of images in a batch. None uses the inferencer's. Cameras and streams always use 1.
             skip_unreadable: Whether to skip files that cannot be read, with a warning and a note in ``skipped``. Otherwise
                 they raise an error. None skips if there are several sources.
@@ -217,6 +220,8 @@ class PoseInferencer:
             nms_thr: IoU above which two boxes are duplicates.
             max_per_img: Maximum number of persons per image.
             classes: Names or labels of the classes to detect.
+            recursive: Whether folders include their subfolders.
+            vid_stride: Process every ``vid_stride``-th frame of a video.
 
         Returns:
             Iterator over the results, in the order of the images.
@@ -225,10 +230,11 @@ class PoseInferencer:
             UsageError: If a path does not exist, a folder is empty, or an option is out of range. It is raised before
                 anything is computed.
             MissingDependencyError: If persons are tracked and scipy is not installed.
-            DataError: If an image cannot be read. It is raised while iterating.
+            DataError: If an array has an unsupported layout, which is raised before anything is computed, or an image cannot
+                be read, which is raised while iterating.
         """
         # List the sources and check the settings
-        sources = list_sources(source)
+        sources = list_sources(source, recursive=recursive, vid_stride=vid_stride)
         size = self.batch_size if batch_size is None else _checked_batch_size(batch_size)
         size = 1 if any(item.is_live for item in sources) else size
         skip = len(sources) > 1 if skip_unreadable is None else skip_unreadable

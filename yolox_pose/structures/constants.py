@@ -26,5 +26,8 @@ MAX_BOX_DETECTIONS = 100
 DEFAULT_FPS = 25.0
 """Frames per second of a video or sequence that does not state its frame rate; the rate of PAL video."""
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
+    | {".tif", ".tiff", ".webp"}
+)
 """Endings, in lower case, of the image files that are searched for in folders. OpenCV decodes all of them."""
