@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.test_inference.test_results import PAIR, make, make_joint
-from yolox_pose.errors import UsageError
+from yolox_pose.errors import DataError, UsageError
 from yolox_pose.inference import conversions
 from yolox_pose.inference.person import Keypoint
 from yolox_pose.inference.results import PoseResult, Timings
@@ -305,3 +305,12 @@ def test_results_with_a_skeleton_survive_pickling():
     result = make(skeleton=PAIR, timings=Timings(1, 2, 3))
     copy = pickle.loads(pickle.dumps(result))
     assert copy == result and copy.timings == result.timings and copy[0] == result[0]
+
+
+def test_files_that_cannot_be_written_are_named(tmp_path):
+    for write in (make().save_txt, crowd().save_openpose):
+        with pytest.raises(DataError, match=r"^result .* cannot be written: Is a directory$"):
+            write(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"a\.png cannot be written"):
+        make().save(tmp_path / "file" / "a.png")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -415,7 +415,7 @@ class PoseInferencer:
         )
 
 
-def is_exported(config: Any) -> bool:
+def is_exported(config: Any) -> TypeGuard[str | os.PathLike[str]]:
     """Return whether a path names an exported model rather than a config."""
     return isinstance(config, (str, os.PathLike)) and Path(config).suffix in MODEL_SUFFIXES
 

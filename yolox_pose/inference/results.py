@@ -480,8 +480,15 @@ class PoseResult:
         return path
 
     def _write(self, path: str | os.PathLike[str], data: bytes) -> Path:
-        """Write a file, and create its folder."""
+        """Write a file, and create its folder.
+
+        Raises:
+            DataError: If it cannot be written.
+        """
         path = self._checked_path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except OSError as error:
+            raise DataError(f"result {path} cannot be written: {error.strerror or error}") from None
         return path
