@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.tiny_models import write_checkpoint, write_config
+from yolox_pose import PoseInferencer
 from yolox_pose.cli import run
 from yolox_pose.cli.predict import main
 from yolox_pose.errors import UsageError
@@ -130,6 +131,7 @@ def test_all_images_unreadable(photos, model, tmp_path, capsys):
         ({"--device": "abacus"}, "2 error: unknown device"),
         ({"--json": "results.txt"}, "2 error: --json"),
         ({"--zoom": "0"}, "2 error: --zoom"),
+        ({"--line-width": "0"}, "2 error: --line-width must be above 0 and at most 100, not 0.0"),
         ({"--csv": "table.txt"}, "2 error: --csv"),
         ({"--frames": "0"}, "2 error: --frames"),
         ({"--classes": "horse"}, "2 error: the model has no class 'horse'"),
@@ -245,6 +247,14 @@ def test_pictures_that_processes_draw_are_the_same(tmp_path, model, photos, monk
         assert main([*arguments, "--out", str(tmp_path / folder)]) == 0
     for name in ("film.mp4", "b.png"):
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "elsewhere" / name).read_bytes()
+
+
+def test_what_is_drawn_can_be_chosen(tmp_path, model, photos):
+    options = ["--no-boxes", "--no-tags", "--line-width", "5", "--kpt-thr", "0.01", "--score-thr", "0.05"]
+    assert main([str(photos / "b.png"), *model, "--out", str(tmp_path / "out"), *options]) == 0
+    (result,) = PoseInferencer(model[1], model[3], "cpu", score_thr=0.05)(photos / "b.png")
+    expected = result.plot(show_boxes=False, show_tags=False, line_width=5, kpt_thr=0.01)
+    assert len(result) and np.array_equal(cv2.imread(str(tmp_path / "out" / "b.png")), expected)
 
 
 def test_first_frames_without_pictures(tmp_path, model):

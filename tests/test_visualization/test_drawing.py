@@ -8,7 +8,7 @@ from yolox_pose.visualization import painting
 from yolox_pose.visualization.canvas import PALETTE
 from yolox_pose.visualization.drawing import draw_poses
 from yolox_pose.visualization.figures import drawn_areas, visible_span
-from yolox_pose.visualization.tags import tag_places, tag_texts
+from yolox_pose.visualization.tags import Tag, draw_tags, head_boxes, tag_places, tag_texts
 
 PAIR = Skeleton(names=("left_hand", "right_hand"), links=((0, 1),))
 
@@ -273,6 +273,50 @@ def test_tags_of_neighbours_do_not_cover_each_other():
         places = tag_places(box, (30, 12), (200, 200, 3))
         occupied.append(next(p for p in places if not any(p.meets(q) for q in occupied)))
     assert len(set(occupied)) == 3
+
+
+def test_a_person_that_is_narrower_than_its_tag_has_none():
+    keypoints = np.array([[[30.0, 30], [30, 60]]])
+    narrow, wide = (draw(keypoints=keypoints, boxes=np.array([[20.0, 20, right, 190]])) for right in (45, 80))
+    plain = draw(keypoints=keypoints, boxes=np.array([[20.0, 20, 45, 190]]), show_tags=False)
+    np.testing.assert_array_equal(narrow, plain)
+    assert changed(wide)[:15].any(), "above the box"
+
+
+def test_no_tag_covers_the_head_of_another_person():
+    """The lower person's tag fits nowhere above it, as the head of the upper person is there."""
+    canvas, box = gray(), np.array([60.0, 60, 140, 160])
+    head = np.array([50.0, 40, 150, 75])
+    own, other = (Tag("0.9", box, (0, 0, 255), 90.0, where) for where in (np.array([80.0, 60, 120, 80]), None))
+    draw_tags(canvas, [own, Tag("", box, (0, 0, 255), 90.0, head)])
+    assert not changed(canvas)[40:75].any() and changed(canvas)[140:].any(), "below instead"
+    blocked, above = gray(), gray()
+    draw_tags(blocked, [own, Tag("", box, (0, 0, 255), 90.0, np.array([0.0, 0, 200, 200]))])
+    assert not changed(blocked).any(), "no place is free"
+    draw_tags(above, [own, other])
+    assert changed(above)[40:60, 60:].any(), "its own head is no obstacle, and an object has none"
+
+
+def test_heads_are_around_the_face_or_at_the_top_of_the_box():
+    names = ("nose", "left_ear", "left_forearm")
+    keypoints = np.array([[[50.0, 30], [70, 30], [90, 90]]] * 3)
+    shown = np.array([[True, True, True], [False, False, True], [False, False, False]])
+    boxes = np.array([[0.0, 10, 100, 110]] * 3)
+    heads = head_boxes(keypoints, shown, boxes, names)
+    assert heads[:2].tolist() == [[40, 20, 80, 40], [25, 10, 75, 30]]
+    assert np.isnan(heads[2]).all()
+
+
+def test_line_width_replaces_the_width_by_size():
+    common = {"scores": None, "show_boxes": False}
+    thin, thick = (changed(draw(**common, line_width=width)).sum() for width in (1.0, 10.0))
+    usual = changed(draw(**common)).sum()
+    assert thin < usual < thick
+    boxes = {"keypoints": np.zeros((1, 0, 2)), "keypoint_scores": None, "skeleton": None, "scores": None}
+    assert changed(draw(**boxes, line_width=6)).sum() > 2 * changed(draw(**boxes, line_width=1)).sum()
+    for width in (0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="line_width must be above 0"):
+            draw(line_width=width)
 
 
 def test_tracks_keep_their_color_whatever_their_order():

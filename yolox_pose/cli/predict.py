@@ -106,6 +106,14 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--crops", action="store_true", help="also write the image of each person to DIR/crops")
     group.add_argument("--overwrite", action="store_true", help="replace existing results")
     group.add_argument("--zoom", type=float, default=1.0, metavar="Z", help="enlarge drawn pictures (default: 1)")
+    group.add_argument("--no-boxes", action="store_true", help="draw no boxes")
+    group.add_argument("--no-tags", action="store_true", help="draw no tags")
+    group.add_argument(
+        "--line-width",
+        type=float,
+        metavar="PX",
+        help="width of limbs and boxes in pixels (default: by the person's size)",
+    )
     group.add_argument(
         "--compare",
         type=Path,
@@ -172,6 +180,8 @@ def _check_options(args: argparse.Namespace) -> None:
     # Check the numbers
     if args.frames is not None and args.frames < 1:
         raise UsageError(f"--frames must be at least 1, not {args.frames}")
+    if args.line_width is not None and not 0 < args.line_width <= 100:
+        raise UsageError(f"--line-width must be above 0 and at most 100, not {args.line_width}")
     if not 0 < args.zoom <= 8:
         raise UsageError(f"--zoom must be above 0 and at most 8, not {args.zoom}")
 
@@ -237,7 +247,14 @@ def _predict(
     # Predict, draw and write
     tally = _Tally()
     with (
-        Plotter(processes, kpt_thr=args.kpt_thr, zoom=args.zoom) as plotter,
+        Plotter(
+            processes,
+            kpt_thr=args.kpt_thr,
+            show_boxes=not args.no_boxes,
+            show_tags=not args.no_tags,
+            line_width=args.line_width,
+            zoom=args.zoom,
+        ) as plotter,
         OutputWriter(
             outputs,
             plotter,

@@ -152,7 +152,7 @@ class PoseInferencer:
             soft_sigma=soft_sigma,
         )
         self.batch_size = _checked_batch_size(batch_size)
-        if not is_exported(config):
+        if config is None or not is_exported(config):
             config, checkpoint = _choose_model(config, checkpoint, backend, weights)
 
         # Load the network

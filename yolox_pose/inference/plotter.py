@@ -57,6 +57,7 @@ class Plotter:
         kpt_thr: See :meth:`yolox_pose.inference.results.PoseResult.plot`.
         show_boxes: See :meth:`yolox_pose.inference.results.PoseResult.plot`.
         show_tags: See :meth:`yolox_pose.inference.results.PoseResult.plot`.
+        line_width: See :meth:`yolox_pose.inference.results.PoseResult.plot`.
         zoom: See :meth:`yolox_pose.inference.results.PoseResult.plot`.
 
     Example:
@@ -72,12 +73,14 @@ class Plotter:
         kpt_thr: float = 0.3,
         show_boxes: bool = True,
         show_tags: bool = True,
+        line_width: float | None = None,
         zoom: float = 1.0,
     ) -> None:
         self.options: dict[str, Any] = {
             "kpt_thr": kpt_thr,
             "show_boxes": show_boxes,
             "show_tags": show_tags,
+            "line_width": line_width,
             "zoom": zoom,
         }
         self._pool = ThreadPoolExecutor(processes, thread_name_prefix="plot") if processes else None

@@ -260,14 +260,21 @@ class PoseResult:
         ]
 
     def plot(
-        self, *, kpt_thr: float = 0.3, show_boxes: bool = True, show_tags: bool = True, zoom: float = 1.0
+        self,
+        *,
+        kpt_thr: float = 0.3,
+        show_boxes: bool = True,
+        show_tags: bool = True,
+        line_width: float | None = None,
+        zoom: float = 1.0,
     ) -> np.ndarray:
         """Draw the result into a copy of its image.
 
         Args:
             kpt_thr: Lowest score of a keypoint that is drawn.
             show_boxes: Whether to draw the boxes.
-            show_tags: Whether to draw the tags.
+            show_tags: Whether to draw the tags. Persons that are narrower than theirs have none.
+            line_width: Width of limbs and boxes in pixels of the picture. None chooses it by the size of each person.
             zoom: Factor to enlarge the image by before drawing, which gives finer lines on small images.
 
         Returns:
@@ -286,6 +293,7 @@ class PoseResult:
             kpt_thr=kpt_thr,
             show_boxes=show_boxes,
             show_tags=show_tags,
+            line_width=line_width,
             zoom=zoom,
         )
 
@@ -415,6 +423,7 @@ class PoseResult:
         kpt_thr: float = 0.3,
         show_boxes: bool = True,
         show_tags: bool = True,
+        line_width: float | None = None,
         zoom: float = 1.0,
         wait: bool = True,
     ) -> None:
@@ -424,6 +433,7 @@ class PoseResult:
             kpt_thr: See :meth:`plot`.
             show_boxes: See :meth:`plot`.
             show_tags: See :meth:`plot`.
+            line_width: See :meth:`plot`.
             zoom: See :meth:`plot`.
             wait: Whether to wait for a key before the window closes. Pass False in a loop over frames.
 
@@ -432,7 +442,9 @@ class PoseResult:
         """
         from yolox_pose.visualization.windows import show_picture
 
-        picture = self.plot(kpt_thr=kpt_thr, show_boxes=show_boxes, show_tags=show_tags, zoom=zoom)
+        picture = self.plot(
+            kpt_thr=kpt_thr, show_boxes=show_boxes, show_tags=show_tags, line_width=line_width, zoom=zoom
+        )
         show_picture(picture, self.name or "yolox-pose", wait=wait)
 
     def save(
@@ -442,6 +454,7 @@ class PoseResult:
         kpt_thr: float = 0.3,
         show_boxes: bool = True,
         show_tags: bool = True,
+        line_width: float | None = None,
         zoom: float = 1.0,
         image_id: int | str | None = None,
         category_ids: Sequence[int] | Mapping[int, int] | None = None,
@@ -454,6 +467,7 @@ class PoseResult:
             kpt_thr: See :meth:`plot`, for pictures.
             show_boxes: See :meth:`plot`, for pictures.
             show_tags: See :meth:`plot`, for pictures.
+            line_width: See :meth:`plot`, for pictures.
             zoom: See :meth:`plot`, for pictures.
             image_id: See :meth:`to_coco`, for COCO results.
             category_ids: See :meth:`to_coco`, for COCO results.
@@ -469,7 +483,9 @@ class PoseResult:
         path = self._checked_path(path)
         if path.suffix.lower() == ".json":
             return self._write(path, json.dumps(self.to_coco(image_id, category_ids, boxes)).encode())
-        picture = self.plot(kpt_thr=kpt_thr, show_boxes=show_boxes, show_tags=show_tags, zoom=zoom)
+        picture = self.plot(
+            kpt_thr=kpt_thr, show_boxes=show_boxes, show_tags=show_tags, line_width=line_width, zoom=zoom
+        )
         return self._write(path, encode_picture(picture, path))
 
     def _checked_path(self, path: str | os.PathLike[str]) -> Path:

@@ -20,7 +20,7 @@ from yolox_pose.structures.skeleton import Skeleton
 from yolox_pose.visualization.canvas import PALETTE, Color, clamp
 from yolox_pose.visualization.figures import Figure, Looks, make_figures
 from yolox_pose.visualization.painting import paint_box, paint_figure
-from yolox_pose.visualization.tags import Tag, draw_tags, tag_texts
+from yolox_pose.visualization.tags import Tag, draw_tags, head_boxes, tag_texts
 
 MIN_OPACITY = 0.35
 """Opacity of a keypoint whose score equals the threshold."""
@@ -35,6 +35,7 @@ class _Person(NamedTuple):
         color: Color of box and tag.
         size: Square root of the area, in pixels.
         tag: Text of the tag.
+        head: Box of the head, (4,) xyxy. None for objects without keypoints.
     """
 
     box: np.ndarray | None
@@ -42,6 +43,7 @@ class _Person(NamedTuple):
     color: Color
     size: float
     tag: str
+    head: np.ndarray | None
 
 
 def draw_poses(
@@ -59,6 +61,7 @@ def draw_poses(
     kpt_thr: float = 0.3,
     show_boxes: bool = True,
     show_tags: bool = True,
+    line_width: float | None = None,
     zoom: float = 1.0,
 ) -> np.ndarray:
     """Draw n persons (or objects without keypoints) into a copy of an image.
@@ -79,17 +82,20 @@ def draw_poses(
         kpt_thr: Lowest score of a keypoint that is drawn.
         show_boxes: Whether to draw the boxes.
         show_tags: Whether to draw the tags.
+        line_width: Width of limbs and boxes in pixels of the picture. None chooses it by the size of each person.
         zoom: Factor to enlarge the image by before drawing, which gives finer lines on small images.
 
     Returns:
         Picture of shape (round(H * zoom), round(W * zoom), 3), uint8 BGR.
 
     Raises:
-        ValueError: If the image is not (H, W, 3) uint8 or the shapes of the arrays disagree.
+        ValueError: If the image is not (H, W, 3) uint8, the shapes of the arrays disagree, or the line width is not positive.
     """
     # Check the arguments and convert them to pixels of the canvas
     if img.ndim != 3 or img.shape[2] != 3 or img.dtype != np.uint8:
         raise ValueError(f"draw_poses takes (H, W, 3) uint8 BGR images, got {img.shape} {img.dtype}")
+    if line_width is not None and not 0 < line_width < np.inf:
+        raise ValueError(f"line_width must be above 0, not {line_width}")
     canvas, factor = _enlarge(img, zoom)
     looks = _keypoint_looks(keypoints, keypoint_scores, keypoints_visible, kpt_thr)
     _check_lengths(looks.keypoints, boxes, skeleton)
@@ -103,23 +109,34 @@ def draw_poses(
     sizes = _sizes(np.where(has_box[:, None], boxes, bounds))
     figures: list[Figure | None] = [None] * n
     if skeleton is not None and looks.keypoints.size:
-        figures = make_figures(looks, bounds, sizes, skeleton, canvas.shape)
+        figures = make_figures(looks, bounds, sizes, skeleton, canvas.shape, line_width)
     colors = [PALETTE[i % len(PALETTE)] for i in _color_indices(n, num_keypoints, labels, track_ids)]
     finite_boxes = [box if finite else None for box, finite in zip(boxes, has_box)]
     texts = tag_texts(n, scores, labels, track_ids, classes)
-    persons = [_Person(*fields) for fields in zip(finite_boxes, figures, colors, sizes.tolist(), texts)]
+    heads = _heads(looks, boxes, skeleton)
+    persons = [_Person(*fields) for fields in zip(finite_boxes, figures, colors, sizes.tolist(), texts, heads)]
 
     # Draw small persons first, then the tags, which large persons place first
     persons.sort(key=lambda person: person.size)
     fineness = 130 if num_keypoints else 90  # a box alone gets a thicker line
     for person in persons:
         if show_boxes and person.box is not None:
-            paint_box(canvas, person.box, person.color, thickness=int(clamp(round(person.size / fineness), 1, 4)))
+            thickness = clamp(person.size / fineness, 1, 4) if line_width is None else max(line_width, 1)
+            paint_box(canvas, person.box, person.color, thickness=round(thickness))
         if person.figure is not None:
             paint_figure(canvas[person.figure.area.slices], person.figure)
     if show_tags:
-        draw_tags(canvas, [Tag(p.tag, p.box, p.color, p.size) for p in persons[::-1] if p.tag and p.box is not None])
+        draw_tags(canvas, [Tag(p.tag, p.box, p.color, p.size, p.head) for p in persons[::-1] if p.box is not None])
     return canvas
+
+
+def _heads(looks: Looks, boxes: np.ndarray, skeleton: Skeleton | None) -> list[np.ndarray | None]:
+    """Return the box of each head, None for objects without keypoints."""
+    if skeleton is None or not looks.keypoints.size:
+        return [None] * len(boxes)
+    with np.errstate(invalid="ignore"):  # boxes that are not finite
+        heads = head_boxes(looks.keypoints, looks.opacity > 0, boxes, skeleton.names)
+    return [head if np.isfinite(head).all() else None for head in heads]
 
 
 def _enlarge(img: np.ndarray, zoom: float) -> tuple[np.ndarray, np.ndarray]:

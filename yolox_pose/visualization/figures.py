@@ -105,7 +105,12 @@ class _Crowd(NamedTuple):
 
 
 def make_figures(
-    looks: Looks, bounds: np.ndarray, sizes: np.ndarray, skeleton: Skeleton, shape: tuple[int, ...]
+    looks: Looks,
+    bounds: np.ndarray,
+    sizes: np.ndarray,
+    skeleton: Skeleton,
+    shape: tuple[int, ...],
+    line_width: float | None = None,
 ) -> list[Figure | None]:
     """Compute the figures of n persons.
 
@@ -115,12 +120,13 @@ def make_figures(
         sizes: Sizes of the persons in pixels, (n,); they set the line widths.
         skeleton: Links and colors of the keypoints.
         shape: Shape of the canvas, (H, W, 3).
+        line_width: Width of long limbs in pixels. None chooses it by the sizes.
 
     Returns:
         The figure of each person, None where no part of it is on the canvas.
     """
     # Move the keypoints into the area of each person
-    widths = np.clip(sizes / 45, 1.5, 12)[:, None]
+    widths = np.clip(sizes / 45, 1.5, 12)[:, None] if line_width is None else np.full((len(sizes), 1), line_width)
     areas = drawn_areas(bounds, 3 * widths + 4, shape)
     extents = areas[:, 2:] - areas[:, :2]
     crowd = _Crowd(
