@@ -207,14 +207,16 @@ def film(path, frames=12):
     return path
 
 
-def test_video_with_tracks_to_video_tables_and_crops(repo_root, tmp_path, model):
+def test_video_with_tracks_to_video_tables_and_crops(tmp_path, model, monkeypatch, capsys):
     source = film(tmp_path / "film.avi")
-    done = demo(
-        repo_root, tmp_path, source, *model, "--out", "out", "--track", "--smooth", "--score-thr", "0.4", "--max-per-img",
-        "4", "--json", "out/r.json", "--csv", "out/t.csv", "--crops", "--batch-size", "5",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "12 images" in done.stdout and "12/12" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    arguments = [
+        str(source), *model, "--out", "out", "--track", "--smooth", "--score-thr", "0.4", "--max-per-img", "4",
+        "--json", "out/r.json", "--csv", "out/t.csv", "--crops", "--batch-size", "5",
+    ]  # fmt: skip
+    assert run(main, arguments) == 0
+    printed = capsys.readouterr()
+    assert "12 images" in printed.out and "12/12" in printed.err
     drawn = cv2.VideoCapture(str(tmp_path / "out" / "film.mp4"))
     assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 12 and drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     results = json.loads((tmp_path / "out" / "r.json").read_text())

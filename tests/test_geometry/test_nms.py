@@ -18,7 +18,7 @@ def brute_force(boxes, scores, threshold, labels=None):
         union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - width * height
         return width * height / union if union > 0 else 0.0
 
-    kept = []
+    boxes, kept = boxes.tolist(), []  # numbers of Python are several times as fast as those of numpy
     for i in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
         same = [j for j in kept if labels is None or labels[i] == labels[j]]
         if all(iou(boxes[i], boxes[j]) <= threshold for j in same):

@@ -192,6 +192,7 @@ def test_micro_batch_must_be_positive():
         small(estimator={"micro_batch": 0})
 
 
+@pytest.mark.slow
 def test_compiled_for_all_sizes_at_most_twice():
     """Once for the first size, once more for sizes in general: not again for each size of the multi-scale training."""
     from torch._dynamo.testing import CompileCounter

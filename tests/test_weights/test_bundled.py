@@ -12,6 +12,7 @@ from yolox_pose import PoseInferencer, weights
 from yolox_pose.cli import run, serve
 from yolox_pose.cli.common import choose_model
 from yolox_pose.cli.convert import main as convert
+from yolox_pose.cli.predict import main as predict
 from yolox_pose.config import find_config
 from yolox_pose.errors import UsageError
 from yolox_pose.export.check import check_export
@@ -193,10 +194,10 @@ def test_the_default_model_finds_the_person_of_a_portrait(repo_root, name):
     assert nose[1] < min(left_shoulder[1], right_shoulder[1])
 
 
-def test_demo_without_a_model_says_which_it_takes(repo_root, tmp_path):
-    done = command(repo_root, tmp_path, repo_root / "demo" / "demo.py", repo_root / "demo" / "astronaut.jpg")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.splitlines()[0].startswith(f"model: {BUNDLED.path.stem} from the package")
+def test_demo_without_a_model_says_which_it_takes(repo_root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(predict, [str(repo_root / "demo" / "astronaut.jpg")]) == 0
+    assert capsys.readouterr().out.splitlines()[0].startswith(f"model: {BUNDLED.path.stem} from the package")
     drawn = cv2.imread(str(tmp_path / "predictions" / "astronaut.jpg"))
     assert (drawn != cv2.imread(str(repo_root / "demo" / "astronaut.jpg"))).any()
 
