@@ -108,9 +108,16 @@ def test_plain_values():
     assert ["keypoints" in detection for detection in make_joint().to_dict()["detections"]] == [False, True, False]
 
 
+def test_low_scores_are_marked_in_every_form():
+    result = make(track_ids=np.array([3, 5]), low_score=np.array([False, True]))
+    assert [person.low_score for person in result] == [False, True]
+    assert [detection["low_score"] for detection in result.to_dict()["detections"]] == [False, True]
+    assert "low_score" not in make().to_dict()["detections"][0] and make()[0].low_score is None
+
+
 def test_data_frame_equals_the_csv_table(tmp_path):
     pandas = pytest.importorskip("pandas")
-    result = make(path=Path("a/0012.jpg"), track_ids=np.array([3, 5]))
+    result = make(path=Path("a/0012.jpg"), track_ids=np.array([3, 5]), low_score=np.array([False, True]))
     frame = result.to_df()
     assert len(frame) == 2 and frame["image_id"].tolist() == [12, 12] and frame["track_id"].tolist() == [3, 5]
     assert frame["right_hand_x"].to_numpy() == pytest.approx(result.keypoints[:, 1, 0], abs=1e-3)

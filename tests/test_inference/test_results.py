@@ -67,6 +67,13 @@ def test_box_entries_are_x_y_width_height():
 
 def test_track_ids_are_written():
     assert make(track_ids=np.array([5, 6])).to_coco(1)[1]["track_id"] == 6
+    assert "low_score" not in make().to_coco(1)[0]
+
+
+def test_low_scores_are_marked_and_selected():
+    result = make(track_ids=np.array([5, 6]), low_score=np.array([False, True]))
+    assert [entry["low_score"] for entry in result.to_coco(1)] == [False, True]
+    assert result.select(np.array([1])).low_score.tolist() == [True]
 
 
 def test_image_ids():

@@ -30,14 +30,21 @@ def test_ids_are_stable_and_begin_anew_with_every_video():
 
 
 def test_low_score_detections_count_only_on_a_track():
-    frames = [result(0, 0, scores=(0.9, 0.2)), result(0, 1, scores=(0.2, 0.2)), result(0, 2, scores=(0.05, 0.2))]
+    scores = [(0.9, 0.2), (0.9, 0.2), (0.2, 0.2), (0.05, 0.2)]
+    frames = [result(0, i, scores=pair) for i, pair in enumerate(scores)]
     tracked = list(track_results(frames, TrackerSettings(high_score=0.5)))
-    assert [r.track_ids.tolist() for r in tracked] == [[1], [1], []]
-    assert tracked[1].scores.tolist() == np.array([0.2], np.float32).tolist() and tracked[2].keypoints.shape == (
-        0,
-        17,
-        2,
-    )
+    assert [r.track_ids.tolist() for r in tracked] == [[1], [1], [1], []]
+    assert [r.low_score.tolist() for r in tracked] == [[False], [False], [True], []]
+    assert tracked[2].scores.tolist() == np.array([0.2], np.float32).tolist()
+    assert tracked[3].keypoints.shape == (0, 17, 2)
+
+
+def test_low_score_detections_wait_until_their_track_is_confirmed():
+    """A person between two thresholds is followed from the first high score on, and written from the second one on."""
+    frames = [result(0, i, scores=(score,)) for i, score in enumerate((0.9, 0.2, 0.9, 0.2))]
+    tracked = list(track_results(frames, TrackerSettings(high_score=0.5)))
+    assert [r.track_ids.tolist() for r in tracked] == [[1], [], [1], [1]]
+    assert [r.low_score.tolist() for r in tracked] == [[False], [], [False], [True]]
 
 
 def test_a_video_that_is_read_again_starts_a_sequence():
@@ -54,7 +61,8 @@ def test_who_fills_the_picture_is_followed_once():
     """The tracker recognizes close-ups by the size of the image: the second box shows half of the first person."""
     whole, half = [0.0, 0, 200, 200], [0.0, 0, 110, 200]
     boxes = np.array([whole, half], np.float32)
-    frames = [replace(result(0, i), boxes=boxes, keypoints=np.zeros((2, 17, 2), np.float32)) for i in range(3)]
+    no_scores = np.zeros((2, 17), np.float32)  # poses are not compared
+    frames = [replace(result(0, i), boxes=boxes, keypoint_scores=no_scores) for i in range(3)]
     assert [len(r) for r in track_results(frames)] == [2, 2, 2]
     assert [r.boxes.tolist() for r in track_results([replace(r, size=(320, 200)) for r in frames])] == [[whole]] * 3
 

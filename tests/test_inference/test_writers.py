@@ -44,12 +44,15 @@ def test_files_without_results_are_not_made(tmp_path):
 def test_table(tmp_path):
     with CsvFile(tmp_path / "t.csv") as file:
         file.write(result(0), 1)  # nobody: no row
-        file.write(result(2, frame=3, time=0.12, track_ids=np.array([7, 9])), "film_000003")
+        file.write(
+            result(2, frame=3, time=0.12, track_ids=np.array([7, 9]), low_score=np.array([False, True])), "film_000003"
+        )
         file.write(result(1), 139)
     with open(tmp_path / "t.csv", newline="", encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
     assert [row["image_id"] for row in rows] == ["film_000003", "film_000003", "139"]
     assert rows[1]["track_id"] == "9" and rows[1]["person"] == "1" and rows[1]["time"] == "0.12"
+    assert [row["low_score"] for row in rows] == ["0", "1", ""]
     assert rows[2]["track_id"] == rows[2]["frame"] == "" and rows[2]["class"] == "person"
     assert [float(rows[1][key]) for key in ("x1", "y2", "nose_x", "nose_y", "nose_score")] == [-5, 90, 6, 7, 0.5]
 

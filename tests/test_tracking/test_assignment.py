@@ -84,6 +84,13 @@ def test_nothing_to_match(shape):
     assert linear_assignment(np.zeros(shape), 0.0).shape == (0, 2)
 
 
+def test_weights_decide_between_columns_but_not_whether_they_match():
+    similarity = np.array([[0.6, 0.7]])
+    assert linear_assignment(similarity, 0.5).tolist() == [[0, 1]]
+    assert linear_assignment(similarity, 0.5, np.array([0.9, 0.3])).tolist() == [[0, 0]]
+    assert linear_assignment(similarity, 0.65, np.array([0.9, 0.3])).tolist() == [[0, 1]]
+
+
 def test_a_greedy_match_uses_up_all_columns_that_are_the_same():
     same = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], bool)  # the middle one is like both others
     gain = np.array([[0.9, 0.5, 0.2], [0.8, 0.7, 0.1]])

@@ -1,5 +1,8 @@
 """Tracks of synthetic people whose ids are known: crossing, leaving, hidden for a second, with low scores, of several classes."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -272,3 +275,71 @@ def test_a_crowd_that_walks_about(seed):
         hidden[begin : begin + rng.integers(2, 13), person] = True
     found = run(Tracker(fps=FPS, sigmas=SIGMAS), paths, hidden, noise=3)
     assert sum(len(ids) - 1 for ids in ids_of(found)) <= 2
+
+
+RECORDED = json.loads(Path(__file__).with_name("recorded_detections.json").read_text())
+
+
+def track_recorded(name, *, poses=True):
+    """Track recorded detections of the model in the package, and return the ids of each frame, best score first."""
+    film = RECORDED[name]
+    tracker = Tracker(fps=film["fps"], sigmas=SIGMAS)
+    ids = []
+    for frame in film["frames"]:
+        detections = {key: np.array(values, dtype=float) for key, values in frame.items()}
+        if not poses:
+            del detections["keypoints"], detections["keypoint_scores"]
+        ids.append(tracker.update(**detections, size=tuple(film["size"])).tolist())
+    return ids
+
+
+@pytest.mark.parametrize("poses", [True, False])
+def test_a_weak_box_beside_a_person_does_not_take_the_track(poses):
+    """At 5 fps the person's box (score .80) and a duplicate (score .41) are about as near to the predicted box."""
+    assert [ids[0] for ids in track_recorded("street", poses=poses)] == [1, 1, 1]
+
+
+def test_a_duplicate_starts_no_second_track():
+    """Two boxes of one runner and two of another pass NMS at IoU 0.65 and 0.35. A third player lies on the ground."""
+    first, second = track_recorded("football")
+    assert first == [1, 2, -1, -1, 3, -1, -1, -1]
+    assert second == [1, 2, -1, 3, -1, -1]
+
+
+def test_one_of_two_boxes_that_fit_equally_well_wins_by_its_score():
+    tracker = Tracker()
+    box = np.array([[100.0, 100, 160, 250]])
+    for _ in range(2):
+        tracker.update(box, np.array([0.9]))
+    beside = np.concatenate([box - [12, 0, 12, 0], box + [11, 0, 11, 0]])
+    assert tracker.update(beside, np.array([0.9, 0.3])).tolist() == [1, 2]
+
+
+def test_who_leaves_the_picture_keeps_the_id_to_the_last_limb():
+    """A person walks out on the left; the box shrinks to a leg and then to a foot."""
+    tracker = Tracker(fps=FPS)
+    boxes = [[x, 100.0, x + 60, 250] for x in range(100, -30, -6)]
+    boxes += [[-32.0, 160, 28, 250], [-38, 170, 22, 250], [-44, 215, 16, 250], [-49, 225, 11, 250]]
+    for x1, y1, x2, y2 in boxes:
+        box = np.array([[max(x1, 0.0), y1, x2, y2]])
+        assert tracker.update(box, np.array([0.8]), size=(480, 360)).tolist() == [1]
+
+
+def test_a_limb_at_the_edge_is_smaller_than_its_person():
+    """A large box at the edge does not continue the track of a small person who is gone."""
+    tracker = Tracker(fps=FPS)
+    for _ in range(3):
+        tracker.update(np.array([[50.0, 100, 70, 150]]), np.array([0.8]), size=(480, 360))
+    for _ in range(12):
+        tracker.update(np.zeros((0, 4)), np.zeros(0), size=(480, 360))
+    assert tracker.update(np.array([[0.0, 90, 100, 200]]), np.array([0.8]), size=(480, 360)).tolist() == [2]
+
+
+def test_tracks_are_confirmed_by_their_second_high_score():
+    tracker = Tracker()
+    assert tracker.is_confirmed(np.array([1])).tolist() == [False]
+    confirmed = []
+    for score in (0.8, 0.2, 0.8, 0.2):
+        ids = tracker.update(boxes_at([100, 100]), np.array([score]))
+        confirmed.append(tracker.is_confirmed(np.append(ids, -1)).tolist())
+    assert confirmed == [[False, False], [False, False], [True, False], [True, False]]

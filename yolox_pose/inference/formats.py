@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 COORDINATE_DIGITS, SCORE_DIGITS = 3, 6
 """Decimals in files: a thousandth of a pixel is the precision of the letterbox."""
 
-TABLE_COLUMNS = ("image_id", "frame", "time", "person", "track_id", "class", "score", "x1", "y1", "x2", "y2")
+TABLE_COLUMNS = (
+    "image_id", "frame", "time", "person", "track_id", "class", "score", "low_score", "x1", "y1", "x2", "y2",
+)  # fmt: skip
 """Columns of a table before x, y and score of every keypoint."""
 
 _COCO_18 = (
@@ -69,6 +71,8 @@ def result_to_dict(result: PoseResult) -> dict[str, Any]:
         detection: dict[str, Any] = {"class": result.classes[label], "label": label, "score": _score(result, i)}
         if result.track_ids is not None:
             detection["track_id"] = int(result.track_ids[i])
+        if result.low_score is not None:
+            detection["low_score"] = bool(result.low_score[i])
         detection["box"] = rounded(result.boxes[i])
         if has_keypoints:
             detection["keypoints"] = dict(zip(names, map(rounded, triples[i])))
@@ -89,9 +93,10 @@ def table_rows(result: PoseResult, image_id: int | str | None) -> list[list[Any]
     rows = []
     for i in range(len(result)):
         track_id = None if result.track_ids is None else int(result.track_ids[i])
+        low_score = None if result.low_score is None else int(result.low_score[i])
         class_name = result.classes[int(result.labels[i])]
         coordinates = [*rounded(result.boxes[i]), *rounded(triples[i])]
-        rows.append([image_id, result.frame, time, i, track_id, class_name, _score(result, i), *coordinates])
+        rows.append([image_id, result.frame, time, i, track_id, class_name, _score(result, i), low_score, *coordinates])
     return rows
 
 
@@ -120,6 +125,8 @@ def coco_entries(
         entry["score"] = _score(result, i)
         if result.track_ids is not None:
             entry["track_id"] = int(result.track_ids[i])
+        if result.low_score is not None:
+            entry["low_score"] = bool(result.low_score[i])
         entries.append(entry)
     return entries
 

@@ -41,6 +41,7 @@ class Person:
         has_keypoints: Whether the class has keypoints.
         track_id: Track id. None if persons are not tracked.
         keypoint_names: The K names of the keypoints.
+        low_score: Whether a tracked person scores below the score threshold. None if persons are not tracked.
     """
 
     keypoints: np.ndarray
@@ -52,6 +53,7 @@ class Person:
     has_keypoints: bool
     track_id: int | None
     keypoint_names: tuple[str, ...]
+    low_score: bool | None = None
 
     def __getitem__(self, keypoint: str | int) -> Keypoint:
         """Return a keypoint by name or index.

@@ -73,6 +73,8 @@ class PoseResult:
         classes: Class names.
         keypoint_classes: Labels of the classes that have keypoints. None for all.
         track_ids: Track ids of shape (n,), int64. None if persons are not tracked.
+        low_score: Which tracked persons score below the score threshold and only continue their track, (n,) bool. None if
+            persons are not tracked.
         path: File of the image or video, or None.
         name: Name of the file, download or camera. None for arrays.
         frame: Number of the frame in a video, counted from 0. None for images.
@@ -93,6 +95,7 @@ class PoseResult:
     classes: tuple[str, ...] = ("person",)
     keypoint_classes: tuple[int, ...] | None = None
     track_ids: np.ndarray | None = None
+    low_score: np.ndarray | None = None
     path: Path | None = None
     name: str | None = None
     frame: int | None = None
@@ -179,6 +182,7 @@ class PoseResult:
             has_keypoints=bool(self.has_keypoints[i]),
             track_id=None if self.track_ids is None else int(self.track_ids[i]),
             keypoint_names=keypoint_names(self),
+            low_score=None if self.low_score is None else bool(self.low_score[i]),
         )
 
     @property
@@ -239,6 +243,7 @@ class PoseResult:
             scores=self.scores[index],
             labels=self.labels[index],
             track_ids=None if self.track_ids is None else self.track_ids[index],
+            low_score=None if self.low_score is None else self.low_score[index],
         )
 
     def crops(self, margin: float = 0.1) -> list[np.ndarray]:
@@ -324,8 +329,8 @@ class PoseResult:
 
         Returns:
             ``name``, ``path``, ``width``, ``height``, for video frames ``frame`` and ``time``, and ``detections``, a list with
-            ``class``, ``label``, ``score``, ``track_id`` of tracked persons, ``box`` (xyxy), and ``keypoints``, a dict from
-            name to ``[x, y, score]``. Coordinates are pixels of the source image.
+            ``class``, ``label``, ``score``, ``track_id`` and ``low_score`` of tracked persons, ``box`` (xyxy), and ``keypoints``,
+            a dict from name to ``[x, y, score]``. Coordinates are pixels of the source image.
         """
         return result_to_dict(self)
 

@@ -58,7 +58,8 @@ class SequenceTracker:
             result: Result that includes low-score detections, from ``settings.low_score`` on.
 
         Returns:
-            The result with ``track_ids``, without detections that belong to no track.
+            The result with ``track_ids`` and ``low_score``, without detections that belong to no track and without low-score
+            detections whose track is not confirmed.
         """
         # Start again, or let a new video follow the one before
         tracker, fps = self._tracker, result.fps or self.fps
@@ -82,7 +83,11 @@ class SequenceTracker:
             time=time,
             size=result.size,
         )
-        tracked = replace(result, track_ids=ids).select(ids >= 0)
+
+        # Leave out detections without a track, and low-score detections unless their track is confirmed
+        low_score = result.scores < self.settings.high_score
+        written = (ids >= 0) & (~low_score | tracker.is_confirmed(ids))
+        tracked = replace(result, track_ids=ids, low_score=low_score).select(written)
 
         # Smooth the keypoints
         if self.smoothing is None or tracked.track_ids is None:
@@ -110,7 +115,8 @@ def track_results(
         fps: Frames per second of images that are no video. Consecutive images count as one sequence.
 
     Yields:
-        The results with ``track_ids``, without detections that belong to no track.
+        The results with ``track_ids`` and ``low_score``, without detections that belong to no track and without low-score
+        detections whose track is not confirmed.
     """
     tracker = SequenceTracker(settings, smoothing, fps)
     for result in results:

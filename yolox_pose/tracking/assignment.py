@@ -31,14 +31,15 @@ def load_solver() -> Solver:
     return linear_sum_assignment
 
 
-def linear_assignment(similarity: np.ndarray, minimum: float) -> np.ndarray:
-    """Match each row with at most one column so that the sum of similarities is largest.
+def linear_assignment(similarity: np.ndarray, minimum: float, weights: np.ndarray | None = None) -> np.ndarray:
+    """Match each row with at most one column so that the weighted sum of similarities is largest.
 
     Equal sums are resolved deterministically; where all similarities are equal, row i is matched with column i.
 
     Args:
         similarity: Non-negative similarities of shape (m, n).
-        minimum: Lowest similarity of a match. A similarity of 0 never matches.
+        minimum: Lowest similarity of a match, before weighting. A similarity of 0 never matches.
+        weights: Positive weights of the columns, (n,). None weights them equally.
 
     Returns:
         Row and column indices of the p matches, (p, 2) int64, in ascending order of rows.
@@ -48,6 +49,7 @@ def linear_assignment(similarity: np.ndarray, minimum: float) -> np.ndarray:
     """
     # Drop matches below the minimum, and rows and columns without any match
     gain = np.where(similarity >= minimum, similarity, 0).astype(np.float64)
+    gain = gain if weights is None else gain * weights
     rows, columns = np.flatnonzero(gain.any(axis=1)), np.flatnonzero(gain.any(axis=0))
     if not len(rows):
         return np.zeros((0, 2), dtype=np.int64)

@@ -5,8 +5,11 @@ are often persons that are getting hidden. Similarity is the IoU with the predic
 is averaged with OKS, which separates persons whose boxes cross. Remaining high-score detections are compared with remaining
 tracks in enlarged boxes (Yang et al., C-BIoU, WACV 2023). Boxes grow with the time for which the track was not detected.
 
-Close-ups come before these stages. Detectors draw several boxes for a person who fills much of the picture, and NMS keeps
-them: the whole person, halves, and one box around two people. The person's track chooses one of them, the others are dropped.
+In every stage, similarity is weighted by the square root of the score, so that a weak box beside a person does not take the
+person's track. Predicted boxes are clipped to the picture, as detected ones are.
+
+Duplicates come before these stages. NMS keeps boxes of one person that overlap little: the whole person and the upper body, or
+the halves of a close-up and one box around two people. The person's track chooses one of them, the others are dropped.
 """
 
 from __future__ import annotations
@@ -31,6 +34,13 @@ CONFIDENT_KEYPOINT, CONFIDENT_SHARE, DIFFERENT_POSE = 0.5, 0.45, 0.3
 """Two overlapping close-ups are two people if at least this share of the keypoints has such scores in both, and their OKS is
 lower."""
 
+DUPLICATE_POSE, DUPLICATE_OVERLAP = 0.5, 0.5
+"""Two detections are duplicates of one person from this OKS on, if they share this much of the smaller box."""
+MIN_WEIGHTED_SCORE = 1e-6
+"""Lower scores count as this one in the association, so that weights stay positive."""
+AT_EDGE = 0.01
+"""Share of the width or height of the picture within which the side of a box touches the edge."""
+
 
 class TrackerSettings(NamedTuple):
     """Thresholds of the association.
@@ -49,6 +59,8 @@ class TrackerSettings(NamedTuple):
         close_up: Share of the picture from which a person counts as a close-up. Detectors draw close-ups more than once:
             whole, in halves, and together with neighbors.
         close_overlap: IoU from which two close-ups are duplicates of a person. The one that continues a track is used.
+        confirmed_after: Number of high-score detections after which a track is confirmed. Low-score detections of other tracks
+            are likely false alarms; results leave them out.
         trusted_after: Number of detections after which a track counts half as much as an old one, where two tracks compete
             for a close-up.
     """
@@ -64,6 +76,7 @@ class TrackerSettings(NamedTuple):
     kpt_thr: float = 0.3
     close_up: float = 0.2
     close_overlap: float = 0.35
+    confirmed_after: int = 2
     trusted_after: int = 5
 
 
@@ -97,6 +110,7 @@ class _Tracks(NamedTuple):
         offsets: Keypoints of the last detection relative to the center of the track, (T, K, 2) in pixels.
         last_time: Times of the last detections, (T,), in seconds.
         hits: Numbers of detections, (T,).
+        high_hits: Numbers of high-score detections, (T,).
     """
 
     ids: np.ndarray
@@ -105,14 +119,15 @@ class _Tracks(NamedTuple):
     offsets: np.ndarray
     last_time: np.ndarray
     hits: np.ndarray
+    high_hits: np.ndarray
 
     @classmethod
     def start(cls, detections: Detections, ids: np.ndarray, time: float) -> _Tracks:
         """Start tracks with their first detections."""
         state = motion.start(detections.boxes)
         offsets = detections.keypoints - state.center[:, None]
-        n = len(ids)
-        return cls(ids.astype(np.int64), state, detections, offsets, np.full(n, time), np.ones(n, dtype=np.int64))
+        ones = np.ones(len(ids), dtype=np.int64)
+        return cls(ids.astype(np.int64), state, detections, offsets, np.full(len(ids), time), ones, ones.copy())
 
     def select(self, index: np.ndarray) -> _Tracks:
         """Return some of the tracks, by indices or a mask."""
@@ -123,6 +138,7 @@ class _Tracks(NamedTuple):
             self.offsets[index],
             self.last_time[index],
             self.hits[index],
+            self.high_hits[index],
         )
 
     def join(self, other: _Tracks) -> _Tracks:
@@ -134,6 +150,7 @@ class _Tracks(NamedTuple):
             np.concatenate([self.offsets, other.offsets]),
             np.concatenate([self.last_time, other.last_time]),
             np.concatenate([self.hits, other.hits]),
+            np.concatenate([self.high_hits, other.high_hits]),
         )
 
 
@@ -197,11 +214,12 @@ class Tracker:
             keypoints: Keypoints of shape (n, K, 2), in pixels.
             keypoint_scores: Keypoint scores of shape (n, K).
             time: Time of the frame in seconds, later than the previous one. None means one frame later.
-            size: Width and height of the frame in pixels, needed to recognize close-ups. None treats nobody as a close-up.
+            size: Width and height of the frame in pixels, needed to recognize close-ups and people who leave the picture. None
+                treats nobody as a close-up and no box as cut.
 
         Returns:
             Track ids of shape (n,), int64, counted from 1. Detections without a track have -1: those that continue no track
-            and score too low to start one, and duplicates of close-ups.
+            and score too low to start one, and duplicates of another detection.
 
         Raises:
             ValueError: If the time is not later than that of the previous frame.
@@ -227,6 +245,12 @@ class Tracker:
             self._next_id += len(new)
             self._tracks = self._tracks.join(_Tracks.start(detections.select(new), ids[new], now))
         return ids
+
+    def is_confirmed(self, ids: np.ndarray) -> np.ndarray:
+        """Return which ids (n,) belong to confirmed tracks, (n,) bool. -1 belongs to none."""
+        if self._tracks is None:
+            return np.zeros(len(ids), dtype=bool)
+        return np.isin(ids, self._tracks.ids[self._tracks.high_hits >= self.settings.confirmed_after])
 
     def forecast(self, seconds: float) -> Forecast:
         """Predict the places of the persons of the last frame some seconds later, at constant velocity.
@@ -269,13 +293,13 @@ class Tracker:
         Returns:
             Indices of tracks and their detections, (p, 2), and indices of the detections that start new tracks.
         """
-        # Match close-ups
+        # Match persons that were detected more than once
         assert self._tracks is not None
         tracks, settings = self._tracks, self.settings
-        close_pairs, free = self._associate_close_ups(detections, size)
-        pairs = [close_pairs]
+        duplicate_pairs, free = self._associate_duplicates(detections, size)
+        pairs = [duplicate_pairs]
         free_tracks = np.ones(len(tracks.ids), dtype=bool)
-        free_tracks[close_pairs[:, 0]] = False
+        free_tracks[duplicate_pairs[:, 0]] = False
 
         # Match the others in three stages, each with what the stages before left
         high = detections.scores >= settings.high_score
@@ -288,16 +312,18 @@ class Tracker:
         for compare, candidates, minimum in stages:
             rows, columns = np.flatnonzero(free_tracks), np.flatnonzero(free & candidates)
             if len(rows) and len(columns):
-                matches = linear_assignment(compare(tracks.select(rows), detections.select(columns)), minimum)
+                similarity = compare(tracks.select(rows), detections.select(columns), size)
+                weights = _score_weights(detections.scores[columns])
+                matches = linear_assignment(similarity, minimum, weights)
                 rows, columns = rows[matches[:, 0]], columns[matches[:, 1]]
                 free_tracks[rows] = free[columns] = False
                 pairs.append(np.stack([rows, columns], axis=1))
         return np.concatenate(pairs), np.flatnonzero(free & high)
 
-    def _associate_close_ups(
+    def _associate_duplicates(
         self, detections: Detections, size: tuple[int, int] | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Match close-ups that were detected more than once, and drop their duplicates.
+        """Match persons that were detected more than once, and drop their duplicates.
 
         The best pair is matched first, and the duplicates of its detection are dropped. Old tracks and high scores count more,
         so that of two tracks of one person the younger one ends.
@@ -306,45 +332,42 @@ class Tracker:
             Indices of tracks and their detections, (p, 2), and a mask (n,) of the detections that are neither matched nor
             dropped.
         """
-        # Find the close-ups that have duplicates
+        # Find the detections that have duplicates
         assert self._tracks is not None
         settings = self.settings
-        free, no_pairs = np.ones(len(detections.scores), dtype=bool), np.zeros((0, 2), dtype=np.int64)
-        columns = np.arange(0) if size is None else self._close_ups(detections, size)
-        if len(columns) < 2:
-            return no_pairs, free
-        same = self._same_person(detections.select(columns))
-        repeated = same.sum(axis=1) > 1
-        if not repeated.any():
-            return no_pairs, free
-        columns, same = columns[repeated], same[np.ix_(repeated, repeated)]
-        tracks, close_ups = self._tracks, detections.select(columns)
+        free = np.ones(len(detections.scores), dtype=bool)
+        same = self._same_person(detections, size)
+        columns = np.flatnonzero(same.sum(axis=1) > 1)
+        if not len(columns):
+            return np.zeros((0, 2), dtype=np.int64), free
+        same = same[np.ix_(columns, columns)]
+        tracks, repeated = self._tracks, detections.select(columns)
 
         # Match them with tracks, weighted by the age of the track and the score of the detection
         trust = tracks.hits / (tracks.hits + settings.trusted_after)
-        similarity = self._similarity(tracks, close_ups)
-        high = close_ups.scores >= settings.high_score
+        similarity = self._similarity(tracks, repeated, size)
+        high = repeated.scores >= settings.high_score
         similar = similarity >= np.where(high, settings.min_similarity, settings.low_similarity)
-        gain = similarity * similar * trust[:, None] * np.sqrt(np.maximum(close_ups.scores, 0))
-        pairs = greedy_assignment(gain * (close_ups.scores >= settings.low_score), same)
+        gain = similarity * similar * trust[:, None] * _score_weights(repeated.scores)
+        pairs = greedy_assignment(gain * (repeated.scores >= settings.low_score), same)
 
-        # Drop the duplicates of matched close-ups, then those of each unmatched one with a high score, best first
+        # Drop the duplicates of matched ones, then those of each unmatched one with a high score, best first
         used = same[pairs[:, 1]].any(axis=0)  # includes the matched ones, which are the same as themselves
-        order = np.argsort(-close_ups.scores, kind="stable")
+        order = np.argsort(-repeated.scores, kind="stable")
         unmatched = order[(high & ~used)[order]]
         survivors = greedy_survivors(np.triu(same[np.ix_(unmatched, unmatched)], 1))
         used[unmatched[~survivors]] = True
         free[columns[used]] = False
         return np.stack([pairs[:, 0], columns[pairs[:, 1]]], axis=1), free
 
-    def _similarity(self, tracks: _Tracks, detections: Detections) -> np.ndarray:
+    def _similarity(self, tracks: _Tracks, detections: Detections, size: tuple[int, int] | None) -> np.ndarray:
         """Return the mean of IoU and OKS with the predicted boxes and poses, (T, n).
 
         It is the IoU alone where poses cannot be compared, and 0 between classes or where boxes do not touch.
         """
         # Compute the IoU with the predicted boxes
         predicted = tracks.last._replace(
-            boxes=tracks.motion.boxes, keypoints=tracks.motion.center[:, None] + tracks.offsets
+            boxes=_clip(tracks.motion.boxes, size), keypoints=tracks.motion.center[:, None] + tracks.offsets
         )
         same_class = predicted.labels[:, None] == detections.labels
         similarity = pairwise_iou(predicted.boxes, detections.boxes) * same_class
@@ -356,27 +379,51 @@ class Tracker:
         similarity[rows, columns] = np.where(shared >= MIN_SHARED_KEYPOINTS, (iou + pose_oks) / 2, iou)
         return similarity
 
-    def _nearness(self, tracks: _Tracks, detections: Detections) -> np.ndarray:
-        """Return the IoU of enlarged boxes, (T, n), 0 between classes."""
+    def _nearness(self, tracks: _Tracks, detections: Detections, size: tuple[int, int] | None) -> np.ndarray:
+        """Return the IoU of enlarged boxes, (T, n), 0 between classes.
+
+        A detection at the edge of the picture may show only an arm or a leg of a person who leaves. It is compared by the
+        share of its box within the enlarged box of the track.
+        """
+        # Enlarge the boxes
         margins = self.settings.margin + self.settings.margin_per_second * (self.time - tracks.last_time)
-        iou = pairwise_iou(_enlarge(tracks.motion.boxes, margins), _enlarge(detections.boxes, margins[:, None]))
-        return iou * (tracks.last.labels[:, None] == detections.labels)
+        predicted = _enlarge(_clip(tracks.motion.boxes, size), margins)
+        nearness = pairwise_iou(predicted, _enlarge(detections.boxes, margins[:, None]))
 
-    def _close_ups(self, detections: Detections, size: tuple[int, int]) -> np.ndarray:
-        """Return the indices of the close-ups in a frame of a width and height."""
-        return np.flatnonzero(box_areas(detections.boxes) >= self.settings.close_up * size[0] * size[1])
+        # Compare detections at the edge of the picture
+        if size is not None:
+            edge = _at_edge(detections.boxes, size)
+            contained = _contained_share(predicted, detections.boxes[edge])
+            smaller = box_areas(detections.boxes[edge]) <= tracks.motion.extent.prod(axis=1)[:, None]
+            nearness[:, edge] = np.maximum(nearness[:, edge], contained * smaller)
+        return nearness * (tracks.last.labels[:, None] == detections.labels)
 
-    def _same_person(self, detections: Detections) -> np.ndarray:
-        """Return which close-ups show the same person, (n, n) bool: they overlap, and their poses do not clearly differ."""
+    def _same_person(self, detections: Detections, size: tuple[int, int] | None) -> np.ndarray:
+        """Return which detections show the same person, (n, n) bool: their poses agree, or their close-ups overlap."""
         # Compare the boxes
-        same = pairwise_iou(detections.boxes, detections.boxes) >= self.settings.close_overlap
-        same &= detections.labels[:, None] == detections.labels
+        iou = pairwise_iou(detections.boxes, detections.boxes)
+        close = np.zeros(len(iou), dtype=bool)
+        if size is not None:
+            close = box_areas(detections.boxes) >= self.settings.close_up * size[0] * size[1]
+        close_up = close[:, None] & close & (iou >= self.settings.close_overlap)
+        contained = _contained_share(detections.boxes, detections.boxes)
+        overlapping = (np.maximum(contained, contained.T) >= DUPLICATE_OVERLAP) | close_up
+        overlapping &= detections.labels[:, None] == detections.labels
+        rows, columns = np.nonzero(overlapping)
 
-        # Keep overlapping persons with confident, different poses apart
-        rows, columns = np.nonzero(same)
-        pose_oks, shared = self._oks(detections.select(rows), detections.select(columns), CONFIDENT_KEYPOINT)
-        unclear = shared < CONFIDENT_SHARE * max(detections.keypoints.shape[1], 1)
-        same[rows, columns] = unclear | (pose_oks >= DIFFERENT_POSE)
+        # Compare the poses of overlapping pairs
+        first, second = detections.select(rows), detections.select(columns)
+        min_shared = CONFIDENT_SHARE * max(detections.keypoints.shape[1], 1)
+        pose_oks, shared = self._oks(first, second, self.settings.kpt_thr)
+        same_pose = (shared >= min_shared) & (pose_oks >= DUPLICATE_POSE)
+
+        # Keep overlapping close-ups with confident, different poses apart
+        pose_oks, shared = self._oks(first, second, CONFIDENT_KEYPOINT)
+        unclear = (shared < min_shared) | (pose_oks >= DIFFERENT_POSE)
+
+        # Every detection is the same person as itself
+        same = np.eye(len(iou), dtype=bool)
+        same[rows, columns] |= np.where(close_up[rows, columns], unclear, same_pose)
         return same
 
     def _oks(self, first: Detections, second: Detections, kpt_thr: float) -> tuple[np.ndarray, np.ndarray]:
@@ -409,6 +456,7 @@ class Tracker:
         tracks.offsets[rows] = matched.keypoints - state.center[:, None]
         tracks.last_time[rows] = now
         tracks.hits[rows] += 1
+        tracks.high_hits[rows] += matched.scores >= self.settings.high_score
 
 
 def _as_detections(
@@ -430,6 +478,31 @@ def _as_detections(
         points,
         np.asarray(keypoint_scores, dtype=np.float64),
     )
+
+
+def _score_weights(scores: np.ndarray) -> np.ndarray:
+    """Return the weights of detections in the association, (n,): the square roots of their scores."""
+    return np.sqrt(np.maximum(scores, MIN_WEIGHTED_SCORE))
+
+
+def _clip(boxes: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Clip boxes (n, 4) to a picture of a width and height. None leaves them as they are."""
+    return boxes if size is None else np.clip(boxes, 0, np.tile(size, 2))
+
+
+def _at_edge(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return which boxes (n, 4) touch an edge of a picture of a width and height, (n,) bool."""
+    limit = np.array(size)
+    margin = AT_EDGE * limit
+    touching = np.concatenate([boxes[:, :2] <= margin, boxes[:, 2:] >= limit - margin], axis=1)
+    return np.asarray(touching.any(axis=1))
+
+
+def _contained_share(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Return the share of each inner box (n, 4) that lies within each outer box (m, 4), shape (m, n)."""
+    low = np.maximum(outer[:, None, :2], inner[:, :2])
+    high = np.minimum(outer[:, None, 2:], inner[:, 2:])
+    return np.clip(high - low, 0, None).prod(axis=2) / np.maximum(box_areas(inner), 1e-9)
 
 
 def _enlarge(boxes: np.ndarray, margins: np.ndarray) -> np.ndarray:
