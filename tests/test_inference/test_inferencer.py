@@ -454,3 +454,16 @@ def test_timings_of_each_image(pose, monkeypatch):
     assert results[0].timings.network == results[1].timings.network, "a batch is shared"
     monkeypatch.setattr(pose.network, "ahead", 1)
     assert next(pose([picture(), picture()])).timings.postprocess == 0
+
+
+def test_a_loop_that_tracks_single_frames_is_warned_once(files, caplog):
+    pose = PoseInferencer(*files, device="cpu")
+    pose(picture(), track=True)
+    assert "id 1" not in caplog.text, "a single call may be meant"
+    pose([picture(), picture()], track=True)
+    pose.track(picture())
+    pose(picture(), persist=True)
+    assert "id 1" not in caplog.text
+    pose(picture(), track=True)
+    pose(picture(), track=True)
+    assert caplog.text.count("track=True starts at id 1 in every call") == 1 and "pose.track(frame)" in caplog.text

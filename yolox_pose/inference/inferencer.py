@@ -181,6 +181,7 @@ class PoseInferencer:
         self.keep_images = keep_images
         self.skipped: list[Skipped] = []
         self._tracker: SequenceTracker | None = None
+        self._single_calls = 0
 
     def __call__(
         self,
@@ -253,6 +254,7 @@ class PoseInferencer:
         self.network.postprocess_settings(settings)
         results = self._stream(sources, size, skip, settings)
         if not persist:
+            self._warn_of_loop(sources)
             return track_results(results, track, smoothing, fps)
 
         # Continue the tracks of the last call
@@ -324,6 +326,16 @@ class PoseInferencer:
     def reset_tracks(self) -> None:
         """Forget the persons of :meth:`track` and ``persist=True``. The next ids start at 1."""
         self._tracker = None
+
+    def _warn_of_loop(self, sources: Sequence[Source]) -> None:
+        """Warn once if single images are tracked call by call, where every call starts at id 1."""
+        if len(sources) != 1 or sources[0].is_video:
+            return
+        self._single_calls += 1
+        if self._single_calls == 2:
+            logger.warning(
+                "track=True starts at id 1 in every call; in a loop over frames use pose.track(frame) or persist=True"
+            )
 
     def _settings(
         self,
