@@ -44,6 +44,7 @@ EXTRAS = {
     "track": ["scipy"],
     "pandas": ["pandas"],
     "supervision": ["supervision>=0.29"],
+    "completion": ["argcomplete"],
     "serve": [],  # the page needs the standard library only
 }
 

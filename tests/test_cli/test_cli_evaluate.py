@@ -50,7 +50,7 @@ def test_scores_to_choose_a_threshold_by(files, capsys):
 def test_keypoints(files, capsys, tmp_path):
     assert run(main, [*files(ann=ANNOTATIONS, pred=POSE), "--json", str(tmp_path / "m.json")]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[:2] == ["1 detections, 1 images, 1 annotations", "OKS sigmas: 0.5 0.5"]
+    assert printed[:2] == ["1 detection, 1 image, 1 annotation", "OKS sigmas: 0.5 0.5"]
     assert "coco/AP    1.0000" in printed and "coco/AP_L       -" in printed
     metrics = json.loads((tmp_path / "m.json").read_text())
     assert metrics["coco/AP"] == pytest.approx(1) and metrics["coco/AP_L"] == -1 and len(metrics) == 10

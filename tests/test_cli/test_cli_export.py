@@ -78,9 +78,9 @@ def test_export_then_predict(repo_root, tmp_path):
     options = ("--format", "onnx", "--nms", "--check", "7.png", "--out", "exported")
     done = call(repo_root / "tools" / "export.py", config, checkpoint, *options)
     assert done.returncode == 0, done.stderr
-    assert "detections of torch on 1 images" in done.stdout and "exported/model.json" in done.stdout
+    assert "detections of torch on 1 image" in done.stdout and "exported/model.json" in done.stdout
     done = call("-m", "yolox_pose.cli.main", "predict", "7.png", "--model", "exported/model.onnx", "--json", "r.json")
     assert done.returncode == 0, done.stderr
-    assert "1 images" in done.stdout and (tmp_path / "r.json").is_file()
+    assert "1 image" in done.stdout and (tmp_path / "r.json").is_file()
     done = call(repo_root / "tools" / "export.py", config, checkpoint, *options)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "exists already" in done.stderr

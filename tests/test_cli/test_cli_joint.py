@@ -147,7 +147,7 @@ def test_check_merges_and_reports(images, capsys):
     people = ann_file(images, "person_keypoints")
     assert check(images, "--images", images / "val2017", "--keypoint-file", people) == 0
     accepted, verdict = capsys.readouterr().out.splitlines()
-    assert accepted.endswith("accepted: 1 boxes clipped, 89 keypoint lists matched by annotation id")
+    assert accepted.endswith("accepted: 1 box clipped, 89 keypoint lists matched by annotation id")
     assert verdict.endswith("16 images, 205 usable instances, 17 keypoints: no problems; image files exist")
 
 

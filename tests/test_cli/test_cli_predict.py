@@ -1,6 +1,7 @@
 """``demo/demo.py`` as a user runs it, with a tiny model."""
 
 import csv
+import itertools
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 from tests.tiny_models import write_checkpoint, write_config
 from yolox_pose import PoseInferencer
 from yolox_pose.cli import run
-from yolox_pose.cli.predict import main
+from yolox_pose.cli.predict import build_parser, main
 from yolox_pose.errors import UsageError
 from yolox_pose.inference.outputs import plan_outputs
 from yolox_pose.io.sources import Source
@@ -117,7 +118,7 @@ def test_inputs_are_never_written(photos, model, capsys):
 def test_all_images_unreadable(photos, model, tmp_path, capsys):
     out = tmp_path / "out"
     assert "1 error: image" in failed(capsys, photos / "damaged.jpg", *model, "--out", out, "--json", out / "r.json")
-    assert list(out.iterdir()) == []
+    assert not out.exists()
     (photos / "worse.jpg").write_text("text")
     assert run(main, [str(photos / "damaged.jpg"), str(photos / "worse.jpg"), *model, "--out", str(out)]) == 1
 
@@ -134,6 +135,7 @@ def test_all_images_unreadable(photos, model, tmp_path, capsys):
         ({"--line-width": "0"}, "2 error: --line-width must be above 0 and at most 100, not 0.0"),
         ({"--csv": "table.txt"}, "2 error: --csv"),
         ({"--frames": "0"}, "2 error: --frames"),
+        ({"--vid-stride": "0"}, "2 error: --vid-stride"),
         ({"--classes": "horse"}, "2 error: the model has no class 'horse'"),
         ({"--compare": "nowhere.json"}, "2 error: annotations"),
     ],
@@ -181,6 +183,104 @@ def test_names_of_outputs_do_not_collide():
     names = ["1.jpg", "1_2.JPG", "x.png", "x_2.png", "x_2_2.png", "1.mp4", "y.jpg", "camera0.mp4"]
     assert [o.picture.name for o in outputs.values()] == names
     assert [o.image_id for o in outputs.values()] == [1, "1_2", "x", "x_2", "x_2_2", "1", "y", "camera0"]
+
+
+def test_a_second_run_numbers_its_folder(photos, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = [
+        str(photos / "b.png"),
+        *model,
+        "--json",
+        "predictions/r.json",
+        "--csv",
+        "t.csv",
+        "--crops",
+        "--score-thr",
+        "0.4",
+    ]
+    for folder in ("predictions", "predictions2", "predictions3"):
+        assert run(main, arguments) == 0
+        assert {"b.png", "r.json", "crops"} == {path.name for path in (tmp_path / folder).iterdir()}
+        assert str(tmp_path / folder) in capsys.readouterr().out
+        (tmp_path / "t.csv").unlink()
+    assert run(main, [*arguments, "--overwrite"]) == 0
+    assert not (tmp_path / "predictions4").exists()
+    assert run(main, [str(photos / "000000000139.jpg"), *model]) == 0
+    assert (tmp_path / "predictions" / "000000000139.jpg").is_file(), "other pictures join the first folder"
+    assert "t.csv exists already" in failed(capsys, *arguments)
+    assert not (tmp_path / "predictions4").exists()
+
+
+def test_an_error_leaves_no_empty_folder(photos, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "no class 'horse'" in failed(capsys, photos / "b.png", *model, "--classes", "horse", "--json", "a/b/r.json")
+    assert {path.name for path in tmp_path.iterdir()} == {"photos"}
+
+
+def test_quiet_prints_warnings_alone(repo_root, photos, model, tmp_path):
+    done = demo(repo_root, tmp_path, photos, *model, "--quiet", "--out", "out")
+    assert done.returncode == 0 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "damaged.jpg is truncated" in line and len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_one_image_is_no_images(photos, model, tmp_path, capsys):
+    assert run(main, [str(photos / "b.png"), *model, "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.startswith("1 image, ")
+
+
+def test_a_table_of_an_image_without_persons(photos, model, tmp_path):
+    arguments = [
+        str(photos / "b.png"),
+        *model,
+        "--score-thr",
+        "0.999",
+        "--no-pictures",
+        "--csv",
+        str(tmp_path / "t.csv"),
+    ]
+    assert run(main, arguments) == 0
+    (header,) = (tmp_path / "t.csv").read_text().splitlines()
+    assert header.startswith("image_id,frame,time,")
+
+
+def test_subfolders_and_every_nth_frame(photos, model, tmp_path):
+    (photos / "deep").mkdir()
+    film(photos / "deep" / "film.avi")
+    table = tmp_path / "r.json"
+    arguments = [str(photos), *model, "--out", str(tmp_path / "out"), "--json", str(table), "--score-thr", "0.05"]
+    assert run(main, [*arguments, "--recursive", "--vid-stride", "5"]) == 0
+    frames = {f"film_{i:06d}" for i in (0, 5, 10)}
+    assert {entry["image_id"] for entry in json.loads(table.read_text())} == {139, "b", *frames}
+    drawn = cv2.VideoCapture(str(tmp_path / "out" / "film.mp4"))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 3 and drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(2)
+
+
+def test_examples_name_the_installed_command():
+    assert "yolox-pose predict photo.jpg" in build_parser().format_help()
+    assert "demo.py" not in build_parser().format_help()
+
+
+def interrupt_after(monkeypatch, images):
+    """Let Ctrl-C arrive after a number of images."""
+
+    def interrupted(items, *args, **options):
+        yield from itertools.islice(items, images)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("yolox_pose.cli.predict.track", interrupted)
+
+
+def test_ctrl_c_says_what_is_kept(photos, model, tmp_path, monkeypatch, capsys):
+    interrupt_after(monkeypatch, 1)
+    out = tmp_path / "out"
+    assert run(main, [str(photos), *model, "--out", str(out)]) == 130
+    assert "interrupted; the results of 1 of 3 images are kept" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["000000000139.jpg"]
+    interrupt_after(monkeypatch, 0)
+    assert run(main, [str(photos), *model, "--out", str(tmp_path / "other")]) == 130
+    assert "interrupted before the first result; nothing was written" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_half_a_model_is_refused(photos, model, capsys):
@@ -301,8 +401,8 @@ def test_ctrl_c_leaves_whole_files(repo_root, tmp_path, model):
     assert isinstance(json.loads(table.read_text()), list), "the file is whole while it grows"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0 and "stopped" in err, err
-    images = int(out.split()[0])
+    images = int(out.split()[0].replace(",", ""))
+    assert process.returncode == 130 and f"interrupted; the results of {images:,} of 3,000 images are kept" in err, err
     assert len({r["image_id"] for r in json.loads(table.read_text())}) <= images < 3000
     frames = cv2.VideoCapture(str(tmp_path / "out" / "film.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)
     assert abs(frames - images) <= 1

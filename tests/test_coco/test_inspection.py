@@ -127,8 +127,8 @@ def test_image_files(coco_folder):
 def test_the_first_problem_counts_the_others():
     problems = [Problem("f", "box", "bad", 3, i) for i in range(3)]
     assert str(first_problem(problems[:1])) == "f: annotation 0 (image 3): bad"
-    assert str(first_problem(problems[:2])).endswith("bad (and 1 more problem; tools/dataset.py check lists all)")
-    assert str(first_problem(problems)).endswith("bad (and 2 more problems; tools/dataset.py check lists all)")
+    assert str(first_problem(problems[:2])).endswith("bad (and 1 more problem; yolox-pose dataset check lists all)")
+    assert str(first_problem(problems)).endswith("bad (and 2 more problems; yolox-pose dataset check lists all)")
     assert str(Problem("f", "id", "bad", None, 4)) == "f: annotation 4: bad"
     assert str(Problem("f", "id", "bad", 4)) == "f: image 4: bad" and str(Problem("f", "file", "bad")) == "f: bad"
     assert [p.concerns_file for p in (Problem("f", "file", ""), problems[0], Problem("f", "id", "", 4))] == [1, 0, 0]

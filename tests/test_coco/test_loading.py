@@ -308,7 +308,7 @@ def test_all_problems_are_listed(coco_folder):
     assert [(p.kind, p.image_id, p.ann_id) for p in problems] == [
         ("category", 3, 30), ("box", 2, 20), ("keypoints", 1, 10), ("image", 4, None),
     ]  # fmt: skip
-    with pytest.raises(DataError, match=r"and 2 more problems; tools/dataset.py check"):
+    with pytest.raises(DataError, match=r"and 2 more problems; yolox-pose dataset check"):
         load(folder)
 
 

@@ -290,7 +290,7 @@ def test_no_detections_give_zero_and_a_warning():
 @pytest.mark.parametrize("annotations", [[], tiny_set(keypoints=[0] * 6)["annotations"]])
 def test_nothing_to_be_found_gives_minus_one_and_a_warning(annotations):
     truth = dict(tiny_set(), annotations=annotations)
-    with pytest.warns(UserWarning, match="no person with labeled keypoints on the 1 images"):
+    with pytest.warns(UserWarning, match="no person with labeled keypoints on the 1 image"):
         assert evaluate(truth, [detection()]) == dict.fromkeys(KEYPOINT_METRICS, -1)
 
 

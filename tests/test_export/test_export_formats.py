@@ -158,7 +158,7 @@ def test_int8(models, tmp_path):
     with pytest.raises(UsageError, match="has no image"):
         export(models["pose"], tmp_path / "out2", "openvino", calibration=photos / "empty")
     (photos / "empty" / "a.png").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="none of the 1 images to calibrate on could be read"):
+    with pytest.raises(DataError, match="none of the 1 image to calibrate on could be read"):
         export(models["pose"], tmp_path / "out2", "openvino", calibration=photos / "empty")
 
 

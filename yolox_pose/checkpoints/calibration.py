@@ -16,6 +16,7 @@ from yolox_pose.errors import DataError
 from yolox_pose.geometry.letterbox import Preprocessing, fit_image
 from yolox_pose.io.sources import Source
 from yolox_pose.utils.progress import track
+from yolox_pose.utils.text import counted
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ def calibrate_on_images(
     try:
         return measure(_Network(model), inputs)
     except ValueError:
-        raise DataError(f"none of the {len(sources)} images to calibrate on could be read") from None
+        raise DataError(f"none of the {counted(len(sources), 'images')} to calibrate on could be read") from None
 
 
 def _canvases(sources: Sequence[Source], preprocessing: Preprocessing) -> Iterator[Tensor]:

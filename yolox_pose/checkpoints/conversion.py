@@ -27,6 +27,7 @@ from yolox_pose.config import load_config
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.io.sources import list_sources
 from yolox_pose.registry import MODELS, SCOPE
+from yolox_pose.utils.text import counted
 from yolox_pose.version import __version__
 from yolox_pose.weights import find_weights, resolve_checkpoint
 
@@ -70,7 +71,7 @@ class Conversion(NamedTuple):
             match_table(self.match, self.model_state),
         ]
         if self.calibrated is not None:
-            lines.append(f"batch norms measured on {self.calibrated} images")
+            lines.append(f"batch norms measured on {counted(self.calibrated, 'images')}")
         averaged = len(self.meta["origin"]["files"]) - (self.interpolated is not None)
         if averaged > 1:
             lines.append(f"mean of {averaged} files")

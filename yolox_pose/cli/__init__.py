@@ -13,7 +13,10 @@ INTERRUPTED = 130
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code. Errors that the user can fix become one line on stderr."""
+    """Run a command and return its exit code. Errors that the user can fix become one line on stderr.
+
+    A command may raise ``KeyboardInterrupt`` with a text that says what is kept.
+    """
     try:
         return main(argv)
     except YOLOXPoseError as error:
@@ -22,8 +25,8 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         if error.name is None or error.name.partition(".")[0] == "yolox_pose":
             raise
         return _report(missing_module(error.name))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted{''.join(f'; {kept}' for kept in interrupt.args)}", file=sys.stderr)
         return INTERRUPTED
 
 

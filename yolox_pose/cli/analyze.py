@@ -6,25 +6,25 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from yolox_pose.cli.common import add_cfg_options
+from yolox_pose.cli.common import CommandParser, add_cfg_options
 from yolox_pose.config import load_config
 from yolox_pose.errors import UsageError
 from yolox_pose.utils.json_files import write_json
 
 CURVES_EXAMPLES = """examples:
-  python tools/analyze.py curves work_dirs/s
-  python tools/analyze.py curves work_dirs/s work_dirs/s_other_rate --out compared.png
+  yolox-pose analyze curves work_dirs/s
+  yolox-pose analyze curves work_dirs/s work_dirs/s_other_rate --out compared.png
 """
 
 MODEL_EXAMPLES = """examples:
-  python tools/analyze.py model configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py
-  python tools/analyze.py model yolox_nano_8xb8-300e_coco --size 416 416 --json nano.json
+  yolox-pose analyze model configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py
+  yolox-pose analyze model yolox_nano_8xb8-300e_coco --size 416 416 --json nano.json
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
-    parser = argparse.ArgumentParser(prog="yolox-pose analyze", description="Analyze a model or a training.")
+    parser = CommandParser(prog="yolox-pose analyze", description="Analyze a model or a training.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_model(commands)
     _add_curves(commands)

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from yolox_pose.errors import UsageError
 from yolox_pose.utils.dependencies import has_torch_stack
+from yolox_pose.utils.text import did_you_mean
 from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_bundled, find_model, names_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parser that suggests the closest choice for a mistyped one. Its subparsers do so as well."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and end the process with exit code 2."""
+        mistyped = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if mistyped:
+            message += did_you_mean(mistyped[1], re.findall(r"[\w.-]+", mistyped[2]))
+        super().error(message)
 
 
 def add_cfg_options(parser: argparse._ActionsContainer) -> None:

@@ -12,12 +12,12 @@ TARGETS = ("yolox-pose", "mmpose", "mmdet", "mmyolo", "megvii")
 """Choices of ``--to``: keys of :data:`yolox_pose.checkpoints.layouts.LAYOUTS`."""
 
 EXAMPLES = """examples:
-  python tools/convert.py yolox_s.pth s.pth
-  python tools/convert.py yolox_s.pth start.pth --config configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py
-  python tools/convert.py work_dirs/s/epoch_300.pth s_mmpose.pth --to mmpose
-  python tools/convert.py epoch_28.pth small.pth --average epoch_29.pth epoch_30.pth --half --note commit=1a2b3c AP=0.25
-  python tools/convert.py epoch_30.pth between.pth --interpolate yolox_nano.pth --weight 0.3 --config CONFIG --calibrate images/
-  python tools/convert.py yolox_nano.onnx nano.safetensors --calibrate images/
+  yolox-pose convert yolox_s.pth s.pth
+  yolox-pose convert yolox_s.pth start.pth --config configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py
+  yolox-pose convert work_dirs/s/epoch_300.pth s_mmpose.pth --to mmpose
+  yolox-pose convert epoch_28.pth small.pth --average epoch_29.pth epoch_30.pth --half --note commit=1a2b3c AP=0.25
+  yolox-pose convert epoch_30.pth between.pth --interpolate yolox_nano.pth --weight 0.3 --config CONFIG --calibrate images/
+  yolox-pose convert yolox_nano.onnx nano.safetensors --calibrate images/
 """
 
 

@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolox_pose.cli.common import add_cfg_options, check_file
+from yolox_pose.cli.common import CommandParser, add_cfg_options, check_file
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.structures.constants import DEFAULT_FPS
+from yolox_pose.utils.text import counted
 
 if TYPE_CHECKING:
     from yolox_pose.coco.inspection import Inspection
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = argparse.ArgumentParser(
-        prog="yolox-pose dataset", description="Make, check, count, draw and convert data sets."
-    )
+    parser = CommandParser(prog="yolox-pose dataset", description="Make, check, count, draw and convert data sets.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_synthesize, _add_check, _add_stats, _add_browse, _add_convert):
         add(commands)
@@ -302,7 +301,7 @@ def browse(args: argparse.Namespace) -> int:
     out = _new_folder(args.out)
     for image in track(images, "drawing", total=count):
         write_image(out / image.file_name, draw_labeled_image(image, skeleton, classes, args.zoom))
-    print(f"{count} pictures in {out}")
+    print(f"{counted(count, 'pictures')} in {out}")
     return 0
 
 
@@ -356,8 +355,10 @@ def _labels_from_coco(args: argparse.Namespace) -> int:
     inspection = _inspect(args)
     records = inspection.require_records(without_problems=True)
     files, lines = folder_from_records(records, _new_folder(args.out), partial(track, description="label files"))
-    left_out = f", {inspection.crowd_regions} crowd regions left out" if inspection.crowd_regions else ""
-    print(f"{args.out}: {files} label files with {lines} instances of {records.num_keypoints} keypoints{left_out}")
+    regions = inspection.crowd_regions
+    left_out = f", {counted(regions, 'crowd regions')} left out" if regions else ""
+    labels = f"{counted(files, 'label files')} with {counted(lines, 'instances')}"
+    print(f"{args.out}: {labels} of {counted(records.num_keypoints, 'keypoints')}{left_out}")
     return 0
 
 
@@ -380,7 +381,8 @@ def _coco_from_labels(args: argparse.Namespace) -> int:
         size = None if args.size is None else (args.size[0], args.size[1])
         dataset = coco_from_list(args.source, names, images=args.images, size=size, progress=progress)
     write_json(args.out, dataset)
-    print(f"{args.out}: {len(dataset['images'])} images, {len(dataset['annotations'])} instances")
+    counts = f"{counted(len(dataset['images']), 'images')}, {counted(len(dataset['annotations']), 'instances')}"
+    print(f"{args.out}: {counts}")
     return 0
 
 

@@ -12,6 +12,7 @@ from yolox_pose.coco.ground_truth import GroundTruth
 from yolox_pose.coco.results import Predictions, metrics_table, write_metrics
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.evaluation.coco_eval import evaluate_boxes, evaluate_keypoints, keypoint_sigmas
+from yolox_pose.utils.text import counted
 
 EXAMPLES = """examples:
   yolox-pose evaluate person_keypoints_val2017.json results/predictions.json
@@ -31,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("annotations", help="annotation file in COCO format")
-    parser.add_argument("predictions", help="predictions file in COCO results format, as tools/test.py writes it")
+    parser.add_argument("predictions", help="predictions file in COCO results format, as yolox-pose test writes it")
     parser.add_argument(
         "--kind",
         choices=("auto", "keypoints", "bbox"),
@@ -93,9 +94,8 @@ def _evaluate(args: argparse.Namespace) -> dict[str, float]:
     kind = args.kind
     if kind == "auto":
         kind = "bbox" if predictions.keypoints is None and predictions.boxes is not None else "keypoints"
-    print(
-        f"{len(predictions.scores):,} detections, {len(truth.image_ids):,} images, {len(truth.ann_ids):,} annotations"
-    )
+    counts = ((predictions.scores, "detections"), (truth.image_ids, "images"), (truth.ann_ids, "annotations"))
+    print(", ".join(counted(len(items), nouns) for items, nouns in counts))
     if kind == "bbox":
         return evaluate_boxes(truth, predictions, at=args.at)
     sigmas = keypoint_sigmas(truth, args.sigmas)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 FORMATS = ("onnx", "openvino", "ncnn", "tensorrt", "torchscript")
 
 EXAMPLES = """examples:
-  python tools/export.py CONFIG CHECKPOINT --format onnx --out exported
-  python tools/export.py CONFIG CHECKPOINT --format onnx --nms --size 384 640 --batch dynamic
-  python tools/export.py CONFIG CHECKPOINT --format openvino --int8 --calibrate images/
+  yolox-pose export CONFIG CHECKPOINT --format onnx --out exported
+  yolox-pose export CONFIG CHECKPOINT --format onnx --nms --size 384 640 --batch dynamic
+  yolox-pose export CONFIG CHECKPOINT --format openvino --int8 --calibrate images/
 """
 
 

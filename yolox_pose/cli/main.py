@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from yolox_pose.cli import run
 from yolox_pose.errors import UsageError
+from yolox_pose.utils.text import did_you_mean
 from yolox_pose.version import __version__
 
 COMMANDS = {
@@ -25,6 +28,7 @@ COMMANDS = {
     "convert": ("convert", "convert checkpoints between implementations"),
     "export": ("export", "export a model to ONNX and other formats"),
     "analyze": ("analyze", "count parameters and operations of a model; draw training curves"),
+    "completion": ("completion", "print a script for the Tab key of your shell"),
 }
 """Subcommand to its module in :mod:`yolox_pose.cli` and a line of help. Subcommands without a module are hidden."""
 
@@ -59,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         UsageError: If there is no such subcommand.
     """
+    if "_ARGCOMPLETE" in os.environ:
+        importlib.import_module("yolox_pose.cli.completion").complete(commands())
     name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in ("-h", "--help"):
         print(usage())
@@ -67,9 +73,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"yolox-pose {__version__}")
         return 0
     if name not in commands():
-        raise UsageError(f"unknown subcommand '{name}'; choose from {', '.join(commands())}")
+        raise UsageError(f"unknown subcommand '{name}'; choose from {', '.join(commands())}{_suggestion(name)}")
     module = importlib.import_module(f"yolox_pose.cli.{COMMANDS[name][0]}")
     return module.main(rest)
+
+
+def _suggestion(name: str) -> str:
+    """Return a question that names the closest subcommand, or ``predict`` for a file."""
+    if Path(name).exists():
+        return f"; did you mean 'yolox-pose predict {name}'?"
+    return did_you_mean(name, commands())
 
 
 def entry() -> int:

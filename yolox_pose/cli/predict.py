@@ -1,4 +1,4 @@
-"""``demo/demo.py`` and ``yolox-pose predict``: detect poses in images and videos, draw them, write COCO results."""
+"""``yolox-pose predict`` and ``demo/demo.py``: detect poses in images and videos, draw them, write COCO results."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yolox_pose.cli import INTERRUPTED
 from yolox_pose.cli.common import check_file, choose_model
 from yolox_pose.cli.inference_options import (
     add_config_option,
@@ -22,6 +23,7 @@ from yolox_pose.cli.inference_options import (
 from yolox_pose.cli.model_options import WEIGHTS_HELP
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.utils.progress import track
+from yolox_pose.utils.text import counted
 
 if TYPE_CHECKING:
     from yolox_pose.coco.ground_truth import GroundTruth
@@ -31,15 +33,20 @@ if TYPE_CHECKING:
     from yolox_pose.io.sources import Source
 
 EXAMPLES = """examples:
-  python demo/demo.py photo.jpg
-  python demo/demo.py photo.jpg --model s
-  python demo/demo.py photo.jpg --config C.py --checkpoint W.pth
-  python demo/demo.py photos/ 'more/**/*.png' --config C.py --checkpoint W.pth --out drawn --json drawn/results.json
-  python demo/demo.py match.mp4 --track --smooth --config C.py --checkpoint W.pth --csv match.csv
-  python demo/demo.py 0 --show --config C.py --checkpoint W.pth
+  yolox-pose predict photo.jpg
+  yolox-pose predict photo.jpg --model s
+  yolox-pose predict photo.jpg --config C.py --checkpoint W.pth
+  yolox-pose predict photos/ 'more/**/*.png' --out drawn --json drawn/results.json
+  yolox-pose predict match.mp4 --track --smooth --csv match.csv
+  yolox-pose predict photos/ --recursive --model s --quiet
+  yolox-pose predict match.mp4 --vid-stride 5
+  yolox-pose predict 0 --show
   yolox-pose predict photos/ --model exported/model.onnx
-  python demo/demo.py val2017/ --config C.py --checkpoint W.pth --compare person_keypoints_val2017.json --zoom 1.5
+  yolox-pose predict val2017/ --config C.py --checkpoint W.pth --compare person_keypoints_val2017.json --zoom 1.5
 """
+
+DEFAULT_OUT = Path("predictions")
+"""Folder of the outputs without ``--out``."""
 
 WINDOW = "yolox-pose"
 """Name of the window of ``--show``."""
@@ -58,8 +65,9 @@ def build_parser() -> argparse.ArgumentParser:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="image, video, folder of images, pattern such as 'a/**/*.jpg', address (http, rtsp ...) or camera number",
+        help="image, video, folder, pattern such as 'a/**/*.jpg', address (http, rtsp ...) or camera number",
     )
+    parser.add_argument("--recursive", action="store_true", help="include the subfolders of folders")
     _add_model_options(parser.add_argument_group("model"))
     detections = parser.add_argument_group("detections")
     add_detection_options(detections, score_thr=0.3)
@@ -69,6 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
     video = parser.add_argument_group("videos and image sequences")
     video.add_argument("--track", action="store_true", help="assign track ids to persons (needs scipy)")
     video.add_argument("--smooth", action="store_true", help="smooth the keypoints of tracked persons; implies --track")
+    video.add_argument(
+        "--vid-stride", type=int, default=1, metavar="N", help="process every N-th frame of videos (default: 1)"
+    )
     video.add_argument("--frames", type=int, metavar="N", help="stop after N images or frames")
     _add_output_options(parser.add_argument_group("output"))
     return parser
@@ -96,15 +107,16 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--out",
         type=Path,
-        default=Path("predictions"),
         metavar="DIR",
-        help="folder of the drawn pictures and videos (default: predictions)",
+        help="folder of the drawn pictures and videos (default: predictions; if that holds the results of an earlier run, "
+        "predictions2, predictions3 ...)",
     )
     group.add_argument("--no-pictures", action="store_true", help="draw nothing; write only --json, --csv or --crops")
     group.add_argument("--json", type=Path, metavar="FILE", help="also write all results to a COCO results file")
     group.add_argument("--csv", type=Path, metavar="FILE", help="also write a table with a row for each person")
     group.add_argument("--crops", action="store_true", help="also write the image of each person to DIR/crops")
     group.add_argument("--overwrite", action="store_true", help="replace existing results")
+    group.add_argument("--quiet", action="store_true", help="print only warnings and errors: no progress, no summary")
     group.add_argument("--zoom", type=float, default=1.0, metavar="Z", help="enlarge drawn pictures (default: 1)")
     group.add_argument("--no-boxes", action="store_true", help="draw no boxes")
     group.add_argument("--no-tags", action="store_true", help="draw no tags")
@@ -127,24 +139,67 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        Exit code: 0, or 1 if no image could be read.
+        Exit code: 0, 1 if no image could be read, or 130 after Ctrl-C.
     """
     args = build_parser().parse_args(argv)
+    if not args.quiet:
+        return _run(args)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Check the options, list inputs and outputs, and predict; returns the exit code."""
     _check_options(args)
     from yolox_pose.coco.ground_truth import GroundTruth
-    from yolox_pose.inference.outputs import CROPS, check_outputs, make_crops_folder, plan_outputs
+    from yolox_pose.inference.outputs import CROPS, check_crops_folder, check_outputs, output_folders, plan_outputs
     from yolox_pose.io.sources import list_sources
 
     # Check the outputs before anything is computed
-    sources = list(dict.fromkeys(list_sources(args.inputs)))
+    sources = list(dict.fromkeys(list_sources(args.inputs, recursive=args.recursive, vid_stride=args.vid_stride)))
+    _choose_folder(args, sources)
     outputs = plan_outputs(sources, args.out)
-    pictures = [] if args.no_pictures else [output.picture for output in outputs.values()]
-    tables = [path for path in (args.json, args.csv) if path is not None]
-    check_outputs([source.path for source in sources if source.path is not None], [*pictures, *tables], args.overwrite)
+    files = _output_files(args, outputs)
+    folders = [path.parent for path in files]
+    check_outputs([source.path for source in sources if source.path is not None], files, args.overwrite)
     if args.crops:
-        make_crops_folder(args.out / CROPS, args.overwrite)
+        check_crops_folder(args.out / CROPS, args.overwrite)
+        folders.append(args.out / CROPS)
     truth = None if args.compare is None else GroundTruth.load(args.compare)
-    return _predict(args, sources, outputs, truth)
+
+    with output_folders(folders):
+        return _predict(args, sources, outputs, truth)
+
+
+def _choose_folder(args: argparse.Namespace, sources: Sequence[Source]) -> None:
+    """Set ``--out`` where it is left out: ``predictions``, numbered if that holds results of an earlier run.
+
+    ``--json`` and ``--csv`` inside ``predictions`` follow into the numbered folder.
+    """
+    from yolox_pose.inference.outputs import CROPS, is_filled, next_free_folder, plan_outputs
+
+    if args.out is not None:
+        return
+    named = {"json": args.json, "csv": args.csv}
+
+    def set_folder(folder: Path) -> None:
+        args.out = folder
+        for option, path in named.items():
+            if path is not None and path.is_relative_to(DEFAULT_OUT):
+                setattr(args, option, folder / path.relative_to(DEFAULT_OUT))
+
+    def is_free(folder: Path) -> bool:
+        set_folder(folder)
+        files = [path for path in _output_files(args, plan_outputs(sources, folder)) if path.is_relative_to(folder)]
+        return not any(path.exists() for path in files) and not (args.crops and is_filled(folder / CROPS))
+
+    set_folder(DEFAULT_OUT if args.overwrite else next_free_folder(DEFAULT_OUT, is_free))
+
+
+def _output_files(args: argparse.Namespace, outputs: dict[Source, Output]) -> list[Path]:
+    """Return the pictures, videos and tables that will be written."""
+    pictures = [] if args.no_pictures else [output.picture for output in outputs.values()]
+    return [*pictures, *(path for path in (args.json, args.csv) if path is not None)]
 
 
 def _check_options(args: argparse.Namespace) -> None:
@@ -178,6 +233,8 @@ def _check_options(args: argparse.Namespace) -> None:
         _check_window()
 
     # Check the numbers
+    if args.vid_stride < 1:
+        raise UsageError(f"--vid-stride must be at least 1, not {args.vid_stride}")
     if args.frames is not None and args.frames < 1:
         raise UsageError(f"--frames must be at least 1, not {args.frames}")
     if args.line_width is not None and not 0 < args.line_width <= 100:
@@ -245,7 +302,7 @@ def _predict(
     processes = plot_processes(total) if in_processes else 0
 
     # Predict, draw and write
-    tally = _Tally()
+    tally, interrupted = _Tally(), False
     with (
         Plotter(
             processes,
@@ -269,14 +326,20 @@ def _predict(
     ):
         results = pose(sources, track=args.track, smooth=args.smooth)
         try:
-            for result in track(_first(results, args.frames), "predict", total=total):
+            for result in track(_first(results, args.frames), "predict", total=total, enabled=not args.quiet):
                 picture = writer.write(result)
                 tally.add(result)
                 if args.show and _show(picture(), wait=result.frame is None):
                     break
         except KeyboardInterrupt:
-            print("\nstopped; the results so far are kept", file=sys.stderr)
+            interrupted = True
+    if interrupted:
+        done = counted(tally.images, "images") if total is None else f"{tally.images:,} of {counted(total, 'images')}"
+        kept = f"; the results of {done} are kept" if tally.images else " before the first result; nothing was written"
+        print(f"\ninterrupted{kept}", file=sys.stderr)
     _report(args, tally, pose)
+    if interrupted:
+        return INTERRUPTED
     return 0 if tally.images else DataError.exit_code
 
 
@@ -308,8 +371,10 @@ def _report(args: argparse.Namespace, tally: _Tally, pose: PoseInferencer) -> No
 
     seconds = max(time.perf_counter() - tally.start, 1e-9)
     kind = "persons" if len(pose.keypoint_classes) == len(pose.classes) else "objects"
-    skipped = f"; {len(pose.skipped)} could not be read and were skipped" if pose.skipped else ""
-    print(f"{tally.images} images, {tally.persons} {kind}, {tally.images / seconds:.1f} images/s{skipped}")
+    skipped = len(pose.skipped)
+    unread = f"; {skipped:,} could not be read and {'was' if skipped == 1 else 'were'} skipped" if skipped else ""
+    counts = f"{counted(tally.images, 'images')}, {counted(tally.persons, kind)}"
+    print(f"{counts}, {tally.images / seconds:.1f} images/s{unread}")
     if not tally.images:
         return
     written = {

@@ -12,17 +12,18 @@ from yolox_pose.cli.model_options import add_model_arguments, choose_positional_
 from yolox_pose.coco.results import METRICS_FILE, check_output_folder, metrics_table, write_metrics
 from yolox_pose.config import load_config, use_data
 from yolox_pose.errors import UsageError
+from yolox_pose.utils.text import counted
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 EXAMPLES = """examples:
-  python tools/test.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py work_dirs/s/epoch_300.pth --out results
-  python tools/test.py bundled bundled --data DIR
-  python tools/test.py s --data DIR
-  python tools/test.py CONFIG CHECKPOINT --cfg-options test_dataloader.batch_size=8
-  python tools/test.py CONFIG CHECKPOINT --tta --tta-scales 0.8 1 1.2
-  python tools/test.py CONFIG CHECKPOINT --streaming 30 --latency-ms 50 --forecast
-  torchrun --nproc_per_node 4 tools/test.py CONFIG CHECKPOINT --launcher pytorch
+  yolox-pose test configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py work_dirs/s/epoch_300.pth --out results
+  yolox-pose test bundled bundled --data DIR
+  yolox-pose test s --data DIR
+  yolox-pose test CONFIG CHECKPOINT --cfg-options test_dataloader.batch_size=8
+  yolox-pose test CONFIG CHECKPOINT --tta --tta-scales 0.8 1 1.2
+  yolox-pose test CONFIG CHECKPOINT --streaming 30 --latency-ms 50 --forecast
+  torchrun --nproc_per_node 4 -m yolox_pose.cli.main test CONFIG CHECKPOINT --launcher pytorch
 """
 
 
@@ -133,7 +134,7 @@ def _evaluate_streaming(config: Config, args: argparse.Namespace, out: Path | No
     _report(
         report.metrics,
         out,
-        f"{report.frames} frames at {args.streaming:g} a second, {1000 * report.latency.median:.1f} ms each ({source})",
+        f"{counted(report.frames, 'frames')} at {args.streaming:g} a second, {1000 * report.latency.median:.1f} ms each ({source})",
     )
     return 0
 

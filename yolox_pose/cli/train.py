@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from yolox_pose.cli.common import add_config_options, add_data_option, add_run_options, default_work_dir
 from yolox_pose.cli.model_options import WEIGHTS_HELP, add_weights_option
 from yolox_pose.config import load_config, use_data
 
 EXAMPLES = """examples:
-  python tools/train.py configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py --amp
-  python tools/train.py configs/yolox-pose/yolox-pose_tiny_8xb32-300e_coco.py --resume
-  python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from bundled
-  python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth --distill
-  python tools/train.py configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth --freeze-detector
-  torchrun --nproc_per_node 4 tools/train.py CONFIG --launcher pytorch --auto-scale-lr
+  yolox-pose train configs/yolox-pose/yolox-pose_s_8xb32-300e_coco.py --amp
+  yolox-pose train configs/yolox-pose/yolox-pose_tiny_8xb32-300e_coco.py --resume
+  yolox-pose train configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from bundled
+  yolox-pose train configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth --distill
+  yolox-pose train configs/finetune/yolox-pose_nano_1xb16-30e_custom-416.py --data DIR --load-from yolox_nano.pth --freeze-detector
+  torchrun --nproc_per_node 4 -m yolox_pose.cli.main train CONFIG --launcher pytorch --auto-scale-lr
 """
 
 
@@ -112,6 +113,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.val_pictures is not None:
         training.draw_val_pictures(config, args.val_pictures)
 
-    training.train(config)
+    try:
+        training.train(config)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_kept(Path(config.work_dir))) from None
     launch.leave_processes()
     return 0
+
+
+def _kept(work_dir: Path) -> str:
+    """Say which checkpoint an interrupted training leaves behind."""
+    marker = work_dir / "last_checkpoint"  # written by MMEngine's CheckpointHook
+    if not marker.is_file():
+        return f"no checkpoint was written to {work_dir} yet"
+    checkpoint = Path(marker.read_text(encoding="utf-8").strip()).name
+    return f"{work_dir / checkpoint} is kept; the same command with --resume continues from it"

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from yolox_pose.cli.common import CommandParser
 from yolox_pose.cli.model_options import add_weights_option
 from yolox_pose.coco.results import METRICS_FILE
 from yolox_pose.errors import DataError, UsageError, YOLOXPoseError
@@ -39,7 +40,7 @@ METRICS = {"COCO keypoints": "coco/AP", "COCO boxes": "coco/bbox_mAP"}
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="yolox-pose weights",
         description="List, download, locate, check and remove published weights.",
         epilog=EXAMPLES,

@@ -15,6 +15,7 @@ from yolox_pose.coco.record_builder import build_records
 from yolox_pose.coco.records import PoseRecords, ReadOptions
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.structures.skeleton import COCO_PERSON, Skeleton
+from yolox_pose.utils.text import counted
 
 
 class Inspection(NamedTuple):
@@ -171,5 +172,6 @@ def check_report(inspection: Inspection, images_checked: str) -> str:
     verdict = f"no problems; {images_checked}"
     if problems:
         verdict = f"{len(problems)} problem{'s' * (len(problems) != 1)} ({kinds})"
-    size = f"{images} images, {instances} usable instances, {len(inspection.keypoint_names)} keypoints"
+    usable = counted(instances, "usable instances")
+    size = f"{counted(images, 'images')}, {usable}, {counted(len(inspection.keypoint_names), 'keypoints')}"
     return "\n".join([*lines, f"{inspection.name}: {size}: {verdict}"])

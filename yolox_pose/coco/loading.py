@@ -15,6 +15,7 @@ from yolox_pose.coco.reader import CocoFile, read_coco_file
 from yolox_pose.coco.record_builder import build_records
 from yolox_pose.coco.records import PoseRecords, ReadOptions
 from yolox_pose.errors import DataError
+from yolox_pose.utils.text import counted
 
 logger = logging.getLogger(__name__)
 
@@ -132,5 +133,5 @@ def _without_problems(records: PoseRecords, problems: Sequence[Problem]) -> Pose
 
 
 def summarize_counts(counts: Counter[str]) -> str:
-    """Return one line such as ``2 boxes clipped, 1 images skipped``."""
-    return ", ".join(f"{number} {event}" for event, number in sorted(counts.items()) if number)
+    """Return one line such as ``2 boxes clipped, 1 image skipped``."""
+    return ", ".join(counted(number, event) for event, number in sorted(counts.items()) if number)

@@ -37,5 +37,5 @@ class Problem(NamedTuple):
 def first_problem(problems: Sequence[Problem]) -> DataError:
     """Return the error of the first problem, with the number of the others."""
     others = len(problems) - 1
-    more = f" (and {others} more problem{'s' * (others > 1)}; tools/dataset.py check lists all)" if others else ""
+    more = f" (and {others} more problem{'s' * (others > 1)}; yolox-pose dataset check lists all)" if others else ""
     return DataError(f"{problems[0]}{more}")

@@ -21,6 +21,7 @@ from yolox_pose.evaluation.matching import keypoint_annotations, match_boxes, ma
 from yolox_pose.evaluation.summary import average_precisions, average_recalls, names_at_scores, precision_and_recall
 from yolox_pose.structures.constants import MAX_BOX_DETECTIONS, MAX_KEYPOINT_DETECTIONS
 from yolox_pose.structures.skeleton import COCO_PERSON
+from yolox_pose.utils.text import counted
 
 KEYPOINT_METRICS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
 BOX_METRICS = ("bbox_mAP", "bbox_mAP_50", "bbox_mAP_75", "bbox_mAP_s", "bbox_mAP_m", "bbox_mAP_l")
@@ -66,7 +67,7 @@ def evaluate_keypoints(
     # Stop where no annotation can be matched
     annotations = keypoint_annotations(truth, len(sigmas), images, categories)
     if not any(a["num_keypoints"] and not a["iscrowd"] for a in annotations):
-        _warn(f"{truth.name}: no person with labeled keypoints on the {len(images)} images evaluated")
+        _warn(f"{truth.name}: no person with labeled keypoints on the {counted(len(images), 'images')} evaluated")
         return dict.fromkeys([*KEYPOINT_METRICS, *names_at_scores(at)], -1.0)
 
     # Choose the detections that COCO evaluation counts
@@ -119,7 +120,7 @@ def evaluate_boxes(
 
     # Stop where no annotation can be matched
     if truth.iscrowd[truth.rows(images, categories)].all():
-        _warn(f"{truth.name}: no annotated object on the {len(images)} images evaluated")
+        _warn(f"{truth.name}: no annotated object on the {counted(len(images), 'images')} evaluated")
         return dict.fromkeys([*BOX_METRICS, *names_at_scores(at)], -1.0)
 
     # Match and average

@@ -34,6 +34,7 @@ from yolox_pose.inference.torch_network import TorchNetwork
 from yolox_pose.io.sources import list_sources
 from yolox_pose.models.head import as_postprocess_settings
 from yolox_pose.structures.constants import SIZE_DIVISOR
+from yolox_pose.utils.text import counted
 from yolox_pose.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -74,12 +75,12 @@ class Exported(NamedTuple):
         if description.precision == "int8":
             lines.append(
                 f"check:    {check['recovered']} of {check['high_score_detections']} high-score detections of torch recovered "
-                f"on {check['pictures']} images; measure AP before you rely on it"
+                f"on {counted(check['pictures'], 'images')}; measure AP before you rely on it"
             )
         else:
             lines.append(
-                f"check:    {check['matched']} of {check['detections']} detections of torch on {check['pictures']} images, at "
-                f"most {check['pixels']:.4f} px and {check['score']:.6f} of score apart"
+                f"check:    {check['matched']} of {counted(check['detections'], 'detections')} of torch on "
+                f"{counted(check['pictures'], 'images')}, at most {check['pixels']:.4f} px and {check['score']:.6f} of score apart"
             )
         return "\n".join([*lines, *(f"written:  {file}" for file in self.files)])
 
@@ -234,7 +235,7 @@ def _inputs(sources: Sequence[Any], preprocessing: Preprocessing) -> list[np.nda
             continue
         inputs.append(fit_image(picture, preprocessing).canvas.transpose(2, 0, 1).astype(np.float32))
     if not inputs:
-        raise DataError(f"none of the {len(sources)} images to calibrate on could be read")
+        raise DataError(f"none of the {counted(len(sources), 'images')} to calibrate on could be read")
     return inputs
 
 

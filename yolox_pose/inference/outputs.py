@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +69,24 @@ def plan_outputs(sources: Sequence[Source], folder: Path) -> dict[Source, Output
     return outputs
 
 
+def next_free_folder(folder: Path, is_free: Callable[[Path], bool]) -> Path:
+    """Return the first of ``folder``, ``folder2``, ``folder3`` … that is free.
+
+    Args:
+        folder: Folder to number.
+        is_free: Function that tells whether a folder holds none of the files that will be written.
+    """
+    numbered = (folder.with_name(f"{folder.name}{number}") for number in count(2))
+    return next(candidate for candidate in chain([folder], numbered) if is_free(candidate))
+
+
+def is_filled(folder: Path) -> bool:
+    """Return whether a folder exists and holds files."""
+    return folder.is_dir() and any(folder.iterdir())
+
+
 def check_outputs(inputs: Sequence[Path], outputs: Sequence[Path], overwrite: bool) -> None:
-    """Refuse to overwrite inputs, or any file without ``overwrite``, and create the folders of the outputs.
+    """Refuse to overwrite inputs, or any file without ``overwrite``.
 
     Args:
         inputs: Files that are read.
@@ -77,7 +94,7 @@ def check_outputs(inputs: Sequence[Path], outputs: Sequence[Path], overwrite: bo
         overwrite: Whether existing outputs may be replaced.
 
     Raises:
-        UsageError: If an output is an input or exists, or a folder cannot be created.
+        UsageError: If an output is an input or exists.
     """
     # Protect the inputs
     resolved = {path.resolve() for path in inputs}
@@ -91,20 +108,38 @@ def check_outputs(inputs: Sequence[Path], outputs: Sequence[Path], overwrite: bo
         others = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise UsageError(f"{existing[0]}{others} exists already; choose another --out or file, or add --overwrite")
 
-    # Create the folders
-    for folder in dict.fromkeys(path.parent for path in outputs):
-        _make_folder(folder)
 
-
-def make_crops_folder(folder: Path, overwrite: bool) -> None:
-    """Create the folder of single persons. It must be empty without ``overwrite``, as their number is not known yet.
+def check_crops_folder(folder: Path, overwrite: bool) -> None:
+    """Check that the folder of single persons is empty without ``overwrite``, as their number is not known yet.
 
     Raises:
-        UsageError: If it holds files or cannot be created.
+        UsageError: If it holds files.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+    if is_filled(folder) and not overwrite:
         raise UsageError(f"{folder} holds files already; choose another --out, or add --overwrite")
-    _make_folder(folder)
+
+
+@contextmanager
+def output_folders(folders: Sequence[Path]) -> Iterator[None]:
+    """Create the folders of the outputs, and at the end remove those of them in which nothing was written.
+
+    Raises:
+        UsageError: If a folder cannot be created.
+    """
+    created: list[Path] = []
+    try:
+        for folder in dict.fromkeys(folders):
+            missing = [path for path in (folder, *folder.parents) if not path.exists()]
+            created.extend(reversed(missing))
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"folder {folder} cannot be created: {error.strerror or error}") from None
+        yield
+    finally:
+        for path in reversed(created):
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
 
 
 class OutputWriter:
@@ -207,10 +242,3 @@ def _draw_comparison(
 ) -> np.ndarray:
     annotated = draw_ground_truth(result.image, truth, Path(result.name or "").name, result.skeleton, zoom)
     return side_by_side(annotated, picture(), ("ground truth", "prediction"))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"folder {folder} cannot be created: {error.strerror or error}") from None

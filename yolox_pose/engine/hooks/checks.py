@@ -62,7 +62,7 @@ class TrainingChecksHook(Hook):
                 runner,
                 "positives",
                 f"nothing was learned in the last {self.steps} steps: no batch had a person (or object) to find. Look at what "
-                "the network is given with tools/dataset.py browse, and check the boxes with tools/dataset.py check",
+                "the network is given with yolox-pose dataset browse, and check the boxes with yolox-pose dataset check",
             )
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
@@ -76,7 +76,7 @@ class TrainingChecksHook(Hook):
                     name,
                     f"{name} is still 0 after {runner.epoch} epochs. Few images need weights to start from "
                     "(--load-from bundled, or a detector's); compare the annotations of training and validation "
-                    "(tools/dataset.py stats), and look at curves.png: a loss that does not fall wants another learning rate",
+                    "(yolox-pose dataset stats), and look at curves.png: a loss that does not fall wants another learning rate",
                 )
 
     def _warn(self, runner: Runner, key: str, message: str) -> None:
@@ -106,7 +106,7 @@ def annotations_problem(dataset: Any) -> str | None:
     if dataset.skeleton is not None and not (records.visible > 0).any():
         return (
             f"{path}: none of the {len(records.boxes)} annotations has a labelled keypoint, so boxes are all that is "
-            "learned; check 'keypoints' in the file (tools/dataset.py stats), or name the file that has them as keypoint_file"
+            "learned; check 'keypoints' in the file (yolox-pose dataset stats), or name the file that has them as keypoint_file"
         )
     return None
 

@@ -107,7 +107,7 @@ def read_description(model: Path) -> ModelDescription:
         path = model.with_name(FILE_NAME)
     if not path.is_file():
         raise DataError(
-            f"{model} has no {FILE_NAME} beside it; copy the one that tools/export.py wrote along with the model"
+            f"{model} has no {FILE_NAME} beside it; copy the one that yolox-pose export wrote along with the model"
         )
     description = parse_description(read_json(path, "model description"), str(path))
     check_files(description, model, path)
