@@ -120,7 +120,7 @@ GEOMETRY = [
     ),
     *_mutations(
         "geometry/pose_nms.py",
-        "test_pose_nms_numpy.py",
+        "test_torch_numpy_agree.py",
         ("np.minimum(iou, oks)", "np.maximum(iou, oks)"),
         ("scores[best] > settings.score_thr", "scores[best] >= settings.score_thr"),
         ("        scores[kept] = -np.inf\n", ""),

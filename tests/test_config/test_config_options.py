@@ -162,14 +162,14 @@ WRONG = {
     "train_dataloader.dataset.transform_options.YOLOXPoseAffine.scale=1": "did you mean '.*YOLOXPoseAffine.scale_range'?",
     "train_dataloader.batch_size.foo=3": "'train_dataloader.batch_size' is 32, it has no 'foo'",
     "train_cfg.max_epoch=3": "did you mean 'train_cfg.max_epochs'?",
-    "param_scheduler.0.ende=3": "did you mean 'param_scheduler.0.end'?",
+    "param_scheduler.0.ende=3": "did you mean 'param_scheduler.0.end'?",  # codespell:ignore
     "default_hooks.checkpoint.max_kept=3": "did you mean 'default_hooks.checkpoint.max_keep_ckpts'?",
     "default_hooks.early.patience=3": "'default_hooks' has no setting 'early'",
     "custom_hooks.1.gama=3": "did you mean 'custom_hooks.1.gamma'?",
     "optim_wrapper.paramwise_cfg.pose_lr=1": "did you mean 'optim_wrapper.paramwise_cfg.pose_lr_mult'?",
     "optim_wrapper.clip_grad.max=1": "'optim_wrapper.clip_grad' has no setting 'max'",
     "env_cfg.mp_cfg.mp_start=spawn": "did you mean 'env_cfg.mp_cfg.mp_start_method'?",
-    "randomness.determinstic=true": "did you mean 'randomness.deterministic'?",
+    "randomness.determinstic=true": "did you mean 'randomness.deterministic'?",  # codespell:ignore
     # values of another kind
     "optim_wrapper.optimizer.lr=abc": "the value must be a number, such as 0.004",
     "optim_wrapper.optimizer.lr=true": "the value must be a number",
