@@ -171,11 +171,12 @@ def around_network(size: str, count: int, pose: PoseInferencer, peer: Any, path:
         """Run a call without reading, resizing and the network, whose outputs are replaced."""
         model.extract_feat, model.head.head_module.forward = lambda _: features, lambda _: raw
         try:
-            return pose._begin(images, pose.settings)()
+            return pose._begin(images, plan)()
         finally:
             del model.extract_feat, model.head.head_module.forward
 
-    images = list(pose._read(_sources(path), skip=False))
+    plan = pose._plan(pose.settings, batch_size=1)
+    images = list(pose._read(_sources(path), False, plan))
     kept = len(next(pose(str(path))))
     times = interleaved(
         {

@@ -12,6 +12,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from yolox_pose.structures.constants import DEFAULT_SCORE_THR
+
 if TYPE_CHECKING:
     from yolox_pose.inference.inferencer import PoseInferencer
 
@@ -22,9 +24,11 @@ def load(
     path: str | os.PathLike[str],
     *,
     backend: str | None = None,
-    input_size: tuple[int, int] | None = None,
+    size: int | tuple[int, int] | None = None,
+    tiles: int | tuple[int, int] | None = None,
+    tile_overlap: float = 0.25,
     threads: int | None = None,
-    score_thr: float = 0.3,
+    score_thr: float = DEFAULT_SCORE_THR,
     nms_thr: float | None = None,
     max_per_img: int | None = None,
     nms_type: str | None = None,
@@ -40,7 +44,9 @@ def load(
     Args:
         path: ``.onnx``, ``.xml`` of OpenVINO or ``.param`` of ncnn, with the ``model.json`` that was written beside it.
         backend: ``onnxruntime``, ``openvino``, ``ncnn`` or ``opencv``. None chooses by the ending of the file.
-        input_size: Input size (H, W) of a model that was exported with ``--dynamic``.
+        size: Height and width of the input, or one number for both, of a model that was exported with ``--dynamic``.
+        tiles: Number of rows and columns of tiles, or one number for both. None cuts no tiles.
+        tile_overlap: Share of a tile that it has in common with its neighbor.
         threads: Number of threads. None leaves it to the runtime.
         score_thr: Lowest score of a person.
         nms_thr: IoU above which two boxes are duplicates. None uses the model's.
@@ -66,7 +72,9 @@ def load(
     return PoseInferencer(
         path,
         backend=backend,
-        input_size=input_size,
+        size=size,
+        tiles=tiles,
+        tile_overlap=tile_overlap,
         threads=threads,
         score_thr=score_thr,
         nms_thr=nms_thr,

@@ -1,13 +1,16 @@
 """``demo/demo.py`` as a user runs it, with a tiny model."""
 
 import csv
+import inspect
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import cv2
@@ -17,10 +20,13 @@ import pytest
 from tests.tiny_models import write_checkpoint, write_config
 from yolox_pose import PoseInferencer
 from yolox_pose.cli import run
+from yolox_pose.cli.inference_options import parse_sides
 from yolox_pose.cli.predict import build_parser, main
 from yolox_pose.errors import UsageError
 from yolox_pose.inference.outputs import plan_outputs
 from yolox_pose.io.sources import Source
+from yolox_pose.runtime import load
+from yolox_pose.structures.constants import DEFAULT_SCORE_THR
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +138,8 @@ def test_all_images_unreadable(photos, model, tmp_path, capsys):
         ({"--device": "abacus"}, "2 error: unknown device"),
         ({"--json": "results.txt"}, "2 error: --json"),
         ({"--zoom": "0"}, "2 error: --zoom"),
+        ({"--size": "100"}, "2 error: size must be height and width in multiples of 32, such as 96x96, not 100x100"),
+        ({"--tiles": "0x2"}, "2 error: tiles must be at least 1"),
         ({"--line-width": "0"}, "2 error: --line-width must be above 0 and at most 100, not 0.0"),
         ({"--csv": "table.txt"}, "2 error: --csv"),
         ({"--frames": "0"}, "2 error: --frames"),
@@ -357,6 +365,34 @@ def test_what_is_drawn_can_be_chosen(tmp_path, model, photos):
     (result,) = PoseInferencer(model[1], model[3], "cpu", score_thr=0.05)(photos / "b.png")
     expected = result.plot(show_boxes=False, show_tags=False, line_width=5, kpt_thr=0.01)
     assert len(result) and np.array_equal(cv2.imread(str(tmp_path / "out" / "b.png")), expected)
+
+
+def test_size_and_tiles_reach_the_model(tmp_path, model, photos):
+    options = ["--size", "64x96", "--tiles", "1x2", "--tile-overlap", "0.5", "--score-thr", "0.05", "--no-pictures"]
+    assert main([str(photos / "b.png"), *model, "--json", str(tmp_path / "r.json"), *options]) == 0
+    pose = PoseInferencer(model[1], model[3], "cpu", score_thr=0.05, size=(64, 96), tiles=(1, 2), tile_overlap=0.5)
+    (result,) = pose(photos / "b.png")
+    assert json.loads((tmp_path / "r.json").read_text()) == result.to_coco("b") != []
+
+
+@pytest.mark.parametrize(("text", "sides"), [("640", 640), ("384x640", (384, 640)), ("384,640", (384, 640))])
+def test_sides_are_one_number_or_two(text, sides):
+    assert parse_sides(text) == sides
+
+
+@pytest.mark.parametrize("text", ["", "x", "64x", "1x2x3", "-64", "6.5"])
+def test_other_sides_are_refused(text):
+    with pytest.raises(ArgumentTypeError, match="neither a number such as 640 nor two such as 384x640"):
+        parse_sides(text)
+
+
+def test_predict_and_serve_agree_on_the_threshold(repo_root):
+    """Of what is drawn, about two thirds is right."""
+    page = (repo_root / "yolox_pose" / "serve" / "page" / "index.html").read_text()
+    assert build_parser().parse_args(["x.jpg"]).score_thr == DEFAULT_SCORE_THR == 0.5
+    assert re.search(r'id="score_thr"[^>]* value="0.5"', page)
+    for function in (PoseInferencer, load):
+        assert inspect.signature(function).parameters["score_thr"].default == DEFAULT_SCORE_THR
 
 
 def test_first_frames_without_pictures(tmp_path, model):

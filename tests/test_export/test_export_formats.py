@@ -82,14 +82,20 @@ def test_dynamic_sizes(models, tmp_path):
     needs("onnx")
     done = export(models["pose"], tmp_path, "onnx", dynamic=True, batch=None)
     agree(models["pose"], done.model, ("onnxruntime", "openvino"))
-    model = load(done.model, input_size=(64, 160), score_thr=0.05)
+    model = load(done.model, size=(64, 160), score_thr=0.05)
     wanted = PoseInferencer(*models["pose"], device="cpu", score_thr=0.05)
-    wanted.preprocessing = model.preprocessing
-    for one, other in zip(wanted(pictures()), model(pictures())):
-        same(one, other)
+    anew = load(done.model, score_thr=0.05)
+    for expected, loaded, called in zip(
+        wanted(pictures(), size=(64, 160)), model(pictures()), anew(pictures(), size=(64, 160))
+    ):
+        same(expected, loaded)
+        same(expected, called)
+    for size in (100, (64, 100)):
+        with pytest.raises(UsageError, match="multiples of 32"):
+            anew(pictures(), size=size)
     for size, words in (((64, 100), "multiples of 32"), ((0, 64), "multiples of 32")):
         with pytest.raises(UsageError, match=words):
-            load(done.model, input_size=size)
+            load(done.model, size=size)
     with pytest.raises(UsageError, match="dynamic size, which OpenCV cannot run"):
         load(done.model, backend="opencv")
 

@@ -47,6 +47,47 @@ def same(first, second):
     np.testing.assert_allclose(first.scores, second.scores, atol=1e-5)
 
 
+@pytest.fixture
+def canvases(pose, monkeypatch):
+    """Return the shapes of the inputs that the network gets, one list for each batch."""
+    shapes, begin = [], pose.network.begin
+
+    def record(batch, settings=None):
+        shapes.append([image.canvas.shape[:2] for image in batch])
+        return begin(batch, settings)
+
+    monkeypatch.setattr(pose.network, "begin", record)
+    return shapes
+
+
+def test_the_size_of_the_input_is_an_option_of_model_and_call(files, pose, canvases):
+    (usual,), (square,), (wide,) = (list(pose(picture(), size=size)) for size in (None, 64, (64, 160)))
+    assert canvases == [[(96, 128)], [(64, 64)], [(64, 160)]]
+    (again,) = PoseInferencer(*files, device="cpu", score_thr=0.05, size=(64, 160))(picture())
+    same(wide, again)
+    assert not np.array_equal(usual.boxes[:1], wide.boxes[:1]) and wide.size == (120, 90)
+    for size, near in ((100, "96x96"), ((64, 100), "64x96"), (0, "32x32"), ((64,), "64")):
+        with pytest.raises(UsageError, match=f"multiples of 32, such as {near}, not"):
+            pose(picture(), size=size)
+        with pytest.raises(UsageError, match="multiples of 32"):
+            PoseInferencer(*files, device="cpu", size=size)
+
+
+def test_tiles_are_seen_beside_the_whole_image_in_batches(files, pose, canvases):
+    results = list(pose([picture(0, 180, 240), picture(1)], tiles=(1, 2), batch_size=2))
+    assert [len(batch) for batch in canvases] == [2, 1, 2, 1], "an image and its two tiles at a time"
+    for result, (width, height) in zip(results, ((240, 180), (120, 90))):
+        assert result.size == (width, height) and len(result)
+        assert (result.boxes >= 0).all() and (result.boxes <= [width, height, width, height]).all()
+        assert (np.diff(result.scores) <= 0).all()
+    (always,) = PoseInferencer(*files, device="cpu", score_thr=0.05, tiles=(1, 2))(picture(1))
+    same(results[1], always)
+    (none,), (plain,) = pose(picture(1), tiles=1), pose(picture(1))
+    same(none, plain)
+    with pytest.raises(UsageError, match="tiles must be at least 1"):
+        pose(picture(), tiles=0)
+
+
 def test_arrays_types_and_shapes(pose):
     (result,) = pose(picture())
     n = len(result)

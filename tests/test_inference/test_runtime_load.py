@@ -79,7 +79,7 @@ def test_wrong_calls(model_file, tmp_path):
         (tmp_path / "model.pt", {}, r"end in \.onnx, \.xml, \.param"),
         (model_file, {"backend": "abacus"}, "unknown backend 'abacus'; known: onnxruntime, openvino"),
         (model_file, {"backend": "ncnn"}, r"ncnn reads \.param files"),
-        (model_file, {"input_size": (128, 128)}, "takes images of 64x96 px .* only"),
+        (model_file, {"size": (128, 128)}, "takes images of 64x96 px .* only"),
         (model_file, {"score_thr": 2}, "score_thr"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -88,8 +88,12 @@ def test_wrong_calls(model_file, tmp_path):
 
 def test_wrong_shape_at_run_time(model_file):
     model = load(model_file)
-    with pytest.raises(UsageError, match=r"takes images of shape \(64, 96, 3\), not \(65, 96, 3\)"):
+    with pytest.raises(UsageError, match=r"takes images of 64x96 px .* only; export it with --dynamic for 65x96"):
         model.network.begin([Fitted(np.zeros((65, 96, 3), np.uint8), None)])
+    with pytest.raises(UsageError, match="images of a batch have one size"):
+        model.network.begin([Fitted(np.zeros((side, 96, 3), np.uint8), None) for side in (64, 32)])
+    with pytest.raises(UsageError, match="takes images of 64x96 px .* only"):
+        model(bright(), size=128)
 
 
 @pytest.mark.parametrize(

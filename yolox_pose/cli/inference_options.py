@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TypedDict
 
 from yolox_pose.cli.model_options import WEIGHTS_HELP, add_weights_option
 from yolox_pose.structures.settings import NMS_TYPES, SOFT_NMS_METHODS
+
+
+def parse_sides(text: str) -> int | tuple[int, int]:
+    """Return one number, or the two of ``HxW`` or ``H,W``.
+
+    Raises:
+        argparse.ArgumentTypeError: If the text is neither.
+    """
+    match = re.fullmatch(r"(\d+)(?:[x,](\d+))?", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a number such as 640 nor two such as 384x640")
+    first, second = match.groups()
+    return int(first) if second is None else (int(first), int(second))
 
 
 class DetectionSettings(TypedDict):
@@ -22,11 +36,44 @@ class DetectionSettings(TypedDict):
     classes: list[str] | None
 
 
+class InputSettings(TypedDict):
+    """Arguments of :class:`yolox_pose.PoseInferencer` that say at which size the network sees images."""
+
+    size: int | tuple[int, int] | None
+    tiles: int | tuple[int, int] | None
+    tile_overlap: float
+
+
 def add_model_options(parser: argparse._ArgumentGroup) -> None:
     """Add ``--checkpoint``, ``--weights-dir`` and ``--device``."""
     parser.add_argument("--checkpoint", metavar="W", help=f"weights: {WEIGHTS_HELP}")
     add_weights_option(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+
+
+def add_input_options(parser: argparse._ActionsContainer) -> None:
+    """Add ``--size``, ``--tiles`` and ``--tile-overlap``."""
+    parser.add_argument(
+        "--size",
+        type=parse_sides,
+        metavar="N|HxW",
+        help="size of the network's input, such as 640 or 384x640 (height x width): multiples of 32. Larger inputs find "
+        "smaller persons and take more time (default: the model's)",
+    )
+    parser.add_argument(
+        "--tiles",
+        type=parse_sides,
+        metavar="N|RxC",
+        help="also look at R x C overlapping tiles of each image, for very large crowds (default: none)",
+    )
+    parser.add_argument(
+        "--tile-overlap", type=float, default=0.25, metavar="S", help="share of a tile in its neighbor (default: 0.25)"
+    )
+
+
+def input_settings(args: argparse.Namespace) -> InputSettings:
+    """Return the values of the options of :func:`add_input_options`."""
+    return InputSettings(size=args.size, tiles=args.tiles, tile_overlap=args.tile_overlap)
 
 
 def add_config_option(parser: argparse._ActionsContainer) -> None:

@@ -17,11 +17,14 @@ from yolox_pose.cli.common import check_file, choose_model
 from yolox_pose.cli.inference_options import (
     add_config_option,
     add_detection_options,
+    add_input_options,
     add_model_options,
     detection_settings,
+    input_settings,
 )
 from yolox_pose.cli.model_options import WEIGHTS_HELP
 from yolox_pose.errors import DataError, UsageError
+from yolox_pose.structures.constants import DEFAULT_SCORE_THR
 from yolox_pose.utils.progress import track
 from yolox_pose.utils.text import counted
 
@@ -37,6 +40,8 @@ EXAMPLES = """examples:
   yolox-pose predict photo.jpg --model s
   yolox-pose predict photo.jpg --config C.py --checkpoint W.pth
   yolox-pose predict photos/ 'more/**/*.png' --out drawn --json drawn/results.json
+  yolox-pose predict crowd.jpg --size 640
+  yolox-pose predict stadium.jpg --tiles 3x4
   yolox-pose predict match.mp4 --track --smooth --csv match.csv
   yolox-pose predict photos/ --recursive --model s --quiet
   yolox-pose predict match.mp4 --vid-stride 5
@@ -70,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--recursive", action="store_true", help="include the subfolders of folders")
     _add_model_options(parser.add_argument_group("model"))
     detections = parser.add_argument_group("detections")
-    add_detection_options(detections, score_thr=0.3)
+    add_detection_options(detections, score_thr=DEFAULT_SCORE_THR)
     detections.add_argument(
         "--kpt-thr", type=float, default=0.3, metavar="S", help="lowest score of a drawn keypoint (default: 0.3)"
     )
@@ -94,6 +99,7 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
         help=f"exported model (.onnx, .xml, .param), which needs no torch; or weights: {WEIGHTS_HELP}",
     )
     add_model_options(group)
+    add_input_options(group)
     group.add_argument(
         "--backend",
         metavar="B",
@@ -288,6 +294,7 @@ def _predict(
         args.checkpoint,
         args.device,
         **detection_settings(args),
+        **input_settings(args),
         batch_size=args.batch_size,
         half=args.half,
         keep_images=True,

@@ -10,8 +10,10 @@ from yolox_pose.cli.common import choose_model
 from yolox_pose.cli.inference_options import (
     add_config_option,
     add_detection_options,
+    add_input_options,
     add_model_options,
     detection_settings,
+    input_settings,
 )
 from yolox_pose.errors import UsageError
 
@@ -34,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     model = parser.add_argument_group("model")
     add_config_option(model)
     add_model_options(model)
+    add_input_options(model)
     add_detection_options(parser.add_argument_group("detections"), score_thr=0.05)
     server = parser.add_argument_group("server")
     server.add_argument(
@@ -61,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # Load the model
     config, checkpoint = choose_model(args.config, args.checkpoint)
-    pose = PoseInferencer(config, checkpoint, args.device, **detection_settings(args), batch_size=1)
+    settings = {**detection_settings(args), **input_settings(args)}
+    pose = PoseInferencer(config, checkpoint, args.device, **settings, batch_size=1)  # type: ignore[arg-type]
     limits = Limits(bytes=round(args.max_mb * 1e6), pixels=round(args.max_megapixels * 1e6))
     model = describe_model(pose.skeleton, pose.classes, args.score_thr)
 

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 import numpy as np
 
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.geometry.letterbox import Fitted, fit_image
+from yolox_pose.geometry.letterbox import Fitted, Preprocessing, fit_image
+from yolox_pose.geometry.tiles import Tiles, as_tiles, merge_tiles, tile_grid
 from yolox_pose.inference.exported.backends import MODEL_SUFFIXES
 from yolox_pose.inference.network import Network
 from yolox_pose.inference.results import PoseResult, Timings
 from yolox_pose.inference.sequence import SequenceTracker, track_results
 from yolox_pose.io.sources import Frame, Source, list_sources, read_frames
-from yolox_pose.structures.constants import DEFAULT_FPS
+from yolox_pose.structures.constants import DEFAULT_FPS, DEFAULT_SCORE_THR, SIZE_DIVISOR
 from yolox_pose.structures.detections import Detections
 from yolox_pose.structures.settings import settings_overrides
 from yolox_pose.tracking import SmootherSettings, TrackerSettings
@@ -64,11 +66,35 @@ class _Image(NamedTuple):
         frame: The image.
         fitted: Its letterboxed copy.
         seconds: Time that letterboxing took.
+        tiles: Letterboxed copies of its tiles.
     """
 
     frame: Frame
     fitted: Fitted
     seconds: float
+    tiles: tuple[Fitted, ...] = ()
+
+
+class _Plan(NamedTuple):
+    """Options of a call.
+
+    Attributes:
+        settings: Settings that override those of the model.
+        preprocessing: How images become the input of the network.
+        batch_size: Number of images and tiles in a batch.
+        tiles: Grid of tiles. None for none.
+    """
+
+    settings: dict[str, Any]
+    preprocessing: Preprocessing
+    batch_size: int
+    tiles: Tiles | None = None
+
+    @property
+    def images_per_batch(self) -> int:
+        """Number of images whose tiles fill a batch, at least 1."""
+        parts = 1 if self.tiles is None else self.tiles.rows * self.tiles.columns + 1
+        return max(self.batch_size // parts, 1)
 
 
 class PoseInferencer:
@@ -95,7 +121,11 @@ class PoseInferencer:
         keep_images: Whether results of image files hold the decoded image. Otherwise it is read again when needed.
         backend: Runtime of an exported model: ``onnxruntime``, ``openvino``, ``ncnn`` or ``opencv``. None chooses by the ending
             of the file.
-        input_size: Input size (H, W) of an exported model with a dynamic size.
+        size: Height and width of the network's input, or one number for both: multiples of 32. Larger inputs find smaller
+            persons and take more time. An exported model must have a dynamic size. None uses the model's.
+        tiles: Number of rows and columns of tiles that images are also cut into, or one number for both. Tiles find the small
+            persons of large crowds, at the cost of a pass of the network each. None cuts no tiles.
+        tile_overlap: Share of a tile that it has in common with its neighbor.
         threads: Number of threads of an exported model. None leaves it to the runtime.
         weights: ``'random'`` leaves the weights of a config random, for tests and timings.
 
@@ -125,7 +155,7 @@ class PoseInferencer:
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
         *,
-        score_thr: float = 0.3,
+        score_thr: float = DEFAULT_SCORE_THR,
         nms_thr: float | None = None,
         max_per_img: int | None = None,
         nms_type: str | None = None,
@@ -137,7 +167,9 @@ class PoseInferencer:
         half: bool = False,
         keep_images: bool = False,
         backend: str | None = None,
-        input_size: tuple[int, int] | None = None,
+        size: int | tuple[int, int] | None = None,
+        tiles: int | tuple[int, int] | None = None,
+        tile_overlap: float = 0.25,
         threads: int | None = None,
         weights: str | None = None,
     ) -> None:
@@ -152,6 +184,8 @@ class PoseInferencer:
             soft_sigma=soft_sigma,
         )
         self.batch_size = _checked_batch_size(batch_size)
+        self.tiles, self.tile_overlap = as_tiles(tiles, tile_overlap), tile_overlap
+        input_size = None if size is None else as_input_size(size)
         if config is None or not is_exported(config):
             config, checkpoint = _choose_model(config, checkpoint, backend, weights)
 
@@ -168,12 +202,12 @@ class PoseInferencer:
             exported.postprocess_settings(self.settings)  # refuses settings that are fixed in the model
             self.network = exported
         else:
-            if (backend, input_size, threads) != (None, None, None):
-                raise UsageError("backend, input_size and threads are for exported models")
+            if (backend, threads) != (None, None):
+                raise UsageError("backend and threads are for exported models")
             self.network = _load_torch_network(config, checkpoint, device, half)
 
         # Take over what the network knows of its model
-        self.preprocessing = self.network.preprocessing
+        self.preprocessing = self._preprocessing(input_size) if input_size else self.network.preprocessing
         self.skeleton, self.classes = self.network.skeleton, self.network.classes
         self.keypoint_classes = self.network.keypoint_classes
         if classes is not None:
@@ -197,6 +231,8 @@ class PoseInferencer:
         nms_thr: float | None = None,
         max_per_img: int | None = None,
         classes: Sequence[str | int] | None = None,
+        size: int | tuple[int, int] | None = None,
+        tiles: int | tuple[int, int] | None = None,
         recursive: bool = False,
         vid_stride: int = 1,
     ) -> Iterator[PoseResult]:
@@ -221,6 +257,8 @@ class PoseInferencer:
             nms_thr: IoU above which two boxes are duplicates.
             max_per_img: Maximum number of persons per image.
             classes: Names or labels of the classes to detect.
+            size: Height and width of the network's input, or one number for both.
+            tiles: Number of rows and columns of tiles, or one number for both; 1 cuts no tiles.
             recursive: Whether folders include their subfolders.
             vid_stride: Process every ``vid_stride``-th frame of a video.
 
@@ -236,13 +274,13 @@ class PoseInferencer:
         """
         # List the sources and check the settings
         sources = list_sources(source, recursive=recursive, vid_stride=vid_stride)
-        size = self.batch_size if batch_size is None else _checked_batch_size(batch_size)
-        size = 1 if any(item.is_live for item in sources) else size
+        batch_size = self.batch_size if batch_size is None else _checked_batch_size(batch_size)
         skip = len(sources) > 1 if skip_unreadable is None else skip_unreadable
         settings = self._settings(score_thr, nms_thr, max_per_img, classes)
+        plan = self._plan(settings, 1 if any(item.is_live for item in sources) else batch_size, size, tiles)
         self.skipped = []
         if not track and not smooth and not persist:
-            return self._stream(sources, size, skip, settings)
+            return self._stream(sources, skip, plan)
 
         # Include low-score detections for the tracker
         load_solver()
@@ -252,7 +290,7 @@ class PoseInferencer:
         smoothing = smooth if isinstance(smooth, SmootherSettings) else SmootherSettings() if smooth else None
         settings["score_thr"] = min(track.low_score, score_thr)
         self.network.postprocess_settings(settings)
-        results = self._stream(sources, size, skip, settings)
+        results = self._stream(sources, skip, plan)
         if not persist:
             self._warn_of_loop(sources)
             return track_results(results, track, smoothing, fps)
@@ -352,52 +390,79 @@ class PoseInferencer:
         self.network.postprocess_settings(settings)  # refuses settings that are fixed in the model
         return settings
 
-    def _stream(
-        self, sources: Sequence[Source], batch_size: int, skip: bool, settings: dict[str, Any]
-    ) -> Iterator[PoseResult]:
+    def _plan(
+        self,
+        settings: dict[str, Any],
+        batch_size: int,
+        size: int | tuple[int, int] | None = None,
+        tiles: int | tuple[int, int] | None = None,
+    ) -> _Plan:
+        """Return the checked options of a call; None takes the inferencer's."""
+        return _Plan(
+            settings,
+            self.preprocessing if size is None else self._preprocessing(as_input_size(size)),
+            batch_size,
+            self.tiles if tiles is None else as_tiles(tiles, self.tile_overlap),
+        )
+
+    def _preprocessing(self, size: tuple[int, int]) -> Preprocessing:
+        """Return the preprocessing for an input of (H, W) pixels.
+
+        Raises:
+            UsageError: If the network takes no input of that size.
+        """
+        height, width = self.network.check_size(size)
+        return self.network.preprocessing._replace(size=(width, height))
+
+    def _stream(self, sources: Sequence[Source], skip: bool, plan: _Plan) -> Iterator[PoseResult]:
         """Yield the results of all sources, reading and beginning batches ahead where that pays off."""
         # Read ahead, except from cameras, whose frames would be late, and for a single image
         live = any(source.is_live for source in sources)
         single = len(sources) == 1 and not sources[0].is_video
-        images = self._read(sources, skip, 1 if live or single else NUM_READERS)
+        images = self._read(sources, skip, plan, 1 if live or single else NUM_READERS)
         if not single:
-            images = prefetch(images, depth=1 if live else 2 * batch_size)
+            images = prefetch(images, depth=1 if live else 2 * plan.images_per_batch)
 
         # Begin batches ahead if the network can process several at a time
-        batches = iter(lambda: list(islice(images, batch_size)), [])
-        begun: Iterator[Callable[[], list[PoseResult]]] = (self._begin(batch, settings) for batch in batches)
+        batches = iter(lambda: list(islice(images, plan.images_per_batch)), [])
+        begun: Iterator[Callable[[], list[PoseResult]]] = (self._begin(batch, plan) for batch in batches)
         if self.network.ahead and not live and not single:
             begun = prefetch(begun, depth=self.network.ahead)
         for finish in begun:
             yield from finish()
 
-    def _read(self, sources: Iterable[Source], skip: bool, workers: int = 1) -> Iterator[_Image]:
+    def _read(self, sources: Iterable[Source], skip: bool, plan: _Plan, workers: int = 1) -> Iterator[_Image]:
         """Yield the letterboxed images of the sources."""
 
         def note(source: Source, error: DataError) -> None:
             self.skipped.append(Skipped(source.path or source.label, str(error)))
             logger.warning("skipped: %s", error)
 
-        return read_frames(sources, note if skip else None, self._fit, workers)
+        return read_frames(sources, note if skip else None, partial(self._fit, plan), workers)
 
-    def _fit(self, frame: Frame) -> _Image:
-        """Letterbox an image, and drop its pixels if they can be read again from the file."""
+    def _fit(self, plan: _Plan, frame: Frame) -> _Image:
+        """Letterbox an image and its tiles, and drop its pixels if they can be read again from the file."""
         start = time.perf_counter()
-        fitted = fit_image(frame.pixels, self.preprocessing)
+        fitted = fit_image(frame.pixels, plan.preprocessing)
+        grid = () if plan.tiles is None else tile_grid(fitted.letterbox.source, plan.tiles).tolist()
+        tiles = tuple(fit_image(frame.pixels[y1:y2, x1:x2], plan.preprocessing) for x1, y1, x2, y2 in grid)
         seconds = time.perf_counter() - start
         if frame.source.path is not None and frame.number is None and not self.keep_images:
             frame = frame._replace(pixels=np.zeros((0, 0, 3), np.uint8))
-        return _Image(frame, fitted, seconds)
+        return _Image(frame, fitted, seconds, tiles)
 
-    def _begin(self, batch: Sequence[_Image], settings: dict[str, Any]) -> Callable[[], list[PoseResult]]:
+    def _begin(self, batch: Sequence[_Image], plan: _Plan) -> Callable[[], list[PoseResult]]:
         """Begin to process a batch, and return a function that returns its results."""
         start = time.perf_counter()
-        compute = self.network.begin([image.fitted for image in batch], settings)
+        inputs = [fitted for image in batch for fitted in (image.fitted, *image.tiles)]
+        parts = [inputs[i : i + plan.batch_size] for i in range(0, len(inputs), plan.batch_size)]
+        computing = [self.network.begin(part, plan.settings) for part in parts]
         begun = time.perf_counter()
 
         def finish() -> list[PoseResult]:
             resumed = time.perf_counter()
-            detections = compute()
+            outputs = iter([found for compute in computing for found in compute()])
+            detections = [self._merge(image, list(islice(outputs, 1 + len(image.tiles))), plan) for image in batch]
             end = time.perf_counter()
             seconds = (end - start, 0.0) if self.network.ahead else (begun - start, end - resumed)
             network, postprocess = (1000 * value / len(batch) for value in seconds)
@@ -407,6 +472,15 @@ class PoseInferencer:
             ]
 
         return finish
+
+    def _merge(self, image: _Image, detections: list[Detections], plan: _Plan) -> Detections:
+        """Merge the detections of an image and of its tiles."""
+        if plan.tiles is None:
+            return detections[0]
+        size = image.fitted.letterbox.source
+        settings = self.network.postprocess_settings(plan.settings)
+        sigmas = np.asarray(() if self.skeleton is None else self.skeleton.sigmas)
+        return merge_tiles(detections[0], detections[1:], tile_grid(size, plan.tiles), size, settings, sigmas)
 
     def _result(self, image: _Image, detections: Detections, timings: Timings) -> PoseResult:
         frame, source = image.frame, image.frame.source
@@ -425,6 +499,20 @@ class PoseInferencer:
             held_image=frame.pixels if len(frame.pixels) else None,
             timings=timings,
         )
+
+
+def as_input_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return (H, W) of an input size, which may be one number for both.
+
+    Raises:
+        UsageError: If a side is no multiple of 32.
+    """
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or any(side < SIZE_DIVISOR or side % SIZE_DIVISOR for side in sides):
+        given = "x".join(map(str, sides))
+        near = "x".join(str(max(SIZE_DIVISOR, round(side / SIZE_DIVISOR) * SIZE_DIVISOR)) for side in sides[:2])
+        raise UsageError(f"size must be height and width in multiples of {SIZE_DIVISOR}, such as {near}, not {given}")
+    return sides[0], sides[1]
 
 
 def is_exported(config: Any) -> TypeGuard[str | os.PathLike[str]]:

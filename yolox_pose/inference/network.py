@@ -41,6 +41,13 @@ class Network(Protocol):
             UsageError: If a value is out of range or fixed in the model.
         """
 
+    def check_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return a size (H, W) of the input if the network takes it.
+
+        Raises:
+            UsageError: If it does not.
+        """
+
     def begin(
         self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None
     ) -> Callable[[], list[Detections]]:

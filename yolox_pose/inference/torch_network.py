@@ -95,6 +95,10 @@ class TorchNetwork:
             torch.cuda.Stream(self.device) if self.ahead else None for _ in range(2)
         )
 
+    def check_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return a size (H, W): the network takes all multiples of 32."""
+        return size
+
     def postprocess_settings(self, overrides: Mapping[str, Any]) -> PostprocessSettings:
         """Return the settings of the config with overrides.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class ExportedNetwork:
         skeleton: Skeleton of the keypoints; None for plain detection.
         classes: Class names in label order.
         keypoint_classes: Labels of the classes with keypoints.
+        fixed_size: Whether the backend takes the size of ``preprocessing`` only, although the model takes others.
     """
 
     ahead = 0
@@ -50,7 +51,7 @@ class ExportedNetwork:
         self.preprocessing = Preprocessing((width, height), description.centered, description.pad_value)
         self.skeleton, self.classes = description.skeleton, description.classes
         self.keypoint_classes = description.keypoint_classes
-        self._priors = grid_priors((height, width), description.strides)
+        self.fixed_size = False
 
     @classmethod
     def load(
@@ -80,7 +81,22 @@ class ExportedNetwork:
         name = choose_backend(file, backend)
         description = read_description(file)
         input_size = check_size(size, description)
-        return cls(description, open_backend(name, file, description, input_size, threads), input_size)
+        network = cls(description, open_backend(name, file, description, input_size, threads), input_size)
+        network.fixed_size = name == "openvino"  # which is faster with a known size
+        return network
+
+    def check_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return a size (H, W) of the input if the network takes it.
+
+        Raises:
+            UsageError: If it does not.
+        """
+        own = self.preprocessing.size[::-1]
+        if self.fixed_size and size != own:
+            raise UsageError(
+                f"OpenVINO has loaded this model for {own[0]}x{own[1]} px; pass size= when the model is loaded"
+            )
+        return check_size(size, self.description)
 
     def begin(
         self, batch: Sequence[Fitted], settings: Mapping[str, Any] | None = None
@@ -88,7 +104,7 @@ class ExportedNetwork:
         """Run the network on a batch, in parts of the batch size that it takes.
 
         Args:
-            batch: Letterboxed images of the size of the model's input.
+            batch: Letterboxed images of one size.
             settings: Fields of :class:`PostprocessSettings` that override the description's.
 
         Returns:
@@ -97,10 +113,11 @@ class ExportedNetwork:
         Raises:
             UsageError: If an image has another size, or a setting does not fit the model.
         """
-        expected = (*self.preprocessing.size[::-1], 3)
-        wrong = [image.canvas.shape for image in batch if image.canvas.shape != expected]
+        height, width = (*self.preprocessing.size[::-1],) if not batch else batch[0].canvas.shape[:2]
+        wrong = [image.canvas.shape for image in batch if image.canvas.shape != (height, width, 3)]
         if wrong:
-            raise UsageError(f"the model takes images of shape {expected}, not {wrong[0]}")
+            raise UsageError(f"the images of a batch have one size, not {(height, width, 3)} and {wrong[0]}")
+        self.check_size((height, width))
         merged = self.postprocess_settings(settings or {})
         step = self.description.batch or len(batch)
         parts = [batch[start : start + step] for start in range(0, len(batch), step)]
@@ -117,7 +134,8 @@ class ExportedNetwork:
         results: list[Detections] = []
         for part, values in zip(parts, outputs):
             for row, image in enumerate(part):
-                detections = detect(values, row, self._priors, self.description, settings)
+                priors = _priors(image.canvas.shape[:2], self.description.strides)
+                detections = detect(values, row, priors, self.description, settings)
                 results.append(image.letterbox.inverse_detections(detections))
         return results
 
@@ -147,6 +165,12 @@ class ExportedNetwork:
                 f"the highest max_per_img of this model is {default.max_per_img}, not {settings.max_per_img}"
             )
         return settings
+
+
+@lru_cache(maxsize=8)
+def _priors(size: tuple[int, int], strides: tuple[int, ...]) -> np.ndarray:
+    """Return the priors of an input of (H, W) pixels, (N, 3)."""
+    return grid_priors(size, strides)
 
 
 def _stack(canvases: Sequence[np.ndarray], count: int) -> np.ndarray:
