@@ -182,6 +182,14 @@ def test_videos_that_are_cut_off_before_their_first_frame(tmp_path):
         list(VideoReader(str(path)))
 
 
+def test_a_whole_video_of_a_variable_frame_rate_is_not_cut_off(tmp_path, caplog):
+    """OpenCV states 60 frames, the length times the rate; there are 28 in the same time."""
+    select = ["-vf", "select='lt(n,20)+not(mod(n,5))'", "-c:v", "flv"]
+    path = convert(noise(tmp_path / "noise.avi", frames=60), tmp_path / "a.mkv", *select)
+    path = convert(path, tmp_path / "b.flv", "-c", "copy")
+    assert read_logged(path, caplog) == (28, [])
+
+
 def test_a_trimmed_video_is_not_cut_off(tmp_path, caplog):
     """An mp4 trimmed without encoding keeps its frames, states their number, and plays fewer."""
     whole = convert(noise(tmp_path / "noise.avi"), tmp_path / "a.mp4", "-g", "100")

@@ -22,9 +22,9 @@ STREAM_SECONDS = 10.0
 """A camera or stream has ended if it gives no frame for this time."""
 
 MAX_MISSING = 0.05
-"""Share of the stated frames that may be missing at the end where only the stated count tells whether a file is cut off.
+"""Share of the stated length of time that may be missing where only that tells whether a file is cut off, as in flv.
 
-Containers such as flv state a length of time, from which OpenCV estimates the count.
+OpenCV computes the count of such files from their length, so a count of frames would be wrong for a variable frame rate.
 """
 
 
@@ -110,13 +110,14 @@ class VideoReader:
                     break
                 yield VideoFrame(pixels, number, now)
             number += 1
-        self._check_end(number)
+        self._check_end(number, now + 1 / self._source_fps)
 
-    def _check_end(self, number: int) -> None:
+    def _check_end(self, number: int, end: float) -> None:
         """Warn about missing frames.
 
         Args:
             number: Number of frames that were read.
+            end: Time at which the last of them ends, in seconds.
 
         Raises:
             DataError: If it is 0.
@@ -127,8 +128,9 @@ class VideoReader:
             frames = f", its {missing} frames are missing" if missing else ""
             reason = f": the file is cut off{frames}" if cut_off else ""
             raise DataError(f"video {self.location} has no frame that can be decoded{reason}")
-        if cut_off is None:
-            cut_off = isinstance(self.location, str) and missing > MAX_MISSING * (number + missing)
+        if cut_off is None and missing > 0:
+            length = (number + missing) / self._source_fps
+            cut_off = length - end > MAX_MISSING * length
         if cut_off:
             frames = f"{missing} of its {number + missing} frames are missing" if missing > 0 else "its end is missing"
             logger.warning("video %s is cut off: %s", self.location, frames)
