@@ -27,11 +27,11 @@ HEADER = ("what", "ours", "peer", "ratio", "same results", "remark")
 
 
 def rows_of(report: Mapping[str, Any]) -> list[str]:
-    """Return the Markdown lines of a report: a heading, and one row per case."""
+    """Return the Markdown lines of a report: a heading, and one row per case, except those with ``in_table`` false."""
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     lines = [f"**{report['benchmark']}**: {report['device']}; {report['date']}; {versions}", ""]
     lines += [f"| {' | '.join(HEADER)} |", f"|{'-|' * len(HEADER)}"]
-    return [*lines, *(_row(case) for case in report["cases"]), ""]
+    return [*lines, *(_row(case) for case in report["cases"] if case.get("in_table", True)), ""]
 
 
 def _row(case: Mapping[str, Any]) -> str:

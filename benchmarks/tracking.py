@@ -1,20 +1,25 @@
-"""Compare tracking with mmpose's, on synthetic sequences with known ids and on a video.
+"""Compare tracking with ByteTrack and mmpose's tracking, on synthetic sequences with known ids and on videos.
 
 ``python benchmarks/tracking.py [--json FILE]``. The sequences are those of ``tools/dataset.py synthesize --frames``. Detections
 are simulated from their annotations, with a seed: noisy boxes and keypoints, low scores for mostly hidden people, and false
-alarms. Everybody is undetected once for :data:`AWAY` seconds, as behind a wall. The peer is the tracking of mmpose's demos,
-greedy on the OKS or the IoU with the previous frame, on the same detections.
+alarms. Everybody is undetected once for :data:`AWAY` seconds, as behind a wall. The peers get the same detections:
 
-With ``--video FILE --model CONFIG WEIGHTS`` (once or more) both also track the detections of a model on a video. Without
-annotations, the benchmark counts ids, their duration, and apparent changes of id
-(:func:`yolox_pose.tracking.metrics.count_handovers`) of people of at least ``--min-height`` of the picture. With ``--truth FILE``,
-the boxes of some people in some frames (``annotations/arm_wrestling.json``), it measures switches and misses of any height.
+- ByteTrack of the package trackers, with the score threshold and the memory of our tracker, its other settings as published.
+  Install it with ``pip install --no-deps trackers supervision``; without it the benchmark leaves it out and says so.
+- The tracking of mmpose's demos, greedy on the OKS or the IoU with the previous frame.
+
+With ``--video FILE --model CONFIG WEIGHTS`` (each once or more) all of them also track the detections of a model on a video.
+``--truth FILE`` (once or more) names boxes of some people in some frames, such as ``annotations/arm_wrestling.json``; it belongs
+to the video of that name. IDF1 counts people of at least ``min_height`` of the picture, as that file says, switches and misses
+count those of any height. Without annotations, the benchmark counts ids and apparent changes of id
+(:func:`yolox_pose.tracking.metrics.count_handovers`). ``--cache DIR`` keeps the detections of the model for the next run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -50,6 +55,9 @@ HIGH_SCORE, LOW_SCORE, ALARM_SCORE = 0.8, 0.2, 0.35
 PEER_THRESHOLD = 0.3
 """Smallest similarity of two detections of a person in mmpose's demos (``tracking_thr``)."""
 SIGMAS = np.asarray(COCO_PERSON.sigmas)
+TABLE_UNITS = ("IDF1", "switches", "ms a frame")
+"""Values that the guide shows; the report holds all."""
+BYTETRACK = "trackers ByteTrackTracker"
 
 
 class Detections(NamedTuple):
@@ -159,6 +167,51 @@ def mmpose(poses: bool, high_score: float = TrackerSettings().high_score) -> Fol
     return follow
 
 
+def bytetrack(fps: float, settings: TrackerSettings = TrackerSettings()) -> Follow:
+    """Return ByteTrack of the package trackers, with the score threshold and the memory of our settings."""
+    import supervision as sv
+    from trackers import ByteTrackTracker
+
+    tracker = ByteTrackTracker(
+        frame_rate=fps,
+        lost_track_buffer=round(30 * settings.memory),  # it counts frames at 30 per second
+        track_activation_threshold=settings.high_score,
+        high_conf_det_threshold=settings.high_score,
+    )
+
+    def follow(found: Detections) -> np.ndarray:
+        n = len(found.scores)
+        boxes = np.asarray(found.boxes, dtype=float).reshape(n, 4)
+        scores = np.asarray(found.scores, dtype=float)
+        tracked = tracker.update(sv.Detections(xyxy=boxes, confidence=scores, data={"index": np.arange(n)}))
+        ids = np.full(n, -1, np.int64)
+        if len(tracked):
+            ids[tracked.data["index"].astype(int)] = tracked.tracker_id
+        return np.where(ids >= 0, ids + 1, -1)
+
+    return follow
+
+
+def has_bytetrack() -> bool:
+    """Return whether the package trackers is installed."""
+    try:
+        import trackers  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def followers(
+    fps: float, poses: bool, size: tuple[int, int], settings: TrackerSettings = TrackerSettings()
+) -> dict[str, Follow]:
+    """Return our tracker, named ``ours``, and the peers."""
+    sides = {"ours": ours(fps, poses, size, settings)}
+    if has_bytetrack():
+        sides[BYTETRACK] = bytetrack(fps, settings)
+    sides["mmpose _track_by_oks" if poses else "mmpose _track_by_iou"] = mmpose(poses, settings.high_score)
+    return sides
+
+
 def _instance(found: Detections, i: int) -> SimpleNamespace:
     """Return a person with the attributes that the functions of mmpose read."""
     box = found.boxes[i]
@@ -206,27 +259,34 @@ def synthetic_cases(
     kind: str, clips: Sequence[Clip], fps: float, size: tuple[int, int], poses: bool
 ) -> list[dict[str, Any]]:
     """Compare both trackers on all sequences of a kind."""
-    how = "boxes and keypoints" if poses else "boxes alone"
-    peer_name = "mmpose _track_by_oks" if poses else "mmpose _track_by_iou"
-    sides = {"ours": lambda: ours(fps, poses, size), "peer": lambda: mmpose(poses)}
+    # Track all sequences with every tracker
     figures: dict[str, dict[str, float]] = {}
-    for name, make in sides.items():
-        tracked = [track(clip, make()) for clip in clips]
+    for name in followers(fps, poses, size):
+        tracked = [track(clip, followers(fps, poses, size)[name]) for clip in clips]
         total = [tracking_metrics(frames) for frames, _ in tracked]
         same, away = np.sum([bridged(clip, frames, fps) for clip, (frames, _) in zip(clips, tracked)], axis=0)
         figures[name] = _means(total) | {
             "share of people with the same id after 1 s away": same / max(away, 1),
             "ms a frame": 1e3 * float(np.mean([seconds for _, seconds in tracked])),
         }
+
+    # Compare with each peer
     people = sum(len(clip.away) for clip in clips)
+    how = "boxes and keypoints" if poses else "boxes alone"
     title = f"{kind}: {len(clips)} synthetic sequences, {people} people, {how}"
     lines = []
-    for unit, value in figures["ours"].items():
-        better = unit in ("IDF1", "MOTA") or unit.startswith("share")
-        line = case(title, unit, value, figures["peer"][unit], peer_name, higher_is_better=better)
-        must_hold = unit.startswith("share") and kind == "few people"
-        lines.append(bounded(line, "ours", at_least=BRIDGED) if must_hold else line)
+    for peer in list(figures)[1:]:
+        for unit, value in figures["ours"].items():
+            better = unit in ("IDF1", "MOTA") or unit.startswith("share")
+            line = case(f"{title}, beside {peer}", unit, value, figures[peer][unit], peer, higher_is_better=better)
+            lines.append(_goal(line, unit, kind, peer))
     return lines
+
+
+def _goal(line: dict[str, Any], unit: str, kind: str, peer: str) -> dict[str, Any]:
+    """Add the goal to a line: people keep their id after the gap."""
+    must_hold = unit.startswith("share") and kind == "few people" and peer != BYTETRACK
+    return bounded(line, "ours", at_least=BRIDGED) if must_hold else line
 
 
 def _means(total: Sequence[TrackingMetrics]) -> dict[str, float]:
@@ -239,49 +299,99 @@ def _means(total: Sequence[TrackingMetrics]) -> dict[str, float]:
     }
 
 
-def video_cases(args: argparse.Namespace, config: str, weights: str) -> list[dict[str, Any]]:
-    """Both trackers on a model's detections of a film."""
+class Video(NamedTuple):
+    """Detections of a model on a video.
+
+    Attributes:
+        frames: Detections of each frame.
+        fps: Frames per second.
+        size: Width and height in pixels.
+    """
+
+    frames: list[Detections]
+    fps: float
+    size: tuple[int, int]
+
+
+def detect(args: argparse.Namespace, video: Path, config: str, weights: str, low_score: float) -> Video:
+    """Return the detections of a model on a video, from the cache if there is one."""
+    # Read the cache
+    fields = Detections._fields
+    file = None if args.cache is None else args.cache / f"{video.stem}_{Path(weights).stem}_{low_score:g}.npz"
+    if file is not None and file.exists():
+        data = np.load(file)
+        parts = [np.split(data[name], np.cumsum(data["counts"])[:-1]) for name in fields]
+        return Video([Detections(*values) for values in zip(*parts)], float(data["fps"]), tuple(data["size"].tolist()))
+
+    # Run the model
     from yolox_pose import PoseInferencer
 
+    pose = PoseInferencer(config, weights, args.device, score_thr=low_score, classes=["person"], batch_size=8)
+    frames, fps, size = [], 25.0, (1, 1)
+    for result in pose(str(video)):
+        frames.append(Detections(result.boxes, result.scores, result.keypoints, result.keypoint_scores))
+        fps, size = result.fps or fps, result.size or size
+
+    # Write the cache
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {name: np.concatenate([getattr(frame, name) for frame in frames]) for name in fields}
+        np.savez_compressed(file, counts=[len(frame.scores) for frame in frames], fps=fps, size=size, **arrays)
+    return Video(frames, fps, size)
+
+
+def video_cases(args: argparse.Namespace, video: Path, config: str, weights: str) -> list[dict[str, Any]]:
+    """Compare all trackers on the detections of a model on a video."""
+    # Detect the people and read the annotations
     settings = TrackerSettings(high_score=args.score_thr)
-    pose = PoseInferencer(config, weights, args.device, score_thr=settings.low_score, classes=["person"], batch_size=8)
-    found, fps, size = [], 25.0, (1, 1)
-    for result in pose(str(args.video)):
-        found.append(Detections(result.boxes, result.scores, result.keypoints, result.keypoint_scores))
-        fps, size = result.fps or fps, result.size
-    poses = pose.skeleton is not None and len(pose.skeleton.sigmas) == len(SIGMAS)
-    truth = {} if args.truth is None else read_truth(args.truth)
-    sides = {"ours": ours(fps, poses, size, settings), "peer": mmpose(poses, settings.high_score)}
-    figures, lasting = {}, {}
-    for name, follow in sides.items():
-        everybody, frames = [], []
-        for detections in found:
-            ids = follow(detections)
-            large = (ids > 0) & (detections.boxes[:, 3] - detections.boxes[:, 1] >= args.min_height * size[1])
-            everybody.append((ids[ids > 0], detections.boxes[ids > 0]))
-            frames.append((ids[large], detections.boxes[large]))
-        lasting[name] = Counter(int(i) for ids, _ in frames for i in ids)
-        figures[name] = {"ids": len(lasting[name]), "handovers": count_handovers(frames, round(fps))}
+    detections = detect(args, video, config, weights, settings.low_score)
+    poses = detections.frames[0].keypoints.shape[1] == len(SIGMAS)
+    truth_file = find_truth(args.truth, video)
+    truth = {} if truth_file is None else read_truth(truth_file)
+    min_height = args.min_height
+    if truth_file is not None:
+        min_height = json.loads(truth_file.read_text()).get("min_height", min_height)
+
+    # Track them
+    figures, counts = {}, {}
+    for name, follow in followers(detections.fps, poses, detections.size, settings).items():
+        everybody, large_people = [], []
+        for frame in detections.frames:
+            ids = follow(frame)
+            large = (ids > 0) & (frame.boxes[:, 3] - frame.boxes[:, 1] >= min_height * detections.size[1])
+            everybody.append((ids[ids > 0], frame.boxes[ids > 0]))
+            large_people.append((ids[large], frame.boxes[large]))
+        counts[name] = Counter(int(i) for ids, _ in large_people for i in ids)
+        figures[name] = {"ids": len(counts[name]), "handovers": count_handovers(large_people, round(detections.fps))}
         if truth:
-            known = [number for number in sorted(truth) if number < len(found)]
-            measured = tracking_metrics(TrackedFrame(*truth[number], *everybody[number]) for number in known)
-            large_ones = tracking_metrics(TrackedFrame(*truth[number], *frames[number]) for number in known)
-            figures[name] |= {"switches": measured.switches, "misses": measured.misses, "IDF1": large_ones.idf1}
-    title = f"{args.video.name}, {len(found)} frames, {Path(weights).name}, people of at least {args.min_height:g} of its height"
-    peer_name = "mmpose _track_by_oks" if poses else "mmpose _track_by_iou"
-    note = {
-        "ids": "frames of each id: " + ", ".join(str(count) for _, count in lasting["ours"].most_common()),
+            annotated = [number for number in sorted(truth) if number < len(detections.frames)]
+            of_all = tracking_metrics(TrackedFrame(*truth[number], *everybody[number]) for number in annotated)
+            of_large = tracking_metrics(TrackedFrame(*truth[number], *large_people[number]) for number in annotated)
+            figures[name] |= {"switches": of_all.switches, "misses": of_all.misses, "IDF1": of_large.idf1}
+
+    # Compare with each peer
+    title = f"{video.name}, {len(detections.frames)} frames, {Path(weights).name}, people of at least {min_height:g} of its height"
+    notes = {
+        "ids": "frames of each id: " + ", ".join(str(count) for _, count in counts["ours"].most_common()),
         "handovers": "changes of id seen from overlap with the last second, without annotation",
         "switches": f"of the annotated people of any height, in {len(truth)} annotated frames",
         "misses": f"of {sum(len(boxes) for _, boxes in truth.values())} annotated boxes, of any height",
     }
     lines = []
-    for unit, value in figures["ours"].items():
-        more = {"note": note[unit]} if unit in note else {}
-        lines.append(
-            case(title, unit, value, figures["peer"][unit], peer_name, higher_is_better=unit == "IDF1", **more)
-        )
+    for peer in list(figures)[1:]:
+        for unit, value in figures["ours"].items():
+            more = {"note": notes[unit]} if unit in notes else {}
+            name = f"{title}, beside {peer}"
+            lines.append(case(name, unit, value, figures[peer][unit], peer, higher_is_better=unit == "IDF1", **more))
     return lines
+
+
+def find_truth(files: Sequence[Path], video: Path) -> Path | None:
+    """Return the annotations of a video: the file that names it, or a file that names no video."""
+    for file in files:
+        if json.loads(file.read_text()).get("video", video.name) == video.name:
+            return file
+    return None
 
 
 def read_truth(file: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
@@ -303,8 +413,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=150, help="of a sequence")
     parser.add_argument("--fps", type=float, default=25.0, help="of the sequences")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 360), help="width and height of the sequences")
-    parser.add_argument("--video", type=Path, help="film that is tracked, too; needs --model")
-    parser.add_argument("--truth", type=Path, help="boxes of people in the film at some frames")
+    parser.add_argument(
+        "--video",
+        type=Path,
+        action="append",
+        default=[],
+        help="video that is tracked too; needs --model; may be repeated",
+    )
+    parser.add_argument(
+        "--truth",
+        type=Path,
+        action="append",
+        default=[],
+        help="boxes of people in a video at some frames; may be repeated",
+    )
+    parser.add_argument("--cache", type=Path, help="folder that keeps the detections of the models on the videos")
     parser.add_argument(
         "--model",
         nargs=2,
@@ -316,11 +439,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--score-thr", type=float, default=0.3, help="score from which a detection starts a track, as in the demo"
     )
-    parser.add_argument("--min-height", type=float, default=0.6, help="share of the picture's height")
+    parser.add_argument(
+        "--min-height", type=float, default=0.6, help="share of the picture's height, without annotations"
+    )
     parser.add_argument("--device", default="auto")
     add_json_option(parser)
     args = parser.parse_args(argv)
-    if args.video is not None and not args.model:
+    if args.video and not args.model:
         parser.error("--video needs --model CONFIG WEIGHTS")
     if args.frames <= 2 * AWAY * args.fps:
         parser.error(f"--frames must be above {2 * AWAY * args.fps:g}: everybody is away for {AWAY:g} s")
@@ -329,9 +454,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for kind in progress(list(PEOPLE)):
         clips = [make_clip(i, args.frames, args.fps, size, PEOPLE[kind]) for i in range(args.sequences)]
         cases += [line for poses in (True, False) for line in synthetic_cases(kind, clips, args.fps, size, poses)]
-    if args.video is not None:
-        cases += [line for config, weights in args.model for line in video_cases(args, config, weights)]
-    report("tracking", cases, packages=("numpy", "torch", "mmpose"), json_file=args.json)
+    for video in args.video:
+        cases += [line for config, weights in args.model for line in video_cases(args, video, config, weights)]
+    for line in cases:
+        line["in_table"] = line["unit"] in TABLE_UNITS
+    packages = ["numpy", "torch", "mmpose"]
+    if has_bytetrack():
+        packages += ["trackers", "supervision"]
+    else:
+        print("ByteTrack is left out: pip install --no-deps trackers supervision", file=sys.stderr)
+    report("tracking", cases, packages=packages, json_file=args.json)
     return 0
 
 

@@ -31,14 +31,16 @@ def load_solver() -> Solver:
     return linear_sum_assignment
 
 
-def linear_assignment(similarity: np.ndarray, minimum: float, weights: np.ndarray | None = None) -> np.ndarray:
+def linear_assignment(
+    similarity: np.ndarray, minimum: float | np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Match each row with at most one column so that the weighted sum of similarities is largest.
 
     Equal sums are resolved deterministically; where all similarities are equal, row i is matched with column i.
 
     Args:
         similarity: Non-negative similarities of shape (m, n).
-        minimum: Lowest similarity of a match, before weighting. A similarity of 0 never matches.
+        minimum: Lowest similarity of a match, before weighting, for all columns or for each, (n,). A similarity of 0 never matches.
         weights: Positive weights of the columns, (n,). None weights them equally.
 
     Returns:

@@ -1,14 +1,14 @@
 """Multi-person tracker: track ids that stay the same from frame to frame, also across occlusions of about a second.
 
-Association has stages as in ByteTrack (Zhang et al., ECCV 2022): high-score detections first, then low-score detections, which
-are often persons that are getting hidden. Similarity is the IoU with the predicted box of a track. Where both have a pose, it
-is averaged with OKS, which separates persons whose boxes cross. Remaining high-score detections are compared with remaining
-tracks in enlarged boxes (Yang et al., C-BIoU, WACV 2023). Boxes grow with the time for which the track was not detected.
+High-score and low-score detections are matched together. Low-score ones are often persons that are getting hidden; as in
+ByteTrack (Zhang et al., ECCV 2022), they continue tracks but start none. Similarity is the IoU with the predicted box of a track.
+Where both have a pose, it is averaged with OKS, which separates persons whose boxes cross. It is weighted by the square root of
+the score, so that a weak box beside a person does not take the person's track.
 
-In every stage, similarity is weighted by the square root of the score, so that a weak box beside a person does not take the
-person's track. Predicted boxes are clipped to the picture, as detected ones are.
+Remaining high-score detections are compared with remaining tracks in enlarged boxes (Yang et al., C-BIoU, WACV 2023). Boxes grow
+with the time for which the track was not detected. Predicted boxes are clipped to the picture, as detected ones are.
 
-Duplicates come before these stages. NMS keeps boxes of one person that overlap little: the whole person and the upper body, or
+Duplicates come before both stages. NMS keeps boxes of one person that overlap little: the whole person and the upper body, or
 the halves of a close-up and one box around two people. The person's track chooses one of them, the others are dropped.
 """
 
@@ -301,20 +301,18 @@ class Tracker:
         free_tracks = np.ones(len(tracks.ids), dtype=bool)
         free_tracks[duplicate_pairs[:, 0]] = False
 
-        # Match the others in three stages, each with what the stages before left
+        # Match the others, first by predicted boxes and poses, then by enlarged boxes
         high = detections.scores >= settings.high_score
         low = ~high & (detections.scores >= settings.low_score)
-        stages = (
-            (self._similarity, high, settings.min_similarity),
-            (self._similarity, low, settings.low_similarity),
-            (self._nearness, high, settings.near_similarity),
-        )
+        similar = np.where(high, settings.min_similarity, settings.low_similarity)
+        near = np.full(len(high), settings.near_similarity)
+        stages = ((self._similarity, high | low, similar), (self._nearness, high, near))
         for compare, candidates, minimum in stages:
             rows, columns = np.flatnonzero(free_tracks), np.flatnonzero(free & candidates)
             if len(rows) and len(columns):
                 similarity = compare(tracks.select(rows), detections.select(columns), size)
                 weights = _score_weights(detections.scores[columns])
-                matches = linear_assignment(similarity, minimum, weights)
+                matches = linear_assignment(similarity, minimum[columns], weights)
                 rows, columns = rows[matches[:, 0]], columns[matches[:, 1]]
                 free_tracks[rows] = free[columns] = False
                 pairs.append(np.stack([rows, columns], axis=1))
