@@ -12,8 +12,6 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from yolox_pose.structures.constants import DEFAULT_SCORE_THR
-
 if TYPE_CHECKING:
     from yolox_pose.inference.inferencer import PoseInferencer
 
@@ -28,7 +26,7 @@ def load(
     tiles: int | tuple[int, int] | None = None,
     tile_overlap: float = 0.25,
     threads: int | None = None,
-    score_thr: float = DEFAULT_SCORE_THR,
+    score_thr: float | None = None,
     nms_thr: float | None = None,
     max_per_img: int | None = None,
     nms_type: str | None = None,
@@ -48,7 +46,7 @@ def load(
         tiles: Number of rows and columns of tiles, or one number for both. None cuts no tiles.
         tile_overlap: Share of a tile that it has in common with its neighbor.
         threads: Number of threads. None leaves it to the runtime.
-        score_thr: Lowest score of a person.
+        score_thr: Lowest score of a person. None uses 0.5, and 0.3 for persons who start a track.
         nms_thr: IoU above which two boxes are duplicates. None uses the model's.
         max_per_img: Maximum number of persons per image. None uses the model's.
         nms_type: What NMS compares: ``'box'``, ``'oks'`` or ``'box_oks'``. None uses the model's, as do the three below.

@@ -15,7 +15,9 @@ from yolox_pose import PoseInferencer
 from yolox_pose.checkpoints.model_info import Preprocessing, skeleton_from_metainfo
 from yolox_pose.errors import DataError, UsageError
 from yolox_pose.geometry.letterbox import fit_letterbox, letterbox_image
+from yolox_pose.inference import inferencer
 from yolox_pose.models.loading import load_model, resolve_device
+from yolox_pose.structures.constants import DEFAULT_SCORE_THR
 from yolox_pose.structures.skeleton import COCO_PERSON
 from yolox_pose.tracking import TrackerSettings
 from yolox_pose.tracking.assignment import load_solver
@@ -424,6 +426,18 @@ def test_tracking_asks_the_network_for_low_score_detections(pose, monkeypatch):
         monkeypatch.setitem(pose.settings, "score_thr", score_thr)
         list(pose(picture(), track=track))
     assert asked == [0.4, 0.1, 0.05, 0.2]
+
+
+def test_tracks_start_at_a_lower_score_unless_one_is_given(files, monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        inferencer, "track_results", lambda results, track, *_: started.append(track.high_score) or results
+    )
+    default, given = (PoseInferencer(*files, device="cpu", score_thr=score_thr) for score_thr in (None, 0.5))
+    assert default.settings["score_thr"] == DEFAULT_SCORE_THR == 0.5
+    for pose, options in ((default, {}), (given, {}), (default, {"score_thr": 0.6})):
+        list(pose(picture(), track=True, **options))
+    assert started == [TrackerSettings().high_score, 0.5, 0.6]
 
 
 def test_tracking_without_scipy_is_refused_at_once(pose, monkeypatch, request):

@@ -7,6 +7,7 @@ import re
 from typing import TypedDict
 
 from yolox_pose.cli.model_options import WEIGHTS_HELP, add_weights_option
+from yolox_pose.structures.constants import DEFAULT_SCORE_THR
 from yolox_pose.structures.settings import NMS_TYPES, SOFT_NMS_METHODS
 
 
@@ -26,7 +27,7 @@ def parse_sides(text: str) -> int | tuple[int, int]:
 class DetectionSettings(TypedDict):
     """Arguments of :class:`yolox_pose.PoseInferencer` that select detections."""
 
-    score_thr: float
+    score_thr: float | None
     nms_thr: float | None
     max_per_img: int | None
     nms_type: str | None
@@ -85,19 +86,19 @@ def add_config_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_detection_options(parser: argparse._ActionsContainer, score_thr: float) -> None:
+def add_detection_options(parser: argparse._ActionsContainer, score_thr: float | None = None) -> None:
     """Add the options that select detections.
 
     Args:
         parser: Parser or group of options.
-        score_thr: Default of ``--score-thr``.
+        score_thr: Default of ``--score-thr``. None leaves it to the inferencer.
     """
     parser.add_argument(
         "--score-thr",
         type=float,
         default=score_thr,
         metavar="S",
-        help=f"lowest score of a person (default: {score_thr})",
+        help=f"lowest score of a person (default: {f'{DEFAULT_SCORE_THR}; 0.3 with --track' if score_thr is None else score_thr})",
     )
     parser.add_argument("--nms-thr", type=float, metavar="IOU", help="IoU above which two boxes are duplicates")
     parser.add_argument("--max-per-img", type=int, metavar="N", help="maximum number of persons per image")

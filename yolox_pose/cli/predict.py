@@ -24,7 +24,6 @@ from yolox_pose.cli.inference_options import (
 )
 from yolox_pose.cli.model_options import WEIGHTS_HELP
 from yolox_pose.errors import DataError, UsageError
-from yolox_pose.structures.constants import DEFAULT_SCORE_THR
 from yolox_pose.utils.progress import track
 from yolox_pose.utils.text import counted
 
@@ -75,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--recursive", action="store_true", help="include the subfolders of folders")
     _add_model_options(parser.add_argument_group("model"))
     detections = parser.add_argument_group("detections")
-    add_detection_options(detections, score_thr=DEFAULT_SCORE_THR)
+    add_detection_options(detections)
     detections.add_argument(
         "--kpt-thr", type=float, default=0.3, metavar="S", help="lowest score of a drawn keypoint (default: 0.3)"
     )

@@ -108,7 +108,7 @@ class PoseInferencer:
         checkpoint: Weights of the model: a file, a published name or a URL. An exported model has its own weights.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Exported models run where their
             runtime does.
-        score_thr: Lowest score of a person.
+        score_thr: Lowest score of a person. None uses 0.5, and 0.3 for persons who start a track, whom several frames confirm.
         nms_thr: IoU above which two boxes are duplicates. None uses the model's.
         max_per_img: Maximum number of persons per image. None uses the model's.
         nms_type: What NMS compares: ``'box'``, ``'oks'`` or ``'box_oks'``. None uses the model's.
@@ -155,7 +155,7 @@ class PoseInferencer:
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
         *,
-        score_thr: float = DEFAULT_SCORE_THR,
+        score_thr: float | None = None,
         nms_thr: float | None = None,
         max_per_img: int | None = None,
         nms_type: str | None = None,
@@ -175,7 +175,7 @@ class PoseInferencer:
     ) -> None:
         # Check the options
         self.settings = settings_overrides(
-            score_thr=score_thr,
+            score_thr=DEFAULT_SCORE_THR if score_thr is None else score_thr,
             nms_thr=nms_thr,
             max_per_img=max_per_img,
             nms_type=nms_type,
@@ -183,6 +183,7 @@ class PoseInferencer:
             soft_nms=soft_nms,
             soft_sigma=soft_sigma,
         )
+        self._default_score_thr = score_thr is None
         self.batch_size = _checked_batch_size(batch_size)
         self.tiles, self.tile_overlap = as_tiles(tiles, tile_overlap), tile_overlap
         input_size = None if size is None else as_input_size(size)
@@ -284,7 +285,8 @@ class PoseInferencer:
 
         # Include low-score detections for the tracker
         load_solver()
-        score_thr = float(settings["score_thr"])
+        by_default = score_thr is None and self._default_score_thr
+        score_thr = TrackerSettings().high_score if by_default else float(settings["score_thr"])
         if not isinstance(track, TrackerSettings):
             track = TrackerSettings(high_score=score_thr, low_score=min(MAX_LOW_SCORE, score_thr))
         smoothing = smooth if isinstance(smooth, SmootherSettings) else SmootherSettings() if smooth else None
