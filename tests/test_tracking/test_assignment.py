@@ -89,6 +89,7 @@ def test_weights_decide_between_columns_but_not_whether_they_match():
     assert linear_assignment(similarity, 0.5).tolist() == [[0, 1]]
     assert linear_assignment(similarity, 0.5, np.array([0.9, 0.3])).tolist() == [[0, 0]]
     assert linear_assignment(similarity, 0.65, np.array([0.9, 0.3])).tolist() == [[0, 1]]
+    assert linear_assignment(similarity, np.array([0.5, 0.8])).tolist() == [[0, 0]], "a minimum for each column"
 
 
 def test_a_greedy_match_uses_up_all_columns_that_are_the_same():

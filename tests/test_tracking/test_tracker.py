@@ -343,3 +343,19 @@ def test_tracks_are_confirmed_by_their_second_high_score():
         ids = tracker.update(boxes_at([100, 100]), np.array([score]))
         confirmed.append(tracker.is_confirmed(np.append(ids, -1)).tolist())
     assert confirmed == [[False, False], [False, False], [True, False], [True, False]]
+
+
+def test_who_gets_hidden_does_not_swap_ids_with_the_person_in_front():
+    """High and low scores are matched in one assignment: the person in front does not take the track of the one behind."""
+    front = [
+        [45, 69, 139, 357], [75, 72, 151, 346], [85, 72, 171, 355], [93, 71, 187, 358], [99, 89, 196, 343],
+        [102, 78, 221, 364], [105, 89, 238, 360], [105, 78, 258, 355],
+    ]  # fmt: skip
+    behind = [
+        [84, 75, 173, 310], [96, 55, 170, 303], [106, 59, 168, 310], [113, 66, 178, 296], [118, 59, 184, 302],
+        [118, 57, 186, 307], [129, 59, 188, 307], [125, 65, 187, 284],
+    ]  # fmt: skip
+    tracker = Tracker(fps=FPS)
+    for step, pair in enumerate(zip(front, behind)):
+        scores = np.array([0.8, 0.2 if 2 <= step <= 5 else 0.8])
+        assert tracker.update(np.array(pair, float), scores, size=(480, 360)).tolist() == [1, 2]
