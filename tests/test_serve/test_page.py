@@ -23,7 +23,7 @@ SCREENSHOTS = "YOLOX_POSE_SCREENSHOTS"
 
 
 def two_people(img):
-    """Return stick figures of scores 0.9 and 0.4; the keypoints of the right one score lower."""
+    """Return stick figures of scores 0.9 and 0.55; the keypoints of the right one score lower."""
     height, width = img.shape[:2]
     figure = np.array([(0, -9), (1, -10), (-1, -10), (2, -9), (-2, -9), (4, -6), (-4, -6), (6, -2), (-6, -2), (7, 2),
                        (-7, 2), (3, 2), (-3, 2), (3, 7), (-3, 7), (3, 12), (-3, 12)], np.float32)  # fmt: skip
@@ -31,7 +31,7 @@ def two_people(img):
     keypoints = places[:, None] + figure * height / 30
     boxes = np.concatenate([keypoints.min(1) - 9, keypoints.max(1) + 9], axis=1)
     scores = np.float32([[0.9] * 17, [0.5] * 17])
-    return PoseResult(keypoints, scores, boxes, np.float32([0.9, 0.4]), np.zeros(2, np.int64), SKELETON)
+    return PoseResult(keypoints, scores, boxes, np.float32([0.9, 0.55]), np.zeros(2, np.int64), SKELETON)
 
 
 @pytest.fixture(scope="module")
