@@ -152,6 +152,7 @@ def test_predict_needs_no_torch(repo_root, tmp_path):
     ("name", "options", "words"),
     [
         ("predict", ["--config", "bundled", "--checkpoint", BUNDLED.path], "need torch, mmengine, mmcv, mmdet, mmpose; install"),
+        ("predict", ["--model", "s"], "models in PyTorch need torch, mmengine, mmcv, mmdet, mmpose; install"),
         ("train", [], "torch is missing, which this command needs; install it with: yolox-pose install"),
         ("test", ["bundled"], "torch is missing"), ("export", ["--format", "torchscript"], "torch is missing"),
         ("convert", ["w.pth"], "torch is missing"), ("quickstart", None, "torch is missing"),

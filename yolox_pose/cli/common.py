@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from yolox_pose.errors import UsageError
-from yolox_pose.utils.dependencies import has_torch_stack
+from yolox_pose.utils.dependencies import has_torch_stack, require_torch_stack
 from yolox_pose.utils.text import did_you_mean
 from yolox_pose.weights import BUNDLED, BUNDLED_NAME, find_bundled, find_model, names_weights
 
@@ -106,6 +106,7 @@ def choose_model(config: str | None, checkpoint: str | None, backend: str | None
     if checkpoint is None and names_weights(config):
         config, checkpoint = None, config
     if checkpoint is not None and (config, checkpoint) != (None, BUNDLED_NAME):
+        require_torch_stack()  # before weights are downloaded
         return find_model(config, checkpoint)
     if config is not None:
         raise UsageError("--config C and --checkpoint W go together; leave both out to use the bundled model")

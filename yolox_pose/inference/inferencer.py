@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
@@ -32,7 +31,7 @@ from yolox_pose.tracking import SmootherSettings, TrackerSettings
 from yolox_pose.tracking.assignment import load_solver
 from yolox_pose.utils.background import prefetch
 from yolox_pose.utils.cores import usable_cores
-from yolox_pose.utils.dependencies import INSTALL_COMMAND, TORCH_STACK, MissingDependencyError, has_torch_stack
+from yolox_pose.utils.dependencies import require_torch_stack
 
 if TYPE_CHECKING:
     import torch
@@ -562,12 +561,7 @@ def _load_torch_network(
     Raises:
         MissingDependencyError: If PyTorch or a package of OpenMMLab is not installed.
     """
-    if not has_torch_stack():
-        missing = [module for module in TORCH_STACK if find_spec(module) is None]
-        raise MissingDependencyError(
-            f"models in PyTorch need {', '.join(missing)}; install with: {INSTALL_COMMAND}. An exported model (.onnx) needs "
-            "onnxruntime alone"
-        )
+    require_torch_stack()
     from yolox_pose.inference.torch_network import TorchNetwork
 
     return TorchNetwork(config, checkpoint, device, half=half)

@@ -116,6 +116,20 @@ def has_torch_stack() -> bool:
     return all(find_spec(module) is not None for module in TORCH_STACK)
 
 
+def require_torch_stack() -> None:
+    """Check that models in PyTorch can be built.
+
+    Raises:
+        MissingDependencyError: If a package is missing; one line with the command that installs it.
+    """
+    missing = [module for module in TORCH_STACK if find_spec(module) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"models in PyTorch need {', '.join(missing)}; install with: {INSTALL_COMMAND}. An exported model (.onnx) needs "
+            "onnxruntime alone"
+        )
+
+
 def missing_module(name: str) -> MissingDependencyError:
     """Return the error for a module that could not be imported: one line with the command that installs it.
 
