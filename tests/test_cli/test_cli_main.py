@@ -77,8 +77,9 @@ def test_a_file_in_place_of_a_subcommand(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("command", "mistyped", "meant"), [("weights", "lits", "list"), ("dataset", "chekc", "check")]
-)  # codespell:ignore
+    ("command", "mistyped", "meant"),
+    [("weights", "lis", "list"), ("dataset", "checks", "check")],
+)
 def test_mistyped_commands_of_a_subcommand(command, mistyped, meant, capsys):
     with pytest.raises(SystemExit) as end:
         cli_main.main([command, mistyped])
