@@ -203,8 +203,9 @@ def test_a_wheel_holds_configs_and_requirements(repo_root, tmp_path):
     }
     assert {name for name in names if "/_demo/" in name} == photos and len(photos) == 3
     folder = repo_root / "yolox_pose" / "weights"
-    suffixes = (".pth", ".md", ".py", ".tsv")
-    weights = {f"yolox_pose/weights/{path.name}" for path in folder.iterdir() if path.suffix in suffixes}
+    suffixes = (".pth", ".md", ".py", ".tsv", ".onnx", ".json")
+    files = [path.relative_to(repo_root) for path in folder.rglob("*") if path.suffix in suffixes]
+    weights = {path.as_posix() for path in files}
     assert {name for name in names if name.startswith("yolox_pose/weights/")} == weights
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from yolox_pose.cli.main import main; main(['install', '--dry-run']);"

@@ -13,7 +13,7 @@ compat.install()
 from mmengine.dist import get_rank, get_world_size, init_dist  # noqa: E402
 from mmengine.model import MMDistributedDataParallel  # noqa: E402
 
-from yolox_pose.engine.launch import leave_processes  # noqa: E402
+from tests.worker_exit import leave_and_exit  # noqa: E402
 
 torch.manual_seed(0)
 init_dist("pytorch", backend="nccl")
@@ -23,4 +23,4 @@ model(batch).square().mean().backward()
 torch.save(
     {"backend": torch.distributed.get_backend(), "grad": model.module.weight.grad}, Path(sys.argv[1]) / str(get_rank())
 )
-leave_processes()
+leave_and_exit()

@@ -284,7 +284,7 @@ import json, os
 import torch.distributed as dist
 from tests.test_evaluation.coco_sets import noisy_predictions
 from tests.test_evaluation.test_coco_metric import samples
-from yolox_pose.engine.launch import leave_processes
+from tests.worker_exit import leave_and_exit
 from yolox_pose.errors import DataError
 from yolox_pose.evaluation import CocoPoseMetric
 
@@ -304,7 +304,7 @@ except DataError as error:
     metrics["error"] = str(error)
 with open({out!r} + f"/{{rank}}.json", "w") as file:
     json.dump(metrics, file)
-leave_processes()
+leave_and_exit()
 """
 
 

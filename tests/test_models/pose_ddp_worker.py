@@ -15,7 +15,7 @@ from mmengine.dist import get_rank, get_world_size, init_dist  # noqa: E402
 from mmengine.model import MMDistributedDataParallel  # noqa: E402
 
 from tests.test_models.models_common import build_model, make_batch  # noqa: E402
-from yolox_pose.engine.launch import leave_processes  # noqa: E402
+from tests.worker_exit import leave_and_exit  # noqa: E402
 
 torch.set_num_threads(1)
 folder, batches = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -34,4 +34,4 @@ for counts in batches:
     sum(wrapped(**made, mode="loss").values()).backward()
     gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
 torch.save(gradients, folder / f"{get_world_size()}-{get_rank()}.pt")
-leave_processes()
+leave_and_exit()

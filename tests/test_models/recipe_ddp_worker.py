@@ -15,8 +15,8 @@ from mmengine.config import Config  # noqa: E402
 from mmengine.dist import get_rank, init_dist  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 
+from tests.worker_exit import leave_and_exit  # noqa: E402
 from yolox_pose.config import load_config  # noqa: E402
-from yolox_pose.engine.launch import leave_processes  # noqa: E402
 
 SIDE = 64
 
@@ -54,4 +54,4 @@ if __name__ == "__main__":
         assert runner.iter == 2, runner.iter
         weights = torch.cat([p.detach().flatten() for p in runner.model.parameters()])
         torch.save(weights, work_dir / f"{name}-{get_rank()}.pt")
-    leave_processes()
+    leave_and_exit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -74,9 +75,14 @@ def check_sync_bn(config: Config, launcher: str, device: str) -> None:
 
 
 def leave_processes() -> None:
-    """End the communication with the other processes, if any: gloo's threads must not outlive the interpreter."""
+    """End the communication with the other processes, if any: gloo's threads must not outlive the interpreter.
+
+    Models wrapped by DDP hold the process group. Those that the caller has let go are collected first, so that the group
+    ends here and not while the interpreter exits.
+    """
     from torch import distributed
 
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()
+        gc.collect()
         distributed.destroy_process_group()
