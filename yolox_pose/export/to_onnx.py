@@ -79,7 +79,24 @@ def to_onnx(network: RawGraph, description: ModelDescription) -> onnx.ModelProto
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto
+    drop_debug_information(model)
     return model
+
+
+def drop_debug_information(model: onnx.ModelProto) -> None:
+    """Remove the stack traces that the exporter stores, in place: they name folders of the machine that exported.
+
+    Args:
+        model: Exported model.
+    """
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for function in model.functions:
+        for part in (function, *function.node):
+            del part.metadata_props[:]
+            part.doc_string = ""
 
 
 def store_half(graph: onnx.GraphProto) -> None:
