@@ -390,7 +390,7 @@ def test_other_sides_are_refused(text):
 
 
 def test_predict_and_serve_agree_on_the_threshold(repo_root):
-    """Of what is drawn, about two thirds is right."""
+    """Default lowest score of a drawn detection; about two thirds of the drawn poses are right."""
     page = (repo_root / "yolox_pose" / "serve" / "page" / "index.html").read_text()
     assert build_parser().parse_args(["x.jpg"]).score_thr is None and DEFAULT_SCORE_THR == 0.5
     assert re.search(r'id="score_thr"[^>]* value="0.5"', page)

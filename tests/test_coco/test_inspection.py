@@ -1,4 +1,4 @@
-"""What the data commands learn of a file: its skeleton, its records and all of its problems."""
+"""Inspect an annotation file for the data commands: its skeleton, its records and all of its problems."""
 
 import json
 
