@@ -340,13 +340,18 @@ def _predict(
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:
-        done = counted(tally.images, "images") if total is None else f"{tally.images:,} of {counted(total, 'images')}"
-        kept = f"; the results of {done} are kept" if tally.images else " before the first result; nothing was written"
-        print(f"\ninterrupted{kept}", file=sys.stderr)
+        _report_interruption(tally.images, total)
     _report(args, tally, pose)
     if interrupted:
         return INTERRUPTED
     return 0 if tally.images else DataError.exit_code
+
+
+def _report_interruption(images: int, total: int | None) -> None:
+    """Print how many results are kept after Ctrl-C; ``total`` is None where the number of images is unknown."""
+    done = counted(images, "images") if total is None else f"{images:,} of {counted(total, 'images')}"
+    kept = f"; the results of {done} are kept" if images else " before the first result; nothing was written"
+    print(f"\ninterrupted{kept}", file=sys.stderr)
 
 
 def _first(results: Iterator[PoseResult], count: int | None) -> Iterator[PoseResult]:
